@@ -1,0 +1,74 @@
+//! `cargo xtask`: sets a machine up, builds the images and boots them.
+//!
+//! For: work on the repository that needs more than a line of shell. Not for: anything that runs on a user's
+//! machine; nothing here is installed.
+//!
+//! ```text
+//! cargo xtask setup          # packages, system users, Podman's configuration for the containers' owner
+//! cargo xtask image && cargo xtask vm --test
+//! ```
+
+mod agent_image;
+mod base;
+mod cached;
+mod host;
+mod image;
+mod setup;
+mod stage;
+mod sysusers;
+mod users;
+mod vm;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+use host::Host;
+
+/// Builds, stages and boots aiOS.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Installs packages, system users and Podman's configuration; does nothing where all is there.
+    Setup(setup::Args),
+    /// Makes both base images from Debian packages.
+    Base(base::Args),
+    /// Builds the agent image and writes it as an OCI layout.
+    AgentImage(agent_image::Args),
+    /// Copies the built binaries, configuration, agent image and page into an install tree.
+    Stage(stage::Args),
+    /// Builds the OS image.
+    Image(image::Args),
+    /// Boots the OS image in a virtual machine.
+    Vm(vm::Args),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli.command) {
+        Ok(code) => code,
+        Err(error) => {
+            host::say(&format!("xtask: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<ExitCode> {
+    let host = Host::new()?;
+    match command {
+        Command::Setup(args) => setup::run(&host, &args)?,
+        Command::Base(args) => base::run(&host, &args)?,
+        Command::AgentImage(args) => agent_image::run(&host, &args)?,
+        Command::Stage(args) => stage::run(&host, &args)?,
+        Command::Image(args) => image::run(&host, &args)?,
+        Command::Vm(args) => return vm::run(&host, &args),
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,137 @@
+//! `cargo xtask stage DIR`: the install tree, the same under `/usr/lib/aios` and in a development instance.
+//!
+//! Not for: building. It takes what cargo, npm and `agent-image` made.
+
+use anyhow::{Context, Result, ensure};
+use std::path::{Path, PathBuf};
+
+use crate::agent_image;
+use crate::host::{Host, say};
+
+/// Vendor configuration, copied as it is.
+const CONFIG: &[&str] = &["services", "agents", "runbooks", "config.toml", "policy.toml"];
+const CONSOLE: &str = "crates/console/web/dist";
+
+/// Arguments of `stage`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Directory to fill; made when missing.
+    dir: PathBuf,
+}
+
+/// Fills the directory.
+pub(crate) fn run(host: &Host, args: &Args) -> Result<()> {
+    let dir = host.root.join(&args.dir);
+    tree(host, &dir)?;
+    binaries(host, &dir.join("bin"))?;
+    say(&format!("staged: {}", dir.display()));
+    Ok(())
+}
+
+/// Everything but the binaries. A directory is replaced whole, so that a file removed here is gone there.
+pub(crate) fn tree(host: &Host, dir: &Path) -> Result<()> {
+    let (layout, digest) = agent_image::ensure(host, &agent_image::Args::default())?;
+    host.shell.create_dir(dir)?;
+    for name in CONFIG {
+        replace(host, &host.root.join("configs").join(name), &dir.join(name))?;
+    }
+    replace(host, &layout, &dir.join("agent-image"))?;
+    host.shell
+        .write_file(dir.join("agent-image.digest"), format!("{digest}\n"))?;
+    let page = host.root.join(CONSOLE);
+    if page.exists() {
+        replace(host, &page, &dir.join("console"))?;
+    } else {
+        say(&format!("staged without the page: {CONSOLE} is not built"));
+    }
+    Ok(())
+}
+
+/// All binaries of the workspace, but not this one. Unchanged ones stay, since running services map them; a changed one
+/// is renamed into place, since a running file cannot be written.
+pub(crate) fn binaries(host: &Host, dir: &Path) -> Result<()> {
+    host.shell.create_dir(dir)?;
+    for name in names(host)? {
+        let from = host.binaries.join(&name);
+        ensure!(
+            from.exists(),
+            "{} is missing: run `cargo build --release` first",
+            from.display()
+        );
+        let to = dir.join(&name);
+        if same(&from, &to)? {
+            continue;
+        }
+        let part = dir.join(format!(".{name}.part"));
+        std::fs::copy(&from, &part).with_context(|| format!("copy {}", from.display()))?;
+        std::fs::rename(&part, &to)?;
+    }
+    Ok(())
+}
+
+/// Binaries that the workspace builds, from cargo.
+fn names(host: &Host) -> Result<Vec<String>> {
+    let sh = &host.shell;
+    let text = xshell::cmd!(sh, "cargo metadata --no-deps --offline --format-version 1")
+        .quiet()
+        .read()?;
+    let metadata: serde_json::Value = serde_json::from_str(&text)?;
+    Ok(binary_targets(&metadata))
+}
+
+fn binary_targets(metadata: &serde_json::Value) -> Vec<String> {
+    let list = |value: &serde_json::Value, key: &str| {
+        value
+            .get(key)
+            .and_then(serde_json::Value::as_array)
+            .cloned()
+            .unwrap_or_default()
+    };
+    list(metadata, "packages")
+        .iter()
+        .filter(|package| package.get("name").is_some_and(|name| name != "xtask"))
+        .flat_map(|package| list(package, "targets"))
+        .filter(|target| list(target, "kind").iter().any(|kind| kind == "bin"))
+        .filter_map(|target| target.get("name")?.as_str().map(str::to_owned))
+        .collect()
+}
+
+fn same(from: &Path, to: &Path) -> Result<bool> {
+    let Ok(there) = std::fs::metadata(to) else {
+        return Ok(false);
+    };
+    let here = std::fs::metadata(from)?;
+    Ok(here.len() == there.len() && here.modified()? <= there.modified()?)
+}
+
+/// Copies a file or directory beside the target, then swaps.
+fn replace(host: &Host, from: &Path, to: &Path) -> Result<()> {
+    ensure!(from.exists(), "{} is missing", from.display());
+    let sh = &host.shell;
+    let name = to.file_name().context("a target has a name")?.to_string_lossy();
+    let part = to.with_file_name(format!(".{name}.part"));
+    sh.remove_path(&part)?;
+    xshell::cmd!(sh, "cp -r --preserve=mode {from} {part}")
+        .quiet()
+        .run()?;
+    sh.remove_path(to)?;
+    std::fs::rename(&part, to)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::binary_targets;
+
+    #[test]
+    fn only_binaries_are_staged_and_never_this_tool() {
+        let metadata = serde_json::json!({"packages": [
+            {"name": "xtask", "targets": [{"name": "xtask", "kind": ["bin"]}]},
+            {"name": "aios-sandbox", "targets": [
+                {"name": "aios_sandbox", "kind": ["lib"]},
+                {"name": "aios-sandbox", "kind": ["bin"]},
+                {"name": "test-thing", "kind": ["test"]}]}
+        ]});
+        assert_eq!(binary_targets(&metadata), ["aios-sandbox"]);
+    }
+}

@@ -1,0 +1,134 @@
+//! `cargo xtask vm`: boots the OS image in QEMU.
+//!
+//! The image's root is written to a disk file and its own kernel is started directly: no firmware, no partition table,
+//! and no initramfs, because the kernel has NVMe and ext4 built in. What firmware, boot loader and bootc do is not
+//! covered here.
+//!
+//! With `--test` the image gets one more service, which runs the self-test of `tests/vm/guest` and writes a JSON
+//! object a line to a virtio console; they are printed as they come, and the exit code says whether all held.
+
+mod disk;
+mod qemu;
+mod report;
+
+use anyhow::{Context, Result};
+use clap::ValueEnum;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use crate::host::{Host, say};
+use crate::image;
+
+/// How the guest's instructions run.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Accel {
+    /// KVM where the processor offers it, else emulation.
+    Auto,
+    /// The processor's virtualization.
+    Kvm,
+    /// Software emulation, about ten times slower.
+    Tcg,
+}
+
+/// Arguments of `vm`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Run the self-test and power off, instead of a console on this terminal.
+    #[arg(long)]
+    test: bool,
+    /// Boot this image of root's store as it is, without building.
+    #[arg(long)]
+    image: Option<String>,
+    /// Compile the binaries inside the image build.
+    #[arg(long, conflicts_with = "image")]
+    compiled: bool,
+    /// How the guest's instructions run.
+    #[arg(long, value_enum, default_value_t = Accel::Auto)]
+    accel: Accel,
+    /// Memory in MiB.
+    #[arg(long, default_value_t = 2048)]
+    memory_mib: u32,
+    /// End a test that takes longer, in seconds.
+    #[arg(long, default_value_t = 600)]
+    timeout_s: u64,
+    /// More words for the kernel command line.
+    #[arg(long)]
+    append: Option<String>,
+    /// Keep what the guest writes to this disk file, made when missing; without it every boot is the first.
+    #[arg(long)]
+    disk: Option<PathBuf>,
+}
+
+/// Boots, and answers success when the guest's test passed and it powered off cleanly.
+pub(crate) fn run(host: &Host, args: &Args) -> Result<ExitCode> {
+    let name = match &args.image {
+        Some(name) => name.clone(),
+        None => {
+            image::run(host, &image::Args::with_binaries_compiled(args.compiled))?;
+            image::IMAGE.to_owned()
+        }
+    };
+    let name = if args.test {
+        disk::with_self_test(host, &name)?
+    } else {
+        name
+    };
+    let boot = disk::ensure(host, &name, args.disk.as_deref())?;
+    let machine = qemu::Machine {
+        kernel: boot.kernel,
+        disk: boot.disk,
+        keep_writes: args.disk.is_some(),
+        kvm: kvm(args.accel),
+        memory_mib: args.memory_mib,
+        append: args.append.clone().unwrap_or_default(),
+    };
+    if !args.test {
+        return machine.interactive();
+    }
+    let log = host.cache.join("vm/serial.log");
+    let outcome = machine.test(&log, Duration::from_secs(args.timeout_s))?;
+    let serial = std::fs::read(&log).with_context(|| log.display().to_string())?;
+    let serial = String::from_utf8_lossy(&serial).into_owned();
+    let verdict = report::verdict(&outcome, &serial);
+    match &verdict {
+        Ok(passed) => say(&format!("{passed} passed, 0 failed")),
+        Err(reason) => {
+            say(&format!("vm: {reason}"));
+            say(&format!(
+                "--- last lines of the serial console, all of it in {}",
+                log.display()
+            ));
+            let lines: Vec<&str> = serial.lines().collect();
+            lines
+                .iter()
+                .skip(lines.len().saturating_sub(60))
+                .for_each(|line| say(line));
+        }
+    }
+    Ok(if verdict.is_ok() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// A `/dev/kvm` that opens is no proof: inside a virtual machine without nested virtualization it cannot run a kernel.
+fn kvm(accel: Accel) -> bool {
+    match accel {
+        Accel::Kvm => true,
+        Accel::Tcg => false,
+        Accel::Auto => {
+            let flags = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+            let offered = flags
+                .split_whitespace()
+                .any(|flag| flag == "vmx" || flag == "svm");
+            offered
+                && std::fs::OpenOptions::new()
+                    .read(true)
+                    .write(true)
+                    .open("/dev/kvm")
+                    .is_ok()
+        }
+    }
+}
