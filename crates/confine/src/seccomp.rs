@@ -1,0 +1,88 @@
+//! Seccomp filters: data in `filters/*.json`, compiled when a plan is prepared.
+//!
+//! * `service`: what no service of aiOS ever does (mounting, loading modules, kexec, bpf, tracing,
+//!   keyrings, clocks, raw I/O, namespaces).
+//! * `worker`: the same, and no new programs' debugging interfaces, no io_uring, no userfaultfd, no device nodes, no
+//!   network sockets but Unix ones.
+//!
+//! A refused call answers EPERM; `clone3` answers ENOSYS, because its flags lie in memory where a
+//! filter cannot look, and the C library then falls back to `clone`. Calls through the x32 table,
+//! which a list of numbers would miss, are refused as a whole.
+
+use crate::error::{ConfineError, Result};
+use seccompiler::{BpfProgram, TargetArch, sock_filter};
+
+/// The filters that exist.
+pub const NAMES: [&str; 2] = ["service", "worker"];
+
+const ARCH: TargetArch = if cfg!(target_arch = "aarch64") {
+    TargetArch::aarch64
+} else {
+    TargetArch::x86_64
+};
+
+/// Programs to install for a filter, in order; the kernel applies the strictest answer of all.
+///
+/// # Errors
+/// No filter of that name, or data that do not compile.
+pub fn programs(name: &str) -> Result<Vec<BpfProgram>> {
+    let sources: &[&str] = match name {
+        "service" => &[include_str!("../filters/service.json")],
+        "worker" => &[
+            include_str!("../filters/service.json"),
+            include_str!("../filters/worker.json"),
+        ],
+        _ => return Err(ConfineError::UnknownFilter(name.to_owned())),
+    };
+    let mut programs = Vec::new();
+    for source in sources {
+        let compiled = seccompiler::compile_from_json(source.as_bytes(), ARCH).map_err(|error| {
+            ConfineError::Filter {
+                name: name.to_owned(),
+                reason: error.to_string(),
+            }
+        })?;
+        let mut parts: Vec<(String, BpfProgram)> = compiled.into_iter().collect();
+        parts.sort_by(|a, b| a.0.cmp(&b.0));
+        programs.extend(parts.into_iter().map(|(_, program)| program));
+    }
+    if cfg!(target_arch = "x86_64") {
+        programs.push(no_x32());
+    }
+    Ok(programs)
+}
+
+/// Refuses every call whose number has the x32 bit.
+fn no_x32() -> BpfProgram {
+    const LOAD: u16 = 0x20;
+    const JUMP_GE: u16 = 0x35;
+    const RETURN: u16 = 0x06;
+    const ALLOW: u32 = 0x7fff_0000;
+    const EPERM: u32 = 0x0005_0001;
+    let line = |code, jt, jf, k| sock_filter { code, jt, jf, k };
+    vec![
+        line(LOAD, 0, 0, 0),
+        line(JUMP_GE, 0, 1, 0x4000_0000),
+        line(RETURN, 0, 0, EPERM),
+        line(RETURN, 0, 0, ALLOW),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_filter_compiles() {
+        for name in NAMES {
+            let programs = programs(name).unwrap();
+            assert!(programs.len() >= 2, "{name}");
+            assert!(programs.iter().all(|p| !p.is_empty() && p.len() < 4096));
+        }
+    }
+
+    #[test]
+    fn an_unknown_filter_is_refused() {
+        assert!(matches!(programs("none"), Err(ConfineError::UnknownFilter(_))));
+    }
+}
