@@ -94,7 +94,7 @@ pub fn parse_section<T: DeserializeOwned>(file: &str, text: &str, section: &str)
     let table = section_of(file, text, section)?.unwrap_or_default();
     Value::Table(table)
         .try_into()
-        .map_err(|error: toml::de::Error| problem::locate(file, text, Some(section), error.message()))
+        .map_err(|error: toml::de::Error| problem::locate(file, text, Some(section), &error.to_string()))
 }
 
 /// Parses a whole file as `T`, with the same errors as the layered configuration.

@@ -89,7 +89,7 @@ pub(super) fn locate(file: &str, text: &str, section: Option<&str>, message: &st
         let line = line_of_key(text, section, &key);
         return ConfigError::UnknownKey { file, line, key, place, hint };
     }
-    // serde's message ends with "in `key`" on a line of its own.
+    // Without a position toml writes "in `key`" on a line of its own.
     let (what, key) = match message.split_once("\nin `") {
         Some((what, rest)) => (what, rest.split('`').next()),
         None => (message, None),
