@@ -10,7 +10,7 @@ use crate::users;
 /// Run aiOS as ordinary processes, with its agents in rootless containers.
 const RUN: &[&str] = &["podman", "runc", "uidmap", "slirp4netns"];
 /// Make base and OS images.
-const IMAGE: &[&str] = &["podman", "runc", "mmdebstrap", "e2fsprogs"];
+const IMAGE: &[&str] = &["podman", "runc", "mmdebstrap", "e2fsprogs", "python3-pip"];
 /// Boot them.
 const VM: &[&str] = &["qemu-system-x86", "e2fsprogs"];
 /// Test the page in a real browser.

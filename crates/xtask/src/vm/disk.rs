@@ -106,6 +106,7 @@ fn copy_out(host: &Host, root: &Path, dir: &Path) -> Result<()> {
         .arg(root)
         .arg(&part)
         .arg(SIZE)
+        .ignore_stdout()
         .run()
         .context("mkfs.ext4: run `cargo xtask setup` first")?;
     let owner = format!(

@@ -66,7 +66,8 @@ impl Machine {
                 "stdio,id=test,signal=off",
             ])
             .args(["-device", "virtconsole,chardev=test"])
-            .stdin(Stdio::null())
+            // At the end of its input QEMU would close the guest's channel: keep it open, and silent.
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped());
         let mut child = command
             .spawn()
