@@ -1,0 +1,77 @@
+# Two commands matter: `make run` and `make test`. Everything else is a part of them or a long loop.
+# Logic lives in `cargo xtask`; this file only names things.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# A clean clone in CI shares its build products with the next one.
+ifeq ($(CI),true)
+export CARGO_TARGET_DIR ?= $(HOME)/.cache/aios/target
+endif
+export AIOS_STATE ?= $(CURDIR)/.aios
+
+XTASK := cargo xtask
+
+.PHONY: help setup build page run up down test test-rust test-python test-system test-vm check image base vm vm-test soak bench docs
+
+help: ## Shows this list.
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+setup: ## Installs what is missing: packages, system users, Python and npm packages.
+	$(XTASK) setup
+
+build: setup page ## Builds every binary and the page.
+	cargo build --release --workspace --bins
+
+page: setup
+	$(XTASK) page
+
+run: build ## Sets up, builds, starts aiOS, does a first goal; Ctrl-C stops it.
+	$(XTASK) run
+
+up: build ## Starts aiOS in the background.
+	$(XTASK) up
+
+down: ## Stops it; leaves no process, container, mount or socket.
+	$(XTASK) down
+
+test: build test-rust test-python test-system test-vm ## Runs every test.
+
+test-rust: build
+	cargo nextest run --release --workspace --no-fail-fast
+
+test-python: setup
+	cd python && ../.venv/bin/python -m pytest tests/ -v
+
+test-system: build ## The whole path on this machine: command line, page, `make down` leaves nothing.
+	$(XTASK) test-system
+
+test-vm: build ## The whole path in the booted image.
+	$(XTASK) image
+	$(XTASK) vm --test
+
+check: ## Formatting, lints, licences.
+	cargo fmt --all --check
+	cargo clippy --release --workspace --all-targets -- -D warnings
+	cd python && ../.venv/bin/ruff check . && ../.venv/bin/ruff format --check . && ../.venv/bin/mypy
+	if command -v cargo-deny >/dev/null; then cargo deny check licenses bans sources; else echo "cargo-deny is not installed: skipped"; fi
+
+image: build ## Builds the bootable OCI image.
+	$(XTASK) image
+
+base: setup ## Makes the base images from Debian packages.
+	$(XTASK) base
+
+vm: image ## Boots the image in QEMU.
+	$(XTASK) vm
+
+vm-test: build ## The image in full: compiled inside too, booted, tested, powered off.
+	$(XTASK) image --compile
+	$(XTASK) vm --test
+
+soak: build ## Long loops: at least 100 kills.
+	AIOS_SOAK=1 cargo nextest run --release -p aios-tests-kills --no-fail-fast
+
+bench: build ## Figures, beside what they are compared to.
+	cargo run --release -p aios-bench
