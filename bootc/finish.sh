@@ -11,7 +11,7 @@ done
 # Compiled for the features of the ABI that the profiles name: aios-init writes these files to the kernel as they are.
 mkdir -p /usr/lib/aios/apparmor/compiled
 for profile in /usr/lib/aios/apparmor/aios-*; do
-    apparmor_parser --skip-cache --quiet --kernel-features /etc/apparmor.d/abi/4.0 \
+    apparmor_parser --skip-cache --quiet --Include /usr/lib/aios/apparmor --kernel-features /etc/apparmor.d/abi/4.0 \
         --ofile "/usr/lib/aios/apparmor/compiled/$(basename "$profile")" "$profile"
 done
 
