@@ -1,7 +1,6 @@
 //! `cargo xtask image`: the OS image, from base, install tree and the files under `bootc/`.
 
 use anyhow::{Context, Result};
-use clap::ValueEnum;
 use std::path::{Path, PathBuf};
 
 use crate::cached::Inputs;
@@ -11,31 +10,13 @@ use crate::{base, stage};
 /// The OS image in root's store.
 pub(crate) const IMAGE: &str = "localhost/aios";
 
-/// Where the binaries in the image come from.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Binaries {
-    /// Built outside, by `cargo build --release`: seconds.
-    Prebuilt,
-    /// Compiled inside the image build by the image's own toolchain: many minutes, and needs the crate registry.
-    Compiled,
-}
-
-impl Binaries {
-    /// The stage of the Containerfile.
-    fn stage(self) -> &'static str {
-        match self {
-            Self::Prebuilt => "prebuilt",
-            Self::Compiled => "compiled",
-        }
-    }
-}
-
 /// Arguments of `image`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Where the binaries come from.
-    #[arg(long, value_enum, default_value_t = Binaries::Prebuilt)]
-    binaries: Binaries,
+    /// Compile the binaries inside the image build, by the image's own toolchain: many minutes, and needs the crate
+    /// registry. Without it those of `cargo build --release` are taken.
+    #[arg(long)]
+    compile: bool,
     /// Another base image, one that brings bootc and a kernel.
     #[arg(long, default_value = base::OS_BASE)]
     base: String,
@@ -45,18 +26,9 @@ pub(crate) struct Args {
 }
 
 impl Args {
-    /// Defaults, with the binaries compiled inside or not.
-    pub(crate) fn with_binaries_compiled(compiled: bool) -> Self {
-        let binaries = if compiled {
-            Binaries::Compiled
-        } else {
-            Binaries::Prebuilt
-        };
-        Self {
-            binaries,
-            base: base::OS_BASE.to_owned(),
-            force: false,
-        }
+    /// The stage of the Containerfile that has the binaries.
+    fn stage(&self) -> &'static str {
+        if self.compile { "compiled" } else { "prebuilt" }
     }
 }
 
@@ -69,13 +41,14 @@ pub(crate) fn run(host: &Host, args: &Args) -> Result<()> {
         .path(&host.root.join("Containerfile"))?
         .path(&host.root.join("bootc"))?
         .path(&install)?;
-    inputs = match args.binaries {
-        Binaries::Prebuilt => inputs.path(&binaries)?,
-        Binaries::Compiled => inputs
+    inputs = if args.compile {
+        inputs
             .path(&host.root.join("crates"))?
-            .path(&host.root.join("Cargo.lock"))?,
+            .path(&host.root.join("Cargo.lock"))?
+    } else {
+        inputs.path(&binaries)?
     };
-    let tagged = format!("{IMAGE}:{}", inputs.digest());
+    let tagged = format!("{IMAGE}:{}", inputs.text(args.stage()).digest());
     if args.force || !host.has_image(&tagged)? {
         build(host, args, &install, &binaries, &tagged)?;
     }
@@ -90,19 +63,16 @@ fn contexts(host: &Host, args: &Args) -> Result<(PathBuf, PathBuf)> {
     let binaries = host.cache.join("image-context/binaries");
     stage::tree(host, &install)?;
     host.shell.create_dir(&binaries)?;
-    if args.binaries == Binaries::Prebuilt {
+    if !args.compile {
         stage::binaries(host, &binaries)?;
     }
     Ok((install, binaries))
 }
 
 fn build(host: &Host, args: &Args, install: &Path, binaries: &Path, tagged: &str) -> Result<()> {
-    say(&format!(
-        "image: building with {} binaries",
-        args.binaries.stage()
-    ));
+    say(&format!("image: building with {} binaries", args.stage()));
     // The compiling stage is worth keeping as layers; the rest is one layer, quicker to write and to mount.
-    let layers = if args.binaries == Binaries::Compiled {
+    let layers = if args.compile {
         "--layers=true"
     } else {
         "--layers=false"
@@ -120,7 +90,7 @@ fn build(host: &Host, args: &Args, install: &Path, binaries: &Path, tagged: &str
         .arg("--build-arg")
         .arg(format!("BASE={}", args.base))
         .arg("--build-arg")
-        .arg(format!("BINARIES={}", args.binaries.stage()))
+        .arg(format!("BINARIES={}", args.stage()))
         .arg("--build-context")
         .arg(format!("install={}", install.display()))
         .arg("--build-context")

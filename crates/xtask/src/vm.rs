@@ -11,7 +11,7 @@ mod disk;
 mod qemu;
 mod report;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -37,12 +37,9 @@ pub(crate) struct Args {
     /// Run the self-test and power off, instead of a console on this terminal.
     #[arg(long)]
     test: bool,
-    /// Boot this image of root's store as it is, without building.
-    #[arg(long)]
-    image: Option<String>,
-    /// Compile the binaries inside the image build.
-    #[arg(long, conflicts_with = "image")]
-    compiled: bool,
+    /// The image of root's store to boot: the one that `image` built last.
+    #[arg(long, default_value = image::IMAGE)]
+    image: String,
     /// How the guest's instructions run.
     #[arg(long, value_enum, default_value_t = Accel::Auto)]
     accel: Accel,
@@ -62,17 +59,15 @@ pub(crate) struct Args {
 
 /// Boots, and answers success when the guest's test passed and it powered off cleanly.
 pub(crate) fn run(host: &Host, args: &Args) -> Result<ExitCode> {
-    let name = match &args.image {
-        Some(name) => name.clone(),
-        None => {
-            image::run(host, &image::Args::with_binaries_compiled(args.compiled))?;
-            image::IMAGE.to_owned()
-        }
-    };
+    ensure!(
+        host.has_image(&args.image)?,
+        "{} is not there: run `cargo xtask image` first",
+        args.image
+    );
     let name = if args.test {
-        disk::with_self_test(host, &name)?
+        disk::with_self_test(host, &args.image)?
     } else {
-        name
+        args.image.clone()
     };
     let boot = disk::ensure(host, &name, args.disk.as_deref())?;
     let machine = qemu::Machine {
