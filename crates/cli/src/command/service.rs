@@ -1,0 +1,120 @@
+//! `aiosctl service …` and `aiosctl boot`
+
+use aios_client::system::{BootView, ServiceView};
+use aios_proto::init::v1::{
+    GetBootRequest, GetServiceRequest, ListServicesRequest, LogsRequest, ServiceRequest,
+};
+use serde_json::json;
+use tokio_stream::StreamExt;
+
+use super::Ended;
+use crate::args::{Lines, Service};
+use crate::exit::Exit;
+use crate::instance::Instance;
+use crate::render;
+use crate::render::text::printable;
+use crate::terminal::Terminal;
+
+/// Runs a verb.
+pub(crate) async fn run(verb: Service, instance: &Instance, terminal: &mut Terminal) -> Ended {
+    match verb {
+        Service::List => list(instance, terminal).await,
+        Service::Status { name } => {
+            let service = instance
+                .services
+                .init()
+                .await?
+                .get_service(GetServiceRequest { name })
+                .await?;
+            one(&service.into_inner().into(), terminal)
+        }
+        Service::Restart { name } => {
+            let service = instance
+                .services
+                .init()
+                .await?
+                .restart_service(ServiceRequest { name })
+                .await?;
+            one(&service.into_inner().into(), terminal)
+        }
+        Service::Logs { name, lines } => logs(name, lines, instance, terminal).await,
+    }
+}
+
+/// Services, in start order.
+pub(crate) async fn all(instance: &Instance) -> Result<Vec<ServiceView>, aios_client::Failure> {
+    let services = instance
+        .services
+        .init()
+        .await?
+        .list_services(ListServicesRequest {})
+        .await?
+        .into_inner()
+        .services;
+    Ok(services.into_iter().map(Into::into).collect())
+}
+
+async fn list(instance: &Instance, terminal: &mut Terminal) -> Ended {
+    let services = all(instance).await?;
+    if terminal.json() {
+        terminal.document(&services);
+    } else {
+        render::system::services(terminal, &services);
+    }
+    Ok(Exit::Done)
+}
+
+fn one(service: &ServiceView, terminal: &mut Terminal) -> Ended {
+    if terminal.json() {
+        terminal.document(service);
+    } else {
+        render::system::service(terminal, service);
+    }
+    Ok(if service.state == "failed" {
+        Exit::Failed
+    } else {
+        Exit::Done
+    })
+}
+
+async fn logs(name: String, lines: Lines, instance: &Instance, terminal: &mut Terminal) -> Ended {
+    let request = LogsRequest {
+        name,
+        last: lines.last,
+        follow: lines.follow,
+    };
+    let mut stream = instance.services.init().await?.logs(request).await?.into_inner();
+    while let Some(line) = stream.next().await {
+        let line = line?;
+        let time = aios_client::time::rfc3339(line.time_ms);
+        if terminal.json() {
+            terminal
+                .json_line(&json!({ "time": time, "name": line.name, "text": line.text, "lost": line.lost }));
+            continue;
+        }
+        if line.lost > 0 {
+            terminal.line(format!("… {} lost here", render::text::count(line.lost, "line")));
+        }
+        let clock = terminal.clock(time.as_deref());
+        terminal.line(format!("{clock}  {}", printable(&line.text)));
+    }
+    Ok(Exit::Done)
+}
+
+/// Prints the boot.
+pub(crate) async fn boot(instance: &Instance, terminal: &mut Terminal) -> Ended {
+    let boot = instance
+        .services
+        .init()
+        .await?
+        .get_boot(GetBootRequest {})
+        .await?
+        .into_inner();
+    let boot = BootView::from(boot);
+    if terminal.json() {
+        terminal.document(&boot);
+    } else {
+        render::system::boot(terminal, &boot);
+    }
+    Ok(Exit::Done)
+}
