@@ -2,7 +2,7 @@
 //!
 //! Nothing here is written by hand but these re-exports: one module a proto package.
 #![forbid(unsafe_code)]
-#![expect(clippy::allow_attributes, reason = "generated code cannot promise which lints it meets")]
+#![expect(clippy::allow_attributes, clippy::allow_attributes_without_reason, reason = "generated code cannot promise which lints it meets")]
 
 macro_rules! package {
     ($($name:ident),+ $(,)?) => {$(
