@@ -28,6 +28,9 @@ for initramfs in /boot/initrd.img-*; do
 done
 rm -rf /boot/*
 
+# What eased making the base is no setting of the product.
+rm -f /etc/apt/apt.conf.d/99mmdebstrap
+
 # /usr is vendor's, /etc the admin's, /var state: the package database is vendor's.
 echo aios >/etc/hostname
 : >/etc/machine-id

@@ -4,6 +4,9 @@ use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 use std::path::Path;
 
+/// Made from other inputs, and never read by what is built.
+const SKIPPED: &[&str] = &["__pycache__", "node_modules"];
+
 /// Collects inputs into one digest. Order matters, and each part is length-prefixed.
 #[derive(Default)]
 pub(crate) struct Inputs(Sha256);
@@ -15,7 +18,7 @@ impl Inputs {
         self
     }
 
-    /// Adds a file's content, or a directory's names, modes and contents in sorted order. Skips caches of Python.
+    /// Adds a file's content, or a directory's names, modes and contents in sorted order. Skips what Python and npm keep there.
     pub(crate) fn path(mut self, path: &Path) -> Result<Self> {
         self.walk(path)
             .with_context(|| format!("read {}", path.display()))?;
@@ -32,7 +35,10 @@ impl Inputs {
         if path.is_dir() {
             let mut entries = std::fs::read_dir(path)?.collect::<Result<Vec<_>, _>>()?;
             entries.sort_by_key(std::fs::DirEntry::file_name);
-            for entry in entries.iter().filter(|entry| entry.file_name() != "__pycache__") {
+            for entry in entries
+                .iter()
+                .filter(|entry| !SKIPPED.iter().any(|name| entry.file_name() == *name))
+            {
                 self.part(entry.file_name().as_encoded_bytes());
                 self.walk(&entry.path())?;
             }

@@ -35,41 +35,76 @@ impl Args {
 /// Builds the image when an input changed.
 pub(crate) fn run(host: &Host, args: &Args) -> Result<()> {
     base::run(host, &base::Args::default())?;
-    let (install, binaries) = contexts(host, args)?;
+    let contexts = contexts(host, args)?;
     let mut inputs = Inputs::default()
         .text(&host.image_id(&args.base)?)
         .path(&host.root.join("Containerfile"))?
         .path(&host.root.join("bootc"))?
-        .path(&install)?;
+        .path(&contexts.install)?;
     inputs = if args.compile {
         inputs
             .path(&host.root.join("crates"))?
             .path(&host.root.join("Cargo.lock"))?
     } else {
-        inputs.path(&binaries)?
+        inputs.path(&contexts.binaries)?
     };
     let tagged = format!("{IMAGE}:{}", inputs.text(args.stage()).digest());
     if args.force || !host.has_image(&tagged)? {
-        build(host, args, &install, &binaries, &tagged)?;
+        build(host, args, &contexts, &tagged)?;
     }
     host.podman().args(["tag", &tagged, IMAGE]).run()?;
     say(&format!("image: {tagged}"));
     Ok(())
 }
 
-/// Fills the two build contexts.
-fn contexts(host: &Host, args: &Args) -> Result<(PathBuf, PathBuf)> {
-    let install = host.cache.join("image-context/install");
-    let binaries = host.cache.join("image-context/binaries");
-    stage::tree(host, &install)?;
-    host.shell.create_dir(&binaries)?;
-    if !args.compile {
-        stage::binaries(host, &binaries)?;
-    }
-    Ok((install, binaries))
+/// Directories that the build reads beside the checkout.
+struct Contexts {
+    install: PathBuf,
+    binaries: PathBuf,
+    crates: PathBuf,
 }
 
-fn build(host: &Host, args: &Args, install: &Path, binaries: &Path, tagged: &str) -> Result<()> {
+/// Fills those that this build needs.
+fn contexts(host: &Host, args: &Args) -> Result<Contexts> {
+    let dir = host.cache.join("image-context");
+    let contexts = Contexts {
+        install: dir.join("install"),
+        binaries: dir.join("binaries"),
+        crates: dir.join("crates"),
+    };
+    stage::tree(host, &contexts.install)?;
+    for dir in [&contexts.binaries, &contexts.crates] {
+        host.shell.create_dir(dir)?;
+    }
+    if args.compile {
+        vendor(host, &contexts.crates)?;
+    } else {
+        stage::binaries(host, &contexts.binaries)?;
+    }
+    Ok(contexts)
+}
+
+/// Copies the crates of the lock file, with the configuration that makes cargo take them.
+fn vendor(host: &Host, dir: &Path) -> Result<()> {
+    let sh = &host.shell;
+    let digest = Inputs::default().path(&host.root.join("Cargo.lock"))?.digest();
+    let stamp = dir.join("digest");
+    if std::fs::read_to_string(&stamp).is_ok_and(|old| old == digest) {
+        return Ok(());
+    }
+    say("image: copying the crates to compile with");
+    let to = dir.join("vendor");
+    xshell::cmd!(sh, "cargo vendor --quiet --locked --versioned-dirs {to}")
+        .quiet()
+        .ignore_stdout()
+        .run()?;
+    let config = "[source.crates-io]\nreplace-with = \"vendored\"\n\n[source.vendored]\ndirectory = \"/crates/vendor\"\n";
+    sh.write_file(dir.join("config.toml"), config)?;
+    sh.write_file(&stamp, digest)?;
+    Ok(())
+}
+
+fn build(host: &Host, args: &Args, contexts: &Contexts, tagged: &str) -> Result<()> {
     say(&format!("image: building with {} binaries", args.stage()));
     // The compiling stage is worth keeping as layers; the rest is one layer, quicker to write and to mount.
     let layers = if args.compile {
@@ -77,6 +112,9 @@ fn build(host: &Host, args: &Args, install: &Path, binaries: &Path, tagged: &str
     } else {
         "--layers=false"
     };
+    let context =
+        |name: &str, dir: &Path| ["--build-context".to_owned(), format!("{name}={}", dir.display())];
+    let argument = |name: &str, value: &str| ["--build-arg".to_owned(), format!("{name}={value}")];
     host.podman()
         .args([
             "build",
@@ -87,14 +125,11 @@ fn build(host: &Host, args: &Args, install: &Path, binaries: &Path, tagged: &str
             "--target",
             "os",
         ])
-        .arg("--build-arg")
-        .arg(format!("BASE={}", args.base))
-        .arg("--build-arg")
-        .arg(format!("BINARIES={}", args.stage()))
-        .arg("--build-context")
-        .arg(format!("install={}", install.display()))
-        .arg("--build-context")
-        .arg(format!("binaries={}", binaries.display()))
+        .args(argument("BASE", &args.base))
+        .args(argument("BINARIES", args.stage()))
+        .args(context("install", &contexts.install))
+        .args(context("binaries", &contexts.binaries))
+        .args(context("crates", &contexts.crates))
         .args(["--tag", tagged, "."])
         .ignore_stdout()
         .run()

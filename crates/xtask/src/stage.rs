@@ -79,6 +79,11 @@ fn names(host: &Host) -> Result<Vec<String>> {
     Ok(binary_targets(&metadata))
 }
 
+/// Tools of the repository, benchmarks and tests are not installed.
+fn is_product(package: &str) -> bool {
+    package != "xtask" && !package.starts_with("aios-bench") && !package.starts_with("aios-tests")
+}
+
 fn binary_targets(metadata: &serde_json::Value) -> Vec<String> {
     let list = |value: &serde_json::Value, key: &str| {
         value
@@ -89,7 +94,12 @@ fn binary_targets(metadata: &serde_json::Value) -> Vec<String> {
     };
     list(metadata, "packages")
         .iter()
-        .filter(|package| package.get("name").is_some_and(|name| name != "xtask"))
+        .filter(|package| {
+            package
+                .get("name")
+                .and_then(serde_json::Value::as_str)
+                .is_some_and(is_product)
+        })
         .flat_map(|package| list(package, "targets"))
         .filter(|target| list(target, "kind").iter().any(|kind| kind == "bin"))
         .filter_map(|target| target.get("name")?.as_str().map(str::to_owned))
@@ -127,6 +137,7 @@ mod tests {
     fn only_binaries_are_staged_and_never_this_tool() {
         let metadata = serde_json::json!({"packages": [
             {"name": "xtask", "targets": [{"name": "xtask", "kind": ["bin"]}]},
+            {"name": "aios-tests-kills", "targets": [{"name": "killer", "kind": ["bin"]}]},
             {"name": "aios-sandbox", "targets": [
                 {"name": "aios_sandbox", "kind": ["lib"]},
                 {"name": "aios-sandbox", "kind": ["bin"]},

@@ -1,0 +1,250 @@
+"""The self-test inside the booted image: one goal from words to undo, then what confines the parts.
+
+Runs as root, outside every service's cgroup, the way a person at the machine's console would. Speaks only the command
+line, /proc and /sys. Each check is one JSON object a line on the virtio console; the last line has the counts.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+from tree import Tree  # noqa: E402
+
+CHANNEL = "/dev/hvc0"
+PERSON = "ann"
+AIOSCTL = "/usr/bin/aiosctl"
+CGROUP = Path("/sys/fs/cgroup")
+SCRATCH = Path("/var/tmp/aios-scratch")
+GOAL = f"free space under {SCRATCH}: delete *.log older than 7 days, keep the newest 3"
+# Software emulation is slow; these end a hang, they are no promise of speed.
+START_S = 240
+COMMAND_S = 120
+NEEDS_APPROVAL = 4
+
+
+class CheckFailed(Exception):
+    """Says what was found instead."""
+
+
+class Report:
+    """Writes results to the machine that started this one."""
+
+    def __init__(self) -> None:
+        self._channel = open(CHANNEL, "w", buffering=1)  # noqa: SIM115
+        self.passed = 0
+        self.failed = 0
+
+    def check(self, name: str, work: Callable[[], Any]) -> Any:
+        """Runs one check; what it returns is the detail."""
+        started = time.monotonic()
+        try:
+            detail = work()
+        except Exception as error:  # noqa: BLE001 - whatever goes wrong is a failed check, and the rest still runs
+            self.failed += 1
+            self._line(check=name, ok=False, seconds=since(started), detail=str(error))
+            traceback.print_exc()
+            return None
+        self.passed += 1
+        self._line(check=name, ok=True, seconds=since(started), detail=detail)
+        return detail
+
+    def end(self) -> None:
+        """The last line."""
+        self._line(passed=self.passed, failed=self.failed)
+
+    def _line(self, **fields: Any) -> None:
+        self._channel.write(json.dumps(fields, default=str) + "\n")
+
+
+def since(started: float) -> float:
+    """Seconds, to a tenth."""
+    return round(time.monotonic() - started, 1)
+
+
+def expect(condition: bool, message: str) -> None:
+    """A check's own assertion."""
+    if not condition:
+        raise CheckFailed(message)
+
+
+def ctl(*words: str, user: str | None = None, codes: Iterable[int] = (0,)) -> tuple[int, list[Any]]:
+    """Runs aiosctl, as another user if asked, and parses its JSON lines."""
+    prefix = ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups"] if user else []
+    done = subprocess.run(  # noqa: S603
+        [*prefix, AIOSCTL, "--json", *words],
+        capture_output=True, text=True, timeout=COMMAND_S, check=False, stdin=subprocess.DEVNULL,
+    )
+    if done.returncode not in codes:
+        raise CheckFailed(f"aiosctl {' '.join(words)}: exit {done.returncode}: {done.stdout[-600:]} {done.stderr[-600:]}")
+    try:
+        return done.returncode, [json.loads(done.stdout)]
+    except json.JSONDecodeError:
+        return done.returncode, [json.loads(line) for line in done.stdout.splitlines() if line.strip()]
+
+
+def services_ready() -> Any:
+    """Waits until every service is well."""
+    deadline = time.monotonic() + START_S
+    last = "no answer"
+    while time.monotonic() < deadline:
+        try:
+            code, documents = ctl("service", "list", codes=range(6))
+            if code == 0:
+                states = {service["name"]: service["state"] for service in documents[0]}
+                last = json.dumps(states)
+                if states and all(state in ("ready", "listening") for name, state in states.items() if name != "vm-test"):
+                    ctl("status")
+                    return states
+        except (CheckFailed, subprocess.TimeoutExpired) as error:
+            last = str(error)
+        time.sleep(1)
+    raise CheckFailed(last)
+
+
+def attribute(pid: int | str) -> str:
+    """AppArmor label of a process."""
+    return Path(f"/proc/{pid}/attr/apparmor/current").read_text().strip("\0\n ")
+
+
+def status_of(pid: int | str) -> dict[str, str]:
+    """/proc/PID/status."""
+    text = Path(f"/proc/{pid}/status").read_text()
+    return {key: value.strip() for key, _, value in (line.partition(":") for line in text.splitlines())}
+
+
+def users_of_services() -> Any:
+    """Every service with a process runs as the user that its file names."""
+    _, documents = ctl("service", "list")
+    found = {}
+    for service in documents[0]:
+        if not service["pid"] or service["name"] == "vm-test":
+            continue
+        status = status_of(service["pid"])
+        uid = int(status["Uid"].split()[0])
+        user = subprocess.run(  # noqa: S603, S607
+            ["id", "-un", str(uid)], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        found[service["name"]] = {"user": user, "label": attribute(service["pid"]), "caps": status["CapEff"]}
+        expect(uid != 0, f"{service['name']} runs as root")
+        expect(user == service["user"], f"{service['name']} runs as {user}, its file names {service['user']}")
+    users = [entry["user"] for entry in found.values()]
+    expect(len(users) >= 5, f"only {users} run")  # noqa: PLR2004
+    expect(len(set(users)) == len(users), f"services share a user: {users}")
+    return found
+
+
+def agent_containers() -> list[tuple[Path, list[int]]]:
+    """Cgroups below agents/ that hold a container's processes."""
+    found = []
+    for procs in CGROUP.glob("agents/pods/**/cgroup.procs"):
+        pids = [int(pid) for pid in procs.read_text().split()]
+        if pids:
+            found.append((procs.parent, pids))
+    return found
+
+
+def agent_confined() -> Any:
+    """A live agent container has real limits and a label, and none of its processes can gain privileges."""
+    deadline = time.monotonic() + COMMAND_S
+    while not (containers := agent_containers()):
+        expect(time.monotonic() < deadline, "no agent container is running")
+        time.sleep(0.5)
+    found = []
+    for cgroup, pids in containers:
+        top = next(dir for dir in [cgroup, *cgroup.parents] if dir.parent == CGROUP / "agents/pods")
+        limits = {name: (top / name).read_text().strip() for name in ("memory.max", "pids.max", "cpu.max")}
+        for name, value in limits.items():
+            expect(not value.startswith("max"), f"{top}: {name} is {value}")
+        for pid in pids:
+            command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+            if command.startswith("/usr/bin/conmon"):
+                continue
+            status = status_of(pid)
+            label = attribute(pid)
+            expect(label == "aios-agent (enforce)", f"{command}: label {label}")
+            expect(status["NoNewPrivs"] == "1", f"{command}: new privileges are possible")
+            expect(status["Seccomp"] == "2", f"{command}: no seccomp filter")
+            expect(int(status["CapEff"], 16) == 0, f"{command}: capabilities {status['CapEff']}")
+            expect(int(status["Uid"].split()[0]) >= 1000, f"{command}: uid {status['Uid']}")  # noqa: PLR2004
+            found.append({"command": command, "label": label, **limits})
+    return found
+
+
+def run_goal() -> Any:
+    """States the goal; it stops where a person must decide."""
+    code, events = ctl("goal", "run", GOAL, user=PERSON, codes=(0, NEEDS_APPROVAL))
+    expect(code == NEEDS_APPROVAL, f"nobody was asked: {events[-1]}")
+    goal = next(event["goal_id"] for event in events if "goal_id" in event)
+    return goal
+
+
+def approve_all(goal: str) -> int:
+    """Approves what waits; answers how many."""
+    _, documents = ctl("approval", "list", "--goal", goal, user=PERSON)
+    waiting = documents[0]
+    for approval in waiting:
+        ctl("approval", "approve", approval["approval_id"], user=PERSON)
+    return len(waiting)
+
+
+def finish(goal: str) -> Any:
+    """Approves until the goal has ended."""
+    for _ in range(50):
+        approve_all(goal)
+        code, events = ctl("goal", "watch", goal, user=PERSON, codes=range(6))
+        if code != NEEDS_APPROVAL:
+            _, documents = ctl("goal", "show", goal, user=PERSON)
+            state = documents[0]["goal"]["state"]
+            expect(code == 0 and state == "completed", f"exit {code}, {state}: {json.dumps(documents[0])[-1500:]}")
+            return {"state": state, "status": documents[0]["goal"].get("status_line")}
+    raise CheckFailed("approvals do not end")
+
+
+def undo(goal: str) -> Any:
+    """Undoes the goal, approving where asked."""
+    for _ in range(50):
+        code, events = ctl("goal", "undo", goal, user=PERSON, codes=range(6))
+        if code != NEEDS_APPROVAL:
+            expect(code == 0, f"exit {code}: {events[-1:]}")
+            return "undone"
+        for event in events:
+            approve_all(event.get("goal_id", goal))
+    raise CheckFailed("approvals do not end")
+
+
+def main() -> None:
+    """All checks, in order."""
+    report = Report()
+    report.check("services ready", services_ready)
+    report.check("services run as their own users", users_of_services)
+    report.check("person enrolled", lambda: ctl("person", "enrol", "--user", PERSON)[1])
+    tree = Tree(SCRATCH, PERSON)
+    tree.build()
+    before = tree.look()
+    goal = report.check("goal asks for approval", run_goal)
+    report.check("nothing changed before approval", lambda: tree.same(before))
+    report.check("agent container confined", agent_confined)
+    if goal:
+        report.check("goal completes after approval", lambda: finish(goal))
+        report.check("exactly the old logs are gone", tree.only_old_logs_gone)
+        report.check("undo", lambda: undo(goal))
+        report.check("undo restored every byte and attribute", lambda: tree.same(before))
+    report.check("audit log verifies", lambda: ctl("audit", "verify")[1])
+    report.check("boot phases", lambda: ctl("boot")[1])
+    report.end()
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    finally:
+        os.sync()
