@@ -55,6 +55,11 @@ impl Host {
         })
     }
 
+    /// Whether this program runs as root.
+    pub(crate) fn is_root(&self) -> bool {
+        self.is_root
+    }
+
     /// A command that runs as root: directly, or through `sudo`.
     pub(crate) fn root_cmd(&self, program: &str) -> Cmd<'_> {
         let sh = &self.shell;

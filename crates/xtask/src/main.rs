@@ -13,6 +13,10 @@ mod base;
 mod cached;
 mod host;
 mod image;
+mod instance;
+mod node;
+mod page;
+mod python;
 mod setup;
 mod stage;
 mod sysusers;
@@ -47,6 +51,14 @@ enum Command {
     Image(image::Args),
     /// Boots the OS image in a virtual machine.
     Vm(vm::Args),
+    /// Builds the console's web page.
+    Page,
+    /// Starts aiOS here, does a first goal, and stays until Ctrl-C.
+    Run(instance::RunArgs),
+    /// Starts aiOS here in the background.
+    Up,
+    /// Stops it; fails when a process, container, mount or socket is left.
+    Down,
 }
 
 fn main() -> ExitCode {
@@ -69,6 +81,10 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Stage(args) => stage::run(&host, &args)?,
         Command::Image(args) => image::run(&host, &args)?,
         Command::Vm(args) => return vm::run(&host, &args),
+        Command::Page => page::run(&host)?,
+        Command::Run(args) => instance::run(&host, &args)?,
+        Command::Up => instance::up(&host)?,
+        Command::Down => instance::down(&host)?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -5,10 +5,17 @@ use clap::ValueEnum;
 use std::collections::BTreeSet;
 
 use crate::host::{Host, say};
-use crate::users;
+use crate::{python, users};
 
 /// Run aiOS as ordinary processes, with its agents in rootless containers.
-const RUN: &[&str] = &["podman", "runc", "uidmap", "slirp4netns"];
+const RUN: &[&str] = &[
+    "podman",
+    "runc",
+    "uidmap",
+    "slirp4netns",
+    "python3-pip",
+    "python3-venv",
+];
 /// Make base and OS images.
 const IMAGE: &[&str] = &["podman", "runc", "mmdebstrap", "e2fsprogs", "python3-pip"];
 /// Boot them.
@@ -42,6 +49,7 @@ pub(crate) fn run(host: &Host, args: &Args) -> Result<()> {
     packages(host, &args.purposes)?;
     if args.purposes.contains(&Purpose::Run) {
         users::create(host)?;
+        python::venv(host)?;
     }
     Ok(())
 }

@@ -1,0 +1,260 @@
+//! `cargo xtask up`, `run`, `down`: a development instance of aiOS under `$AIOS_STATE`.
+//!
+//! The services run as their own users, started by `aios-init` as root, from an install tree like the image's.
+
+mod first_goal;
+mod leftovers;
+mod process;
+
+use anyhow::{Context, Result, ensure};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+use xshell::{Cmd, cmd};
+
+use crate::host::{Host, say};
+use crate::stage;
+
+/// All services must be ready by then. The first start loads the agent image into the containers' store.
+const START_LIMIT: Duration = Duration::from_secs(180);
+const POLL: Duration = Duration::from_millis(250);
+
+/// What the development tree says that the image does not.
+const DEVELOPMENT: &str = "\
+# This instance runs on a machine that may lack AppArmor or cgroup v2 controllers; `aiosctl status` says what it lacks.
+[init]
+allow_degraded = true
+
+[sandbox]
+allow_degraded = true
+";
+
+/// Arguments of `run`.
+#[derive(clap::Args)]
+pub(crate) struct RunArgs {
+    /// Start without doing a first goal.
+    #[arg(long)]
+    no_goal: bool,
+}
+
+/// A development instance.
+pub(crate) struct Instance<'h> {
+    host: &'h Host,
+    /// `$AIOS_STATE`.
+    pub(crate) state: PathBuf,
+}
+
+/// Starts in the background.
+pub(crate) fn up(host: &Host) -> Result<()> {
+    let instance = Instance::open(host)?;
+    instance.start(process::Mode::Background)?;
+    instance.greet()
+}
+
+/// Starts, does a first goal, and stays until Ctrl-C.
+pub(crate) fn run(host: &Host, args: &RunArgs) -> Result<()> {
+    let instance = Instance::open(host)?;
+    let mut init = instance.start(process::Mode::Foreground)?;
+    if !args.no_goal {
+        first_goal::run(&instance)?;
+    }
+    instance.greet()?;
+    say("Ctrl-C stops everything");
+    init.wait_for_interrupt()?;
+    say("stopping");
+    instance.stop()
+}
+
+/// Stops, and makes sure that nothing is left.
+pub(crate) fn down(host: &Host) -> Result<()> {
+    Instance::open(host)?.stop()
+}
+
+impl<'h> Instance<'h> {
+    /// The instance of `$AIOS_STATE`, or of this checkout. Services run as users of their own, so every directory above
+    /// must let them pass; where one does not (a home directory), the state lies under `/var/lib/aios-development` and
+    /// `.aios` leads there.
+    pub(crate) fn open(host: &'h Host) -> Result<Self> {
+        let wanted = match std::env::var_os("AIOS_STATE") {
+            Some(dir) => host.root.join(dir),
+            None => host.root.join(".aios"),
+        };
+        if wanted.symlink_metadata().is_err() && closed_ancestor(&wanted).is_some() {
+            lead_elsewhere(host, &wanted)?;
+        }
+        host.shell.create_dir(&wanted)?;
+        let state = wanted
+            .canonicalize()
+            .with_context(|| wanted.display().to_string())?;
+        if let Some(closed) = closed_ancestor(&state) {
+            anyhow::bail!(
+                "services of other users cannot pass {}: `chmod o+x` it, or set AIOS_STATE to another directory",
+                closed.display()
+            );
+        }
+        ensure!(
+            state.as_os_str().len() <= 60,
+            "{} is too long for socket names (108 bytes): set AIOS_STATE to a shorter one",
+            state.display()
+        );
+        Ok(Self { host, state })
+    }
+
+    fn start(&self, mode: process::Mode) -> Result<process::Init> {
+        ensure!(
+            process::running(&self.state)?.is_none(),
+            "an instance runs already in {}: `make down` stops it",
+            self.state.display()
+        );
+        let vendor = self.state.join("vendor");
+        stage::tree(self.host, &vendor)?;
+        stage::binaries(self.host, &vendor.join("bin"))?;
+        let config = self.state.join("etc/config.toml");
+        if !config.exists() {
+            self.host
+                .install_file(&config.display().to_string(), DEVELOPMENT, "0644")?;
+        }
+        let mut init = process::Init::spawn(self.host, &self.state, mode)?;
+        self.wait_until_ready(&mut init)?;
+        self.enrol()?;
+        Ok(init)
+    }
+
+    fn wait_until_ready(&self, init: &mut process::Init) -> Result<()> {
+        let begin = Instant::now();
+        loop {
+            if let Some(status) = init.exited()? {
+                anyhow::bail!(
+                    "aios-init ended with {status}:\n{}",
+                    process::log_tail(&self.state)
+                );
+            }
+            let waiting = self.not_ready();
+            if waiting.as_ref().is_ok_and(Vec::is_empty) {
+                say(&format!(
+                    "aios-init: all services ready after {:.1} s",
+                    begin.elapsed().as_secs_f32()
+                ));
+                return Ok(());
+            }
+            if begin.elapsed() > START_LIMIT {
+                let waiting = waiting.map_or_else(|error| format!("{error:#}"), |names| names.join(", "));
+                anyhow::bail!("not ready: {waiting}\n{}", process::log_tail(&self.state));
+            }
+            process::pause(POLL);
+        }
+    }
+
+    /// Names of services that should be ready and are not.
+    fn not_ready(&self) -> Result<Vec<String>> {
+        let text = self.ctl(&["--json", "service", "list"]).ignore_stderr().read()?;
+        let services: Vec<serde_json::Value> = serde_json::from_str(&text)?;
+        let field = |service: &serde_json::Value, key: &str| {
+            service
+                .get(key)
+                .and_then(serde_json::Value::as_str)
+                .unwrap_or_default()
+                .to_owned()
+        };
+        ensure!(!services.is_empty(), "aios-init lists no service");
+        Ok(services
+            .iter()
+            .filter(|service| !matches!(field(service, "state").as_str(), "ready" | "listening"))
+            .map(|service| format!("{} ({})", field(service, "name"), field(service, "state")))
+            .collect())
+    }
+
+    /// Makes the person who runs this able to approve. Only root may enrol the first one.
+    fn enrol(&self) -> Result<()> {
+        let person = self.host.person().unwrap_or_else(|| "root".to_owned());
+        self.root_ctl(&["person", "enrol", "--user", &person])
+            .ignore_stdout()
+            .run()
+            .with_context(|| format!("enrol {person}"))
+    }
+
+    fn greet(&self) -> Result<()> {
+        let link = self.ctl(&["--json", "console", "open"]).read()?;
+        let link: serde_json::Value = serde_json::from_str(&link)?;
+        let link = link
+            .get("link")
+            .and_then(serde_json::Value::as_str)
+            .context("a sign-in link")?;
+        say(&format!("console: {link}"));
+        Ok(())
+    }
+
+    fn stop(&self) -> Result<()> {
+        process::stop(self.host, &self.state)?;
+        leftovers::check(self.host, &self.state)?;
+        say("stopped: no process, container, mount or socket is left");
+        Ok(())
+    }
+
+    /// `aiosctl` on this instance, as the person.
+    pub(crate) fn ctl(&self, args: &[&str]) -> Cmd<'_> {
+        let sh = &self.host.shell;
+        let program = self.state.join("vendor/bin/aiosctl");
+        let run = self.state.join("run");
+        cmd!(sh, "{program} --socket {run}").args(args).quiet()
+    }
+
+    /// `aiosctl` on this instance, as root.
+    fn root_ctl(&self, args: &[&str]) -> Cmd<'_> {
+        let program = self.state.join("vendor/bin/aiosctl").display().to_string();
+        self.host
+            .root_cmd(&program)
+            .arg("--socket")
+            .arg(self.state.join("run"))
+            .args(args)
+    }
+}
+
+/// The first directory at or above `path` that other users cannot pass.
+fn closed_ancestor(path: &Path) -> Option<PathBuf> {
+    use std::os::unix::fs::PermissionsExt;
+    path.ancestors()
+        .filter(|dir| std::fs::metadata(dir).is_ok_and(|meta| meta.permissions().mode() & 0o001 == 0))
+        .last()
+        .map(Path::to_path_buf)
+}
+
+fn lead_elsewhere(host: &Host, wanted: &Path) -> Result<()> {
+    let digest = crate::cached::Inputs::default()
+        .text(&wanted.display().to_string())
+        .digest();
+    let real = PathBuf::from("/var/lib/aios-development").join(digest);
+    let owner = host.person().unwrap_or_else(|| "root".to_owned());
+    host.root_cmd("install")
+        .args(["-d", "-m", "0755"])
+        .arg("/var/lib/aios-development")
+        .run()?;
+    host.root_cmd("install")
+        .args(["-d", "-m", "0755", "-o", &owner])
+        .arg(&real)
+        .run()?;
+    std::os::unix::fs::symlink(&real, wanted)?;
+    say(&format!(
+        "{} leads to {}, where other users can pass",
+        wanted.display(),
+        real.display()
+    ));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::closed_ancestor;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_private_directory_on_the_way_is_named() {
+        let root = tempfile::tempdir().unwrap();
+        let private = root.path().join("home");
+        let inside = private.join("checkout/.aios");
+        std::fs::create_dir_all(&inside).unwrap();
+        std::fs::set_permissions(root.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+        assert_eq!(closed_ancestor(&inside), None);
+        std::fs::set_permissions(&private, std::fs::Permissions::from_mode(0o700)).unwrap();
+        assert_eq!(closed_ancestor(&inside), Some(private));
+    }
+}
