@@ -173,14 +173,18 @@ impl<'h> Instance<'h> {
     }
 
     fn greet(&self) -> Result<()> {
-        let link = self.ctl(&["--json", "console", "open"]).read()?;
-        let link: serde_json::Value = serde_json::from_str(&link)?;
-        let link = link
-            .get("link")
-            .and_then(serde_json::Value::as_str)
-            .context("a sign-in link")?;
-        say(&format!("console: {link}"));
+        say(&format!("console: {}", self.sign_in_link()?));
         Ok(())
+    }
+
+    /// A link that signs a browser in once.
+    pub(crate) fn sign_in_link(&self) -> Result<String> {
+        let answer = self.ctl(&["--json", "console", "open"]).read()?;
+        let answer: serde_json::Value = serde_json::from_str(&answer)?;
+        let link = answer.get("link").and_then(serde_json::Value::as_str);
+        Ok(link
+            .context("no link in the answer of `aiosctl console open`")?
+            .to_owned())
     }
 
     fn stop(&self) -> Result<()> {

@@ -19,6 +19,7 @@ mod page;
 mod python;
 mod setup;
 mod stage;
+mod system_test;
 mod sysusers;
 mod users;
 mod vm;
@@ -57,6 +58,8 @@ enum Command {
     Run(instance::RunArgs),
     /// Starts aiOS here in the background.
     Up,
+    /// Runs the end-to-end tests on an instance of their own.
+    TestSystem,
     /// Stops it; fails when a process, container, mount or socket is left.
     Down,
 }
@@ -84,6 +87,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Page => page::run(&host)?,
         Command::Run(args) => instance::run(&host, &args)?,
         Command::Up => instance::up(&host)?,
+        Command::TestSystem => system_test::run(&host)?,
         Command::Down => instance::down(&host)?,
     }
     Ok(ExitCode::SUCCESS)

@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 use crate::host::say;
 
 const QEMU: &str = "qemu-system-x86_64";
-/// `quiet` counts: under emulation every line on the serial port costs milliseconds.
+/// What an initramfs would have done is done by `devtmpfs.mount`. `quiet` counts: under emulation every line on the
+/// serial port costs milliseconds.
 const COMMAND_LINE: &str = "root=/dev/nvme0n1 rootfstype=ext4 rw init=/usr/lib/aios/bin/aios-init \
-                            console=ttyS0 panic=-1 quiet";
+                            devtmpfs.mount=1 console=ttyS0 panic=-1 quiet";
 /// Lines that wait to be printed; a guest that writes faster is slowed down by the full pipe.
 const QUEUE: usize = 256;
 

@@ -1,0 +1,55 @@
+//! `cargo xtask test-system`: an instance of its own, the end-to-end tests by command line and page, and a stop that
+//! leaves nothing.
+
+use anyhow::{Context, Result, ensure};
+use std::path::Path;
+
+use crate::host::{Host, say};
+use crate::{instance, node};
+
+/// The browser test's package.
+const BROWSER: &str = "tests/browser";
+
+/// Starts, tests, and stops even when a test failed.
+pub(crate) fn run(host: &Host) -> Result<()> {
+    instance::up(host)?;
+    let tested = tests(host);
+    let stopped = instance::down(host);
+    tested.and(stopped)
+}
+
+fn tests(host: &Host) -> Result<()> {
+    let instance = instance::Instance::open(host)?;
+    let sh = &host.shell;
+    let state = &instance.state;
+    // One at a time: they share the one agent.
+    let rust = xshell::cmd!(
+        sh,
+        "cargo nextest run --release -p aios-tests-e2e --test-threads 1 --no-fail-fast"
+    )
+    .env("AIOS_E2E", "1")
+    .env("AIOS_STATE", state)
+    .run()
+    .context("end-to-end tests");
+    let page = browser(host, &instance).context("browser test");
+    rust.and(page)
+}
+
+fn browser(host: &Host, instance: &instance::Instance<'_>) -> Result<()> {
+    ensure!(
+        Path::new("/usr/bin/chromium").exists(),
+        "chromium is missing: run `cargo xtask setup --for browser`"
+    );
+    let package = host.root.join(BROWSER);
+    node::install(host, &package)?;
+    let link = instance.sign_in_link()?;
+    say("browser: the same path by the page");
+    let sh = &host.shell;
+    let _package = sh.push_dir(&package);
+    let output = xshell::cmd!(sh, "npm test --silent")
+        .env("PATH", node::path_variable(host)?)
+        .env("AIOS_SIGN_IN", link)
+        .env("AIOS_STATE", &instance.state)
+        .run();
+    output.context("the page's test; pictures are in tests/browser/test-results")
+}
