@@ -1,5 +1,6 @@
 //! Policy: layering, deny wins, taint raises, limits count; errors that point at the line; and the
 //! policy that is shipped.
+#![cfg(test)]
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -1,5 +1,6 @@
 //! Receipts, approvals, trust states, person proofs and the call digest: each accepted for exactly what
 //! it is about, refused for everything else.
+#![cfg(test)]
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
