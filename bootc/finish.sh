@@ -2,6 +2,9 @@
 # Last step of the OS image build: users, AppArmor's compiled profiles, PID 1, and an empty /var.
 set -euo pipefail
 
+# Whatever umask the checkout was made under: vendor files are public.
+chmod -R u+rwX,go+rX,go-w /usr/lib/aios /usr/lib/sysusers.d /usr/lib/tmpfiles.d /usr/lib/bootc /etc/containers
+
 # Users exist from the first boot on; the containers' owner has the subordinate ids that rootless Podman maps.
 systemd-sysusers /usr/lib/sysusers.d/aios.conf
 for file in /etc/subuid /etc/subgid; do

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::base;
 use crate::cached::Inputs;
-use crate::host::{Host, say};
+use crate::host::{Host, readable, say};
 
 const IMAGE: &str = "localhost/aios-agent";
 /// The tag inside the OCI layout.
@@ -113,8 +113,11 @@ fn build(host: &Host, shim: &Path, wheels: &Path, layout: &Path) -> Result<()> {
         sh.create_dir(context.join("etc"))?;
         sh.copy_file(host.root.join("bootc/agent").join(file), context.join("etc"))?;
     }
-    let find = xshell::cmd!(sh, "find {context} -name __pycache__ -prune -exec rm -r").args(["{}", "+"]);
-    find.quiet().run()?;
+    xshell::cmd!(sh, "find {context} -name __pycache__ -prune -exec rm -r")
+        .args(["{}", "+"])
+        .quiet()
+        .run()?;
+    readable(host, &context)?;
     host.podman()
         .args([
             "build",

@@ -65,6 +65,11 @@ const RECIPES: &[Recipe] = &[
         options: &[
             "--variant=extract",
             "--dpkgopt=path-exclude=/usr/share/zoneinfo/*",
+            "--dpkgopt=path-exclude=/usr/share/perl*",
+            "--dpkgopt=path-exclude=/usr/lib/*/gconv/*",
+            // Python is the only program.
+            "--dpkgopt=path-exclude=/usr/bin/*",
+            "--dpkgopt=path-include=/usr/bin/python3*",
         ],
     },
 ];

@@ -122,6 +122,13 @@ impl Host {
     }
 }
 
+/// Lets everybody read a tree, whatever this person's umask made of it: services and agents have users of their own.
+pub(crate) fn readable(host: &Host, dir: &Path) -> Result<()> {
+    let sh = &host.shell;
+    cmd!(sh, "chmod -R u+rwX,go+rX,go-w {dir}").quiet().run()?;
+    Ok(())
+}
+
 /// Prints one line for the person who runs the task.
 pub(crate) fn say(line: &str) {
     // A closed pipe must not turn a finished task into a failed one.

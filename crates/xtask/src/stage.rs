@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use std::path::{Path, PathBuf};
 
 use crate::agent_image;
-use crate::host::{Host, say};
+use crate::host::{Host, readable, say};
 
 /// Vendor configuration, copied as it is.
 const CONFIG: &[&str] = &["services", "agents", "runbooks", "config.toml", "policy.toml"];
@@ -124,6 +124,7 @@ fn replace(host: &Host, from: &Path, to: &Path) -> Result<()> {
     xshell::cmd!(sh, "cp -r --preserve=mode {from} {part}")
         .quiet()
         .run()?;
+    readable(host, &part)?;
     sh.remove_path(to)?;
     std::fs::rename(&part, to)?;
     Ok(())
