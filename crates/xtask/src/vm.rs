@@ -34,7 +34,7 @@ enum Accel {
 /// Arguments of `vm`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Run the self-test and power off, instead of a console on this terminal.
+    /// Run the self-test and power off, instead of a root shell on this terminal.
     #[arg(long)]
     test: bool,
     /// The image of root's store to boot: the one that `image` built last.
@@ -64,11 +64,12 @@ pub(crate) fn run(host: &Host, args: &Args) -> Result<ExitCode> {
         "{} is not there: run `cargo xtask image` first",
         args.image
     );
-    let name = if args.test {
-        disk::with_self_test(host, &args.image)?
+    let extra = if args.test {
+        disk::Extra::Test
     } else {
-        args.image.clone()
+        disk::Extra::Shell
     };
+    let name = disk::with(host, &args.image, extra)?;
     let boot = disk::ensure(host, &name, args.disk.as_deref())?;
     let machine = qemu::Machine {
         kernel: boot.kernel,

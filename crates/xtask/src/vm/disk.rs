@@ -15,14 +15,27 @@ pub(super) struct Boot {
     pub(super) disk: PathBuf,
 }
 
-/// The same image with one more service, which runs the self-test.
-pub(super) fn with_self_test(host: &Host, image: &str) -> Result<String> {
+/// What an image gets beside what it is.
+#[derive(Clone, Copy)]
+pub(super) enum Extra {
+    /// The self-test.
+    Test,
+    /// A root shell on the serial console.
+    Shell,
+}
+
+/// The same image with a person to approve and one more service.
+pub(super) fn with(host: &Host, image: &str, extra: Extra) -> Result<String> {
+    let target = match extra {
+        Extra::Test => "test",
+        Extra::Shell => "shell",
+    };
     let dir = host.root.join("tests/vm");
     let digest = Inputs::default()
         .text(&host.image_id(image)?)
         .path(&dir)?
         .digest();
-    let tagged = format!("localhost/aios-vm-test:{digest}");
+    let tagged = format!("localhost/aios-vm-{target}:{digest}");
     if !host.has_image(&tagged)? {
         host.podman()
             .args([
@@ -31,14 +44,17 @@ pub(super) fn with_self_test(host: &Host, image: &str) -> Result<String> {
                 "--isolation",
                 "chroot",
                 "--layers=false",
-                "--build-arg",
+                "--target",
+                target,
             ])
+            .arg("--build-arg")
             .arg(format!("IMAGE={image}"))
             .args(["--tag", &tagged])
             .arg(&dir)
             .ignore_stdout()
+            .ignore_stderr()
             .run()
-            .context("add the self-test to the image")?;
+            .with_context(|| format!("add the {target} to the image"))?;
     }
     Ok(tagged)
 }
