@@ -85,6 +85,33 @@ impl Host {
         Ok(output.status.success())
     }
 
+    /// Removes every other tag of an image's name, so that the store does not grow with each build.
+    pub(crate) fn keep_only(&self, name: &str, tag: &str) -> Result<()> {
+        let filter = format!("reference={name}");
+        let listed = self
+            .podman()
+            .args([
+                "images",
+                "--format",
+                "{{.Repository}}:{{.Tag}}",
+                "--filter",
+                &filter,
+            ])
+            .read()?;
+        let wanted = format!("{name}:{tag}");
+        let latest = format!("{name}:latest");
+        for old in listed.lines().filter(|line| *line != wanted && *line != latest) {
+            // One that a container still uses stays until the next time.
+            self.podman()
+                .args(["rmi", old])
+                .ignore_status()
+                .ignore_stdout()
+                .ignore_stderr()
+                .run()?;
+        }
+        Ok(())
+    }
+
     /// The id of an image in root's store.
     pub(crate) fn image_id(&self, name: &str) -> Result<String> {
         let id = self

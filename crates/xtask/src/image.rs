@@ -48,11 +48,13 @@ pub(crate) fn run(host: &Host, args: &Args) -> Result<()> {
     } else {
         inputs.path(&contexts.binaries)?
     };
-    let tagged = format!("{IMAGE}:{}", inputs.text(args.stage()).digest());
+    let tag = inputs.text(args.stage()).digest();
+    let tagged = format!("{IMAGE}:{tag}");
     if args.force || !host.has_image(&tagged)? {
         build(host, args, &contexts, &tagged)?;
     }
     host.podman().args(["tag", &tagged, IMAGE]).run()?;
+    host.keep_only(IMAGE, &tag)?;
     say(&format!("image: {tagged}"));
     Ok(())
 }

@@ -35,7 +35,8 @@ pub(super) fn with(host: &Host, image: &str, extra: Extra) -> Result<String> {
         .text(&host.image_id(image)?)
         .path(&dir)?
         .digest();
-    let tagged = format!("localhost/aios-vm-{target}:{digest}");
+    let name = format!("localhost/aios-vm-{target}");
+    let tagged = format!("{name}:{digest}");
     if !host.has_image(&tagged)? {
         host.podman()
             .args([
@@ -55,6 +56,7 @@ pub(super) fn with(host: &Host, image: &str, extra: Extra) -> Result<String> {
             .ignore_stderr()
             .run()
             .with_context(|| format!("add the {target} to the image"))?;
+        host.keep_only(&name, &digest)?;
     }
     Ok(tagged)
 }
