@@ -1,0 +1,82 @@
+//! Putting the orchestrator together, and taking it apart again.
+
+use crate::callers::Callers;
+use crate::clients::Clients;
+use crate::config::Config;
+use crate::core::{Core, FreshIds};
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::guard_view::GuardView;
+use crate::journal::{Journal, Store};
+use crate::router::Router;
+use crate::service::Service;
+use crate::{projection, runbook};
+use aios_auth::peer::{Roles, Users};
+use aios_core::clock::SystemClock;
+use aios_core::paths::Paths;
+use aios_core::tasks::{self, Tasks};
+use aios_core::{config, ready, rpc};
+use anyhow::Context;
+use std::sync::Arc;
+use std::time::Duration;
+use tonic::service::Routes;
+
+/// Time that sessions and calls are given to end.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// Runs until SIGTERM or SIGINT.
+///
+/// # Errors
+/// Configuration, runbooks, journal or socket are not usable; all of them are read before anything
+/// is served.
+pub async fn run(paths: Paths) -> anyhow::Result<()> {
+    let settings: Config = config::load(&paths, "orchestrator")?;
+    let users: Users = config::load(&paths, "users")?;
+    let callers = Callers::new(Roles::resolve(&users)?);
+    let runbooks = runbook::load(&paths)?;
+    let directory = paths.state_of("orchestrator");
+    std::fs::create_dir_all(&directory).map_err(|source| Error::Io {
+        what: format!("making {}", directory.display()),
+        source,
+    })?;
+    let store = Store::open(&directory.join("journal.db"), Arc::new(SystemClock))?;
+    let listener = rpc::listen("orchestrator", &paths.socket("orchestrator"), 0o660)?;
+
+    let owner = Tasks::new();
+    let (journal, thread) = Journal::start(store)?;
+    let clients = Clients::new(&paths);
+    let core = Arc::new(Core {
+        guard_view: GuardView::start(clients.clone(), &settings, &owner),
+        router: Router::start(&owner),
+        clients,
+        journal,
+        runbooks,
+        config: settings,
+        clock: Arc::new(SystemClock),
+        ids: Arc::new(FreshIds),
+        tasks: owner.clone(),
+    });
+    let engine = Engine::start(&core).await?;
+    projection::start(&core);
+    let service = Service::new(core, engine, callers);
+    let routes = Routes::new(service.orchestrator()).add_service(service.agent_session());
+    let names = ["aios.orchestrator.v1.Orchestrator", "aios.agent.v1.AgentSession"];
+    let server = rpc::serve(listener, routes, &names, owner.token());
+    tokio::pin!(server);
+    ready::notify().context("telling the supervisor that the service is ready")?;
+    tokio::select! {
+        ended = &mut server => return Ok(ended?),
+        ended = tasks::termination() => ended?,
+    }
+    if let Err(error) = ready::stopping() {
+        tracing::warn!(%error, "the supervisor could not be told");
+    }
+    let (all, served) = tokio::join!(owner.shutdown(GRACE), tokio::time::timeout(GRACE, server));
+    if !all || served.is_err() {
+        tracing::warn!("some calls did not end in time; the journal knows where they stand");
+    }
+    if thread.is_finished() {
+        tracing::error!("the journal ended before the service did");
+    }
+    Ok(())
+}

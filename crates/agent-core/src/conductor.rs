@@ -1,0 +1,351 @@
+//! Carries one goal from wherever it stands to its end.
+//!
+//! Everything it knows it reads from the journal, so that it can be dropped at any instant and started
+//! again: after a crash, after an answer, after a service was away.
+
+use crate::EXECUTOR_KIND;
+use crate::agent_task;
+use crate::aggregator;
+use crate::core::Core;
+use crate::error::Error;
+use crate::executor::{self, TaskEnd};
+use crate::model::event::{Event, Origin, StepEnd};
+use crate::model::state::{GoalState, StepState, TaskState};
+use crate::model::{Goal, Task};
+use crate::planner::{self, Plan};
+use crate::steps::Steps;
+use aios_core::error::Report;
+use aios_core::id::{GoalId, TaskId};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// Carries the goal on until it ends, or waits for a person's words.
+///
+/// # Errors
+/// Something that is not the goal's fault: the journal fails, a service is away where waiting in place
+/// is not possible. Calling it again goes on.
+pub async fn conduct(core: &Arc<Core>, id: GoalId, cancel: &CancellationToken) -> Result<(), Error> {
+    loop {
+        let goal = core.journal.goal(id).await?;
+        if goal.state.is_final() {
+            return Ok(());
+        }
+        if !goal.cancelled_by.is_empty() {
+            return end_cancelled(core, &goal).await;
+        }
+        match goal.state {
+            GoalState::Pending => {
+                let line = "a plan is being made".to_owned();
+                let event = Event::State {
+                    state: GoalState::Planning,
+                    line,
+                    error: None,
+                };
+                core.journal.append(id, vec![event]).await?;
+            }
+            GoalState::Planning => make_plan(core, &goal).await?,
+            GoalState::AwaitingInput => return Ok(()),
+            GoalState::InProgress | GoalState::AwaitingApproval => {
+                work(core, id, cancel).await?;
+                let goal = core.journal.goal(id).await?;
+                if goal.cancelled_by.is_empty() {
+                    return end(core, &goal).await;
+                }
+            }
+            GoalState::Completed | GoalState::Failed | GoalState::Cancelled => return Ok(()),
+        }
+    }
+}
+
+async fn make_plan(core: &Arc<Core>, goal: &Goal) -> Result<(), Error> {
+    let plan = match plan_for(core, goal).await {
+        Ok(plan) => plan,
+        Err(Error::Intent(error)) if goal.origin == Origin::Text => {
+            let line = planner::question(&error, &core.runbooks);
+            let event = Event::State {
+                state: GoalState::AwaitingInput,
+                line,
+                error: None,
+            };
+            return core.journal.append(goal.id, vec![event]).await.map(|_| ());
+        }
+        Err(error) if error.is_transient() => return Err(error),
+        Err(error) => return fail(core, goal.id, &error).await,
+    };
+    let line = format!("{} tasks from {}", plan.tasks.len(), plan.source);
+    let events = vec![
+        Event::Decided(plan.decision),
+        Event::Planned {
+            level: planner::LEVEL.to_owned(),
+            source: plan.source,
+            tasks: plan.tasks,
+        },
+        Event::State {
+            state: GoalState::InProgress,
+            line,
+            error: None,
+        },
+    ];
+    core.journal.append(goal.id, events).await.map(|_| ())
+}
+
+async fn plan_for(core: &Arc<Core>, goal: &Goal) -> Result<Plan, Error> {
+    let mut ids = || core.ids.task();
+    match &goal.origin {
+        Origin::Text => planner::from_words(&core.runbooks, planner::words(goal), goal.dry_run, &mut ids),
+        Origin::Call { tool, args } => planner::one_call(&core.clients, tool, args, ids()).await,
+        Origin::Undo { of } => {
+            let target = core.journal.goal(*of).await?;
+            let plan = planner::undo(&core.clients, &target, goal.id, &mut ids).await?;
+            if target.undone_by.is_none() {
+                core.journal
+                    .append(*of, vec![Event::UndoneBy { by: Some(goal.id) }])
+                    .await?;
+            }
+            Ok(plan)
+        }
+    }
+}
+
+/// Runs tasks as they become ready, until none can run any more or one has failed.
+async fn work(core: &Arc<Core>, id: GoalId, cancel: &CancellationToken) -> Result<(), Error> {
+    let stop = cancel.child_token();
+    let mut started: BTreeSet<TaskId> = BTreeSet::new();
+    let mut running: JoinSet<(TaskId, Result<TaskEnd, Error>)> = JoinSet::new();
+    let mut interrupted = None;
+    loop {
+        let goal = core.journal.goal(id).await?;
+        if !stop.is_cancelled() {
+            for task in startable(&goal) {
+                if started.insert(task.plan.id) {
+                    spawn(core, &goal, task, &stop, &mut running).await?;
+                }
+            }
+        }
+        let Some(joined) = running.join_next().await else {
+            break;
+        };
+        let (task, result) =
+            joined.map_err(|error| Error::Corrupt(format!("a task ended by a panic: {error}")))?;
+        match result {
+            Ok(end) => complete_task(core, id, task, end).await?,
+            Err(Error::Cancelled) => {}
+            Err(error)
+                if error.is_transient() || matches!(error, Error::JournalClosed | Error::ShuttingDown) =>
+            {
+                stop.cancel();
+                interrupted = Some(error);
+            }
+            Err(error) => {
+                stop.cancel();
+                fail_task(core, id, task, &error).await?;
+            }
+        }
+    }
+    interrupted.map_or(Ok(()), Err)
+}
+
+/// Tasks that are ready, and those that an earlier run had begun.
+fn startable(goal: &Goal) -> Vec<&Task> {
+    let begun = goal
+        .tasks
+        .iter()
+        .filter(|task| matches!(task.state, TaskState::InProgress | TaskState::AwaitingApproval));
+    goal.ready().chain(begun).collect()
+}
+
+async fn spawn(
+    core: &Arc<Core>,
+    goal: &Goal,
+    task: &Task,
+    stop: &CancellationToken,
+    running: &mut JoinSet<(TaskId, Result<TaskEnd, Error>)>,
+) -> Result<(), Error> {
+    let id = task.plan.id;
+    let mut goal = goal.clone();
+    if task.state == TaskState::Pending {
+        let event = Event::Task {
+            task: id,
+            state: TaskState::InProgress,
+            line: format!("{} begins", task.plan.name),
+            output: Value::Null,
+            error: None,
+        };
+        goal = core.journal.append(goal.id, vec![event]).await?;
+    }
+    let by_agent = !task.plan.skill.is_empty() && task.agent_kind != EXECUTOR_KIND;
+    let (core, stop) = (Arc::clone(core), stop.clone());
+    running.spawn(async move {
+        let result = if by_agent {
+            Box::pin(agent_task::run(&core, &goal, id, stop)).await
+        } else {
+            Box::pin(executor::run(&core, &goal, id, stop)).await
+        };
+        (id, result)
+    });
+    Ok(())
+}
+
+async fn complete_task(core: &Core, goal: GoalId, task: TaskId, end: TaskEnd) -> Result<(), Error> {
+    let state = core.journal.goal(goal).await?;
+    let name = state
+        .task(task)
+        .map(|task| task.plan.name.as_str())
+        .unwrap_or_default();
+    let line = if end.summary.is_empty() {
+        format!("{name} is done")
+    } else {
+        format!("{name}: {}", end.summary)
+    };
+    let event = Event::Task {
+        task,
+        state: TaskState::Completed,
+        line,
+        output: end.output,
+        error: None,
+    };
+    core.journal.append(goal, vec![event]).await.map(|_| ())
+}
+
+async fn fail_task(core: &Core, goal: GoalId, task: TaskId, error: &Error) -> Result<(), Error> {
+    let state = core.journal.goal(goal).await?;
+    let failing = state.task(task).ok_or(crate::model::ApplyError::NoTask(task))?;
+    let report = Report::of(error);
+    let mut events: Vec<Event> = failing
+        .in_flight()
+        .map(|step| lost_step(task, step.step))
+        .into_iter()
+        .collect();
+    events.push(Event::Task {
+        task,
+        state: TaskState::Failed,
+        line: format!("{} failed: {}", failing.plan.name, report.message),
+        output: Value::Null,
+        error: Some(report),
+    });
+    core.journal.append(goal, events).await.map(|_| ())
+}
+
+/// The end of a step whose effect could not be learnt.
+fn lost_step(task: TaskId, step: u64) -> Event {
+    let report = Report {
+        code: "AIOS-ORCH-0030".to_owned(),
+        message: "the task ended before the end of this step was known".to_owned(),
+        next_step: "look for the step in `aiosctl audit tail` to see whether it ran".to_owned(),
+    };
+    Event::StepEnded {
+        task,
+        step,
+        end: StepEnd {
+            state: StepState::Failed,
+            result: Value::Null,
+            error: Some(report),
+            audit_seq: 0,
+            rule_id: String::new(),
+            approval_id: String::new(),
+            undoable: false,
+            tainted: false,
+        },
+    }
+}
+
+/// Ends a goal whose tasks have run as far as they can.
+async fn end(core: &Arc<Core>, goal: &Goal) -> Result<(), Error> {
+    let failed = goal.tasks.iter().find_map(|task| task.error.clone());
+    if let Some(report) = failed {
+        return close(core, goal.id, GoalState::Failed, Some(report)).await;
+    }
+    if goal.tasks.iter().all(|task| task.state == TaskState::Completed) {
+        return close(core, goal.id, GoalState::Completed, None).await;
+    }
+    Err(Error::Corrupt(format!(
+        "goal {} has tasks that can neither start nor end",
+        goal.id
+    )))
+}
+
+/// Ends a goal for a reason that lies outside its tasks.
+///
+/// # Errors
+/// The journal fails.
+pub async fn fail(core: &Arc<Core>, id: GoalId, error: &Error) -> Result<(), Error> {
+    close(core, id, GoalState::Failed, Some(Report::of(error))).await
+}
+
+async fn end_cancelled(core: &Arc<Core>, goal: &Goal) -> Result<(), Error> {
+    let cancelled = CancellationToken::new();
+    cancelled.cancel();
+    for task in goal.tasks.iter().filter(|task| task.in_flight().is_some()) {
+        // With a cancelled token this only asks what became of the step.
+        match Steps::new(core, goal.id, task.plan.id, cancelled.clone())
+            .settle()
+            .await
+        {
+            Ok(()) | Err(Error::Cancelled) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    close(core, goal.id, GoalState::Cancelled, None).await
+}
+
+/// Brings every task to an end, puts the result together, ends the goal and its powers.
+async fn close(core: &Arc<Core>, id: GoalId, state: GoalState, report: Option<Report>) -> Result<(), Error> {
+    let goal = core.journal.goal(id).await?;
+    if goal.state.is_final() {
+        return Ok(());
+    }
+    let mut events = Vec::new();
+    for task in goal.tasks.iter().filter(|task| !task.state.is_final()) {
+        events.extend(task.in_flight().map(|step| lost_step(task.plan.id, step.step)));
+        events.push(Event::Task {
+            task: task.plan.id,
+            state: TaskState::Cancelled,
+            line: format!("{} was not finished", task.plan.name),
+            output: Value::Null,
+            error: None,
+        });
+    }
+    let goal = match events.is_empty() {
+        true => goal,
+        false => core.journal.append(id, events).await?,
+    };
+    let result = aggregator::result(&goal, state, core.clock.now_ms());
+    let line = aggregator::line(&goal, state, report.as_ref(), &result);
+    let events = vec![
+        Event::Result { result },
+        Event::State {
+            state,
+            line,
+            error: report,
+        },
+    ];
+    let goal = core.journal.append(id, events).await?;
+    if let Origin::Undo { of } = goal.origin
+        && state != GoalState::Completed
+    {
+        release_undone(core, of, id).await?;
+    }
+    // What is left of its tokens and questions is of no use to anyone any more.
+    if !goal.tasks.is_empty()
+        && let Err(error) = core
+            .clients
+            .end_powers(&id.to_string(), &format!("the goal is {state}"))
+            .await
+    {
+        tracing::warn!(goal = %id, %error, "tokens and approvals of an ended goal stay until they expire");
+    }
+    Ok(())
+}
+
+/// Lets another undo try after one that did not get through.
+async fn release_undone(core: &Arc<Core>, target: GoalId, by: GoalId) -> Result<(), Error> {
+    if core.journal.goal(target).await?.undone_by == Some(by) {
+        core.journal
+            .append(target, vec![Event::UndoneBy { by: None }])
+            .await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,43 @@
+//! The orchestrator: takes goals, plans them, has them done by agents or by itself, and proves them.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`model`] | goals, tasks and steps as state machines driven by events; no I/O |
+//! | [`journal`] | the durable truth: events, and the tables projected from them |
+//! | [`intent`], [`runbook`], [`planner`] | from a person's words to a plan, without a model |
+//! | [`engine`], [`conductor`] | which goals run, and how one goal is carried through |
+//! | [`steps`], [`executor`], [`agent_task`] | one call; a task done by itself; a task done by an agent |
+//! | [`router`], [`session`] | which agents are there, and the conversation with each |
+//! | [`guard_view`], [`clients`] | what the guard tells; the other services |
+//! | [`aggregator`], [`projection`] | the result of a goal; telling memory |
+//! | [`service`], [`callers`], [`app`] | the gRPC surface, who may use it, and putting it all together |
+//!
+//! It holds no power of its own: every call carries a token that the guard minted for one task, and
+//! every approval is a person's, kept by the guard.
+#![forbid(unsafe_code)]
+
+pub mod agent_task;
+pub mod aggregator;
+pub mod app;
+pub mod callers;
+pub mod clients;
+pub mod conductor;
+pub mod config;
+pub mod core;
+pub mod engine;
+pub mod error;
+pub mod executor;
+pub mod guard_view;
+pub mod intent;
+pub mod journal;
+pub mod model;
+pub mod planner;
+pub mod projection;
+pub mod router;
+pub mod runbook;
+pub mod service;
+pub mod session;
+pub mod steps;
+
+/// Kind under which the guard knows the built-in executor.
+pub const EXECUTOR_KIND: &str = "executor";

@@ -1,0 +1,378 @@
+//! From a goal to a plan. Only the cheapest level is here: runbooks that fit the person's words,
+//! a single tool call, and undoing. What fits nothing is asked back, with what aiOS can do.
+
+use crate::EXECUTOR_KIND;
+use crate::clients::Clients;
+use crate::error::Error;
+use crate::intent::{self, IntentError};
+use crate::model::Goal;
+use crate::model::event::{Decision, Origin};
+use crate::model::plan::{Operation, TaskPlan};
+use crate::runbook::Runbook;
+use crate::steps::namespace_of;
+use aios_core::id::{ExecutionKey, GoalId, TaskId};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+/// Level of every plan that is made here.
+pub const LEVEL: &str = "reactive";
+
+/// A plan, and why it is this one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// What it was made from.
+    pub source: String,
+    /// Tasks.
+    pub tasks: Vec<TaskPlan>,
+    /// The choice.
+    pub decision: Decision,
+}
+
+impl Plan {
+    fn new(source: &str, tasks: Vec<TaskPlan>, options: Vec<String>, reason: &str) -> Self {
+        Self {
+            source: source.to_owned(),
+            tasks,
+            decision: Decision {
+                subject: "plan".to_owned(),
+                options,
+                choice: source.to_owned(),
+                reason: reason.to_owned(),
+                level: LEVEL.to_owned(),
+                task: None,
+            },
+        }
+    }
+}
+
+/// Plans from a person's words.
+///
+/// # Errors
+/// [`Error::Intent`] says how far the words were understood.
+pub fn from_words(
+    runbooks: &[Runbook],
+    text: &str,
+    dry_run: bool,
+    ids: &mut dyn FnMut() -> TaskId,
+) -> Result<Plan, Error> {
+    let patterns = runbooks
+        .iter()
+        .flat_map(|runbook| runbook.patterns.iter().map(move |pattern| (runbook, pattern)));
+    let (runbook, slots) = intent::understand(patterns, text)?;
+    let mut tasks = runbook.plan(&slots, ids)?;
+    if dry_run {
+        drop_proofs(&mut tasks);
+    }
+    let options = runbooks.iter().map(|runbook| runbook.name.clone()).collect();
+    Ok(Plan::new(
+        &runbook.name,
+        tasks,
+        options,
+        "its trigger takes every word of the goal",
+    ))
+}
+
+/// A dry run changes nothing, so there is nothing to prove.
+fn drop_proofs(tasks: &mut Vec<TaskPlan>) {
+    let proofs: BTreeSet<String> = tasks
+        .iter()
+        .filter(|task| task.verifies)
+        .map(|task| task.name.clone())
+        .collect();
+    tasks.retain(|task| !task.verifies);
+    for task in tasks {
+        task.needs.retain(|need| !proofs.contains(need));
+    }
+}
+
+/// What a person is told when the words fit nothing.
+pub fn question(error: &IntentError, runbooks: &[Runbook]) -> String {
+    let abilities: Vec<String> = runbooks
+        .iter()
+        .map(|runbook| {
+            let examples: Vec<String> = runbook.examples.iter().map(|it| format!("`{it}`")).collect();
+            format!("{}, when you say {}", runbook.summary, examples.join(" or "))
+        })
+        .collect();
+    if abilities.is_empty() {
+        return format!("{error}; no runbook is installed, so aiOS can do nothing from words yet");
+    }
+    format!(
+        "{error}; {}. aiOS can: {}",
+        error.next_step(),
+        abilities.join("; ")
+    )
+}
+
+/// Plans one tool call.
+///
+/// # Errors
+/// There is no such tool, or the arguments name nothing that a capability could be for.
+pub async fn one_call(clients: &Clients, tool: &str, args: &Value, id: TaskId) -> Result<Plan, Error> {
+    let described = clients.tool(tool).await?;
+    let task = TaskPlan {
+        id,
+        name: "call".to_owned(),
+        needs: Vec::new(),
+        skill: String::new(),
+        agent_kind: EXECUTOR_KIND.to_owned(),
+        capabilities: capabilities(&described.capability, described.mutating, args)?,
+        input: json!({}),
+        operations: vec![Operation::Call {
+            tool: tool.to_owned(),
+            args: args.clone(),
+            expect: Vec::new(),
+            reason: "a person asked for this call".to_owned(),
+        }],
+        // The worker itself verifies what a call did, and a call has no other aim.
+        verifies: true,
+    };
+    Ok(Plan::new(
+        "call",
+        vec![task],
+        vec![tool.to_owned()],
+        "a person named the tool and its arguments",
+    ))
+}
+
+/// The capabilities that one call needs: the tool's pattern on each path that the arguments name.
+fn capabilities(pattern: &str, mutating: bool, args: &Value) -> Result<Vec<String>, Error> {
+    let mut parts = pattern.splitn(3, ':');
+    let (Some(namespace), Some(action)) = (parts.next(), parts.next()) else {
+        return Err(Error::Corrupt(format!("`{pattern}` is no capability pattern")));
+    };
+    let named = ["path", "root"]
+        .iter()
+        .filter_map(|key| args.get(key))
+        .chain(args.get("paths").and_then(Value::as_array).into_iter().flatten());
+    let mut capabilities = Vec::new();
+    for path in named {
+        let path = path.as_str().filter(|path| path.starts_with('/'));
+        let path = path.ok_or_else(|| Error::field("args_json", "a path must be an absolute path"))?;
+        if path.contains('*') {
+            return Err(Error::field(
+                "args_json",
+                "a path with `*` cannot be granted for one call",
+            ));
+        }
+        let path = if path == "/" {
+            ""
+        } else {
+            path.trim_end_matches('/')
+        };
+        capabilities.push(match mutating {
+            true => format!("{namespace}:{action}:{path}"),
+            false => format!("{namespace}:{action}:{path}/**"),
+        });
+    }
+    if capabilities.is_empty() {
+        return Err(Error::field(
+            "args_json",
+            "names no path, so no capability can be asked for",
+        ));
+    }
+    Ok(capabilities)
+}
+
+/// Plans the undo of a goal: its changes, newest first, then a look that each is undone.
+///
+/// # Errors
+/// The goal has not ended or left nothing to undo; the tool service is away.
+pub async fn undo(
+    clients: &Clients,
+    target: &Goal,
+    by: GoalId,
+    ids: &mut (dyn FnMut() -> TaskId + Send),
+) -> Result<Plan, Error> {
+    let refused = |why: &str| Error::NotUndoable {
+        goal: target.id,
+        why: why.to_owned(),
+    };
+    if !target.state.is_final() {
+        return Err(refused("it has not ended; cancel it first"));
+    }
+    if target.undone_by.is_some_and(|other| other != by) {
+        return Err(refused("it is undone already, or is being undone"));
+    }
+    let mut operations = Vec::new();
+    let mut checks = Vec::new();
+    let mut capabilities = BTreeSet::new();
+    for (task, step) in target.undoable_steps() {
+        let key = ExecutionKey {
+            task: task.plan.id,
+            step: step.step,
+        };
+        let namespace = namespace_of(&step.name).to_owned();
+        checks.push(Operation::CheckUndone {
+            target: key,
+            namespace: namespace.clone(),
+        });
+        // An earlier undo that did not get through has done this part of the work.
+        if clients.execution(key.into(), &namespace).await?.state == "undone" {
+            continue;
+        }
+        capabilities.extend(task.plan.capabilities.iter().cloned());
+        operations.push(Operation::Undo {
+            target: key,
+            namespace,
+            tool: step.name.clone(),
+        });
+    }
+    if checks.is_empty() {
+        return Err(refused("it changed nothing that can be undone"));
+    }
+    let capabilities: Vec<String> = capabilities.into_iter().collect();
+    let task = |id: TaskId, name: &str, operations: Vec<Operation>, verifies: bool| TaskPlan {
+        id,
+        name: name.to_owned(),
+        needs: Vec::new(),
+        skill: String::new(),
+        agent_kind: EXECUTOR_KIND.to_owned(),
+        capabilities: capabilities.clone(),
+        input: json!({}),
+        operations,
+        verifies,
+    };
+    let verify = task(ids(), "verify", checks, true);
+    let tasks = if operations.is_empty() {
+        vec![verify]
+    } else {
+        vec![
+            task(ids(), "undo", operations, false),
+            TaskPlan {
+                needs: vec!["undo".to_owned()],
+                ..verify
+            },
+        ]
+    };
+    let options = vec![format!("undo goal {}", target.id)];
+    Ok(Plan::new(
+        "undo",
+        tasks,
+        options,
+        "the newest change is taken back first",
+    ))
+}
+
+/// The words that a plan is made from: the person's last answer, or the goal's own.
+pub fn words(goal: &Goal) -> &str {
+    match (&goal.origin, goal.reply.as_str()) {
+        (Origin::Text, reply) if !reply.is_empty() => reply,
+        _ => &goal.text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn runbooks() -> Vec<Runbook> {
+        let text = include_str!("../../../configs/runbooks/free-space-old-logs.toml");
+        vec![Runbook::parse("free-space-old-logs.toml", text).unwrap()]
+    }
+
+    fn plan(text: &str) -> Result<Plan, Error> {
+        from_words(&runbooks(), text, false, &mut TaskId::new)
+    }
+
+    #[test]
+    fn usual_wordings_of_the_shipped_runbook_are_understood() {
+        for text in [
+            "free space under /srv/logs: delete *.log older than 7 days, keep the newest 3",
+            "Free up space on /srv/logs, delete *.log older than 7 days and keep the newest 3",
+            "make some disk space in the directory '/srv/logs' by deleting all files *.log older than a week keep 3",
+            "delete all *.log files older than 7d under /srv/logs/ but keep the latest three files",
+            "free space under /srv/logs: remove \"*.log\" older than 168 hours, keeping the 3 newest.",
+        ] {
+            let plan = plan(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+            let clean = &plan.tasks[1];
+            assert_eq!(
+                clean.input,
+                json!({"root": "/srv/logs", "name_glob": "*.log", "older_than_ms": 604_800_000, "keep_newest": 3}),
+                "{text}"
+            );
+            assert!(clean.capabilities.contains(&"fs:delete:/srv/logs/**".to_owned()));
+        }
+    }
+
+    #[test]
+    fn nothing_is_kept_when_nothing_is_said_about_keeping() {
+        let plan = plan("free space under /srv: delete *.tmp older than 2 hours").unwrap();
+        assert_eq!(plan.tasks[1].input["keep_newest"], 0);
+    }
+
+    #[test]
+    fn wordings_that_do_not_fit_say_where() {
+        for (text, part) in [
+            (
+                "free space under srv: delete *.log older than 7 days",
+                "must be absolute",
+            ),
+            (
+                "free space under /srv: delete logs older than 7 days",
+                "`logs` is no file name pattern",
+            ),
+            (
+                "free space under /srv: delete *.log older than 7",
+                "expected a unit",
+            ),
+            (
+                "free space under /srv: delete *.log younger than 7 days",
+                "at `younger`",
+            ),
+            (
+                "free space under /srv: delete *.log older than 7 days, keep the newest few",
+                "at `few`",
+            ),
+            ("free space under /srv/../etc: delete * older than 7 days", "`..`"),
+            (
+                "free space under /srv: delete *.log older than 7 days and reboot",
+                "at `reboot`",
+            ),
+        ] {
+            let error = plan(text).unwrap_err().to_string();
+            assert!(error.contains(part), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_fits_nothing_is_asked_back_with_examples() {
+        let Err(Error::Intent(error)) = plan("why is the web service slow?") else {
+            panic!("it must not be understood");
+        };
+        let question = question(&error, &runbooks());
+        assert!(
+            question.contains("free space under /var/log: delete *.log"),
+            "{question}"
+        );
+    }
+
+    #[test]
+    fn a_dry_run_has_no_proof_to_give() {
+        let text = "free space under /srv: delete *.log older than 7 days";
+        let plan = from_words(&runbooks(), text, true, &mut TaskId::new).unwrap();
+        assert!(plan.tasks.iter().all(|task| !task.verifies));
+        assert_eq!(crate::model::plan::check(&plan.tasks), Ok(()));
+    }
+
+    #[test]
+    fn a_call_asks_for_what_it_names_and_no_more() {
+        let args = json!({"paths": ["/srv/a", "/srv/b"]});
+        assert_eq!(
+            capabilities("fs:delete:PATH", true, &args).unwrap(),
+            ["fs:delete:/srv/a", "fs:delete:/srv/b"]
+        );
+        assert_eq!(
+            capabilities("fs:search:PATH", false, &json!({"root": "/srv/"})).unwrap(),
+            ["fs:search:/srv/**"]
+        );
+        for bad in [
+            json!({}),
+            json!({"path": "srv"}),
+            json!({"path": "/srv/*"}),
+            json!({"path": 3}),
+        ] {
+            assert!(capabilities("fs:stat:PATH", false, &bad).is_err(), "{bad}");
+        }
+    }
+}
