@@ -1,0 +1,365 @@
+//! What goes into the fs tools and what comes out, as types. The JSON Schemas, the Python methods
+//! and the reference pages are made from these, so the comments here are read by people and models.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Most entries that one answer carries.
+pub const MAX_ENTRIES: u32 = 10_000;
+/// Most bytes that one read returns.
+pub const MAX_READ: u64 = 1 << 20;
+/// Most bytes that one write takes.
+pub const MAX_WRITE: u64 = 512 << 10;
+/// Most paths in one deletion.
+pub const MAX_PATHS: usize = 10_000;
+
+fn default_entries() -> u32 {
+    1000
+}
+fn default_read() -> u64 {
+    64 << 10
+}
+fn default_glob() -> String {
+    "*".to_owned()
+}
+
+/// Kind of a thing in a directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Dir,
+    /// A symbolic link.
+    Symlink,
+    /// A device, pipe or socket.
+    Other,
+}
+
+/// Arguments of fs.list.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ListArgs {
+    /// Absolute path of the directory.
+    pub path: String,
+    /// Most entries wanted, 1 to 10000.
+    #[serde(default = "default_entries")]
+    #[schemars(range(min = 1, max = 10000))]
+    pub limit: u32,
+}
+
+/// One thing in a directory.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// Name without directory.
+    pub name: String,
+    /// Kind.
+    pub kind: Kind,
+    /// Size in bytes.
+    pub size: u64,
+    /// Last change of the content, milliseconds since 1970, UTC.
+    pub mtime_ms: i64,
+}
+
+/// Result of fs.list.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ListResult {
+    /// The directory, every symbolic link resolved.
+    pub path: String,
+    /// Entries, sorted by name.
+    pub entries: Vec<Entry>,
+    /// True when there are more than `limit`.
+    pub truncated: bool,
+    /// Entries left out because their names are not UTF-8.
+    pub unnamed: u64,
+}
+
+/// Arguments of fs.stat.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StatArgs {
+    /// Absolute path. A symbolic link is described itself, not what it leads to.
+    pub path: String,
+}
+
+/// Result of fs.stat.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StatResult {
+    /// Path with every directory link resolved.
+    pub path: String,
+    /// False when nothing is there; the other fields are then empty or 0.
+    pub exists: bool,
+    /// Kind; absent when nothing is there.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub kind: Option<Kind>,
+    /// Size in bytes.
+    pub size: u64,
+    /// Permission bits, octal text `0644`.
+    pub mode: String,
+    /// Owner's user id.
+    pub uid: u32,
+    /// Owner's group id.
+    pub gid: u32,
+    /// Last change of the content, milliseconds since 1970, UTC.
+    pub mtime_ms: i64,
+    /// Names that the file has.
+    pub links: u64,
+    /// Where a symbolic link points, as it is written.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub target: Option<String>,
+}
+
+/// What fs.search looks for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SearchKind {
+    /// Regular files.
+    #[default]
+    File,
+    /// Directories.
+    Dir,
+    /// Symbolic links.
+    Symlink,
+    /// Everything.
+    Any,
+}
+
+/// Arguments of fs.search.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SearchArgs {
+    /// Absolute path of the directory to search; links are not followed, other mounts not entered.
+    pub root: String,
+    /// Glob on the name without directory, `*.log`.
+    #[serde(default = "default_glob")]
+    pub name_glob: String,
+    /// Only what was last changed longer ago than this many milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub older_than_ms: Option<u64>,
+    /// Only what is larger than this many bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub larger_than_bytes: Option<u64>,
+    /// Leaves out the N newest of all that match name and kind, whatever their age and size.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep_newest: Option<u32>,
+    /// What to look for.
+    #[serde(default)]
+    pub kind: SearchKind,
+    /// Most results wanted, 1 to 10000; the oldest come first.
+    #[serde(default = "default_entries")]
+    #[schemars(range(min = 1, max = 10000))]
+    pub limit: u32,
+}
+
+/// One thing found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Found {
+    /// Absolute path.
+    pub path: String,
+    /// Kind.
+    pub kind: Kind,
+    /// Size in bytes.
+    pub size: u64,
+    /// Last change of the content, milliseconds since 1970, UTC.
+    pub mtime_ms: i64,
+}
+
+/// Result of fs.search.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SearchResult {
+    /// The directory searched, every symbolic link resolved.
+    pub root: String,
+    /// What was found, oldest first, then by path.
+    pub files: Vec<Found>,
+    /// Sum of the sizes of `files`, bytes.
+    pub total_bytes: u64,
+    /// How many matched name and kind.
+    pub matched: u64,
+    /// How many of those were left out by `keep_newest`.
+    pub kept: u64,
+    /// True when there are more than `limit`.
+    pub truncated: bool,
+    /// Directories not entered: another mount, not granted, protected or not readable.
+    pub skipped: u64,
+}
+
+/// Arguments of fs.read.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReadArgs {
+    /// Absolute path of the file.
+    pub path: String,
+    /// First byte wanted.
+    #[serde(default)]
+    pub offset: u64,
+    /// Most bytes wanted, 1 to 1048576.
+    #[serde(default = "default_read")]
+    #[schemars(range(min = 1, max = 1_048_576))]
+    pub max_bytes: u64,
+}
+
+/// How `content` is written down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Encoding {
+    /// The bytes are UTF-8 text.
+    Utf8,
+    /// The bytes are in base64 (RFC 4648, with padding).
+    Base64,
+}
+
+/// Result of fs.read.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReadResult {
+    /// Path with every symbolic link resolved.
+    pub path: String,
+    /// Size of the whole file, bytes.
+    pub size: u64,
+    /// First byte returned.
+    pub offset: u64,
+    /// Bytes returned.
+    pub bytes: u64,
+    /// How `content` is written down.
+    pub encoding: Encoding,
+    /// The bytes.
+    pub content: String,
+    /// True when the end of the file was reached.
+    pub eof: bool,
+    /// Always true: content of a file is not to be trusted.
+    pub tainted: bool,
+}
+
+/// Arguments of fs.disk_usage.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DiskUsageArgs {
+    /// Absolute path of a directory or file; links are not followed, other mounts not entered.
+    pub path: String,
+}
+
+/// Result of fs.disk_usage.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DiskUsageResult {
+    /// Path with every symbolic link resolved.
+    pub path: String,
+    /// Space taken on the disk, bytes; a file with several names counts once.
+    pub bytes: u64,
+    /// Sum of the sizes, bytes; a file with several names counts once.
+    pub apparent_bytes: u64,
+    /// Files and links.
+    pub files: u64,
+    /// Directories, the first one included.
+    pub dirs: u64,
+    /// Directories not entered: another mount, not granted, protected or not readable.
+    pub skipped: u64,
+    /// Size of the file system, bytes.
+    pub fs_total_bytes: u64,
+    /// Free for ordinary users, bytes.
+    pub fs_free_bytes: u64,
+}
+
+/// How fs.write treats what is there.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum How {
+    /// Nothing may be there.
+    #[default]
+    Create,
+    /// Replace the content; the file is made when it is not there.
+    Overwrite,
+    /// Add at the end; the file is made when it is not there.
+    Append,
+}
+
+/// Arguments of fs.write. Exactly one of `content` and `content_base64` is given.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WriteArgs {
+    /// Absolute path of the file; its directory must exist.
+    pub path: String,
+    /// Text to write, at most 524288 bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<String>,
+    /// Bytes to write, base64 (RFC 4648, with padding), at most 524288 bytes decoded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content_base64: Option<String>,
+    /// Permission bits of a new file, octal text; `0644` when not given. An existing file keeps its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = "^0?[0-7]{3}$"))]
+    pub mode: Option<String>,
+    /// What to do with what is there.
+    #[serde(default)]
+    pub how: How,
+}
+
+/// Result of fs.write.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WriteResult {
+    /// Path with every symbolic link resolved.
+    pub path: String,
+    /// Bytes written.
+    pub bytes: u64,
+    /// Size of the file afterwards, bytes.
+    pub size: u64,
+    /// True when the file was made.
+    pub created: bool,
+    /// SHA-256 of the file afterwards, hex.
+    pub sha256: String,
+}
+
+/// Arguments of fs.delete. Exactly one of `path` and `paths` is given.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeleteArgs {
+    /// Absolute path of one file or symbolic link.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// Absolute paths of files and symbolic links, 1 to 10000: all are deleted, or none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 10000))]
+    pub paths: Option<Vec<String>>,
+}
+
+/// Result of fs.delete.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeleteResult {
+    /// What was deleted, sorted.
+    pub deleted: Vec<String>,
+    /// How many.
+    pub files: u64,
+    /// Space given back, bytes: files whose last name was deleted.
+    pub bytes_freed: u64,
+}
+
+/// Arguments of fs.undo.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UndoArgs {
+    /// Task of the execution to undo, a UUID.
+    pub task_id: String,
+    /// Step of the execution to undo, from 1.
+    #[schemars(range(min = 1))]
+    pub step: u64,
+}
+
+/// Result of fs.undo.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UndoResult {
+    /// Paths that are again as they were, sorted.
+    pub restored: Vec<String>,
+    /// How many.
+    pub files: u64,
+    /// Bytes of content restored.
+    pub bytes: u64,
+}

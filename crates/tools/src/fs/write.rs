@@ -1,0 +1,139 @@
+//! fs.write: makes a file, replaces its content, or adds to it.
+
+use super::args::{How, Kind, MAX_WRITE, WriteArgs, WriteResult};
+use super::image::{Image, capture};
+use super::plan::{Change, Plan, Step};
+use super::resolve::{Follow, Place, kind_of, normalize, wrong_kind};
+use super::walk::{other_names, size};
+use super::{Fs, access, bad_input, is_system, same_identities, typed, value_of};
+use crate::error::{Result, ToolError};
+use crate::registry::{About, ToolSpec};
+use crate::worker::store::Store;
+use crate::worker::{Call, Prepared};
+use aios_auth::level::Risk;
+use aios_proto::common::v1::Identity;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use rustix::fs::OFlags;
+
+const NAME: &str = "fs.write";
+const DEFAULT_MODE: u32 = 0o644;
+
+pub(super) fn spec() -> ToolSpec {
+    ToolSpec::of::<WriteArgs, WriteResult>(About {
+        name: NAME,
+        summary: "Makes a file, replaces its content, or adds at its end.",
+        risk: Risk::High,
+        idempotent: false,
+        reversible: true,
+        capability: "fs:write:PATH",
+        timeout_ms: 30_000,
+    })
+}
+
+pub(super) fn canonical(mut args: WriteArgs) -> Result<WriteArgs> {
+    args.path = normalize(&args.path)?;
+    let length = content(&args)?.len() as u64;
+    if length > MAX_WRITE {
+        return Err(ToolError::TooLarge { what: "the content", actual: length, limit: MAX_WRITE });
+    }
+    let mode = mode(&args)?;
+    args.mode = Some(format!("{mode:04o}"));
+    Ok(args)
+}
+
+fn content(args: &WriteArgs) -> Result<Vec<u8>> {
+    match (&args.content, &args.content_base64) {
+        (Some(text), None) => Ok(text.as_bytes().to_vec()),
+        (None, Some(text)) => STANDARD
+            .decode(text)
+            .map_err(|error| bad_input(NAME, "content_base64", format!("is not base64: {error}"))),
+        _ => Err(bad_input(NAME, "content", "exactly one of `content` and `content_base64` is wanted")),
+    }
+}
+
+fn mode(args: &WriteArgs) -> Result<u32> {
+    let Some(text) = &args.mode else { return Ok(DEFAULT_MODE) };
+    u32::from_str_radix(text, 8)
+        .ok()
+        .filter(|mode| *mode <= 0o777 && (3..=4).contains(&text.len()))
+        .ok_or_else(|| bad_input(NAME, "mode", "must be permission bits as octal text, `0644`"))
+}
+
+/// Resolves the file and refuses what must not be written.
+fn target(fs: &Fs, call: &Call<'_>, args: &WriteArgs) -> Result<Place> {
+    let follow = if args.how == How::Create { Follow::No } else { Follow::Yes };
+    let place = fs.resolve(call, "write", &args.path, follow)?;
+    let Some((_, stat)) = &place.entry else { return Ok(place) };
+    if args.how == How::Create {
+        return Err(ToolError::Exists { path: place.path });
+    }
+    if kind_of(stat) != Kind::File {
+        return Err(wrong_kind(&place.path, stat, "a file"));
+    }
+    if stat.st_nlink > 1 {
+        let others = other_names(&place.anchor, &place.path, (stat.st_dev, stat.st_ino), call.budget)?;
+        let inside = others.iter().filter(|name| call.caps.allows("fs", "write", name)).count() as u64 + 1;
+        if inside < u64::from(stat.st_nlink) {
+            return Err(ToolError::HardLinked {
+                path: place.path,
+                names: u64::from(stat.st_nlink),
+                inside,
+                root: place.anchor.root,
+            });
+        }
+    }
+    Ok(place)
+}
+
+pub(super) fn prepare(fs: &Fs, call: &Call<'_>) -> Result<Prepared> {
+    let args: WriteArgs = typed(NAME, call.args)?;
+    let place = target(fs, call, &args)?;
+    let new = content(&args)?.len() as u64;
+    let old = place.entry.as_ref().map(|(_, stat)| size(stat));
+    let (risk, summary) = match (old, args.how) {
+        (None, _) => (Risk::Low, format!("Make {} with {new} bytes", place.path)),
+        (Some(old), How::Append) => (Risk::Low, format!("Add {new} bytes to {} ({old} bytes)", place.path)),
+        (Some(old), _) => (Risk::Medium, format!("Replace the {old} bytes of {} by {new} others", place.path)),
+    };
+    Ok(Prepared {
+        identities: vec![place.identity()],
+        required: vec![access("write", &place.path)?],
+        risk: if is_system(&place.path) { Risk::High } else { risk },
+        mutating: true,
+        reversible: true,
+        files: 1,
+        bytes: new.max(if args.how == How::Append { 0 } else { old.unwrap_or(0) }),
+        summary,
+    })
+}
+
+pub(super) fn plan(fs: &Fs, call: &Call<'_>, identities: &[Identity]) -> Result<Plan> {
+    let args: WriteArgs = typed(NAME, call.args)?;
+    let place = target(fs, call, &args)?;
+    same_identities(identities, &[place.identity()])?;
+    let bytes = content(&args)?;
+    let before = capture(place.entry.as_ref(), &place.path, Some(&fs.store), call.budget)?;
+    let sha256 = fs.store.put_bytes(&bytes)?;
+    let (step, whole, size) = match &before {
+        Image::File { size, .. } if args.how == How::Append => {
+            let file = place.open_file(OFlags::RDONLY)?;
+            let whole = Store::digest_with(&file, &bytes, &place.path, call.budget)?;
+            let step = Step::Write { sha256, offset: *size, whole: whole.clone() };
+            (step, whole, size + bytes.len() as u64)
+        }
+        Image::File { .. } => {
+            (Step::Write { sha256: sha256.clone(), offset: 0, whole: sha256.clone() }, sha256, bytes.len() as u64)
+        }
+        _ => (Step::Create { sha256: sha256.clone(), mode: mode(&args)? }, sha256, bytes.len() as u64),
+    };
+    let result = value_of(&WriteResult {
+        path: place.path,
+        bytes: bytes.len() as u64,
+        size,
+        created: before == Image::Absent,
+        sha256: whole,
+    })?;
+    let change = Change { anchor: place.anchor, before, step, after: None };
+    Plan::new(call.key.to_string().replace('/', "-"), vec![change], result)
+}

@@ -1,0 +1,18 @@
+//! Tools: what they are, how a call of one passes from a token to an effect, and the worker that
+//! has the effect.
+//!
+//! Two programs stand on this crate. `aios-tools` holds the [`registry`] and the [`pipeline`] and
+//! has no privilege of its own. `aios-worker-fs` is the [`worker`] runtime around the [`fs`]
+//! namespace, the only process that touches people's files.
+//!
+//! Neither decides what is allowed: the guard does, and the worker verifies what the guard signed.
+
+#![forbid(unsafe_code)]
+
+pub mod budget;
+pub mod error;
+pub mod fs;
+pub mod pipeline;
+pub mod registry;
+pub mod run;
+pub mod worker;

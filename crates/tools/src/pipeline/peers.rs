@@ -1,0 +1,136 @@
+//! The two neighbours of the pipeline, guard and workers, as small traits: gRPC in life, doubles in
+//! tests.
+
+use crate::error::ToolError;
+use aios_core::paths::Paths;
+use aios_core::rpc;
+use aios_proto::guard::v1 as guard;
+use aios_proto::guard::v1::guard_client::GuardClient;
+use aios_proto::worker::v1 as worker;
+use aios_proto::worker::v1::worker_client::WorkerClient;
+use std::collections::HashMap;
+use std::future::Future;
+use std::time::Duration;
+use tonic::transport::Channel;
+use tonic::{Request, Status};
+
+/// Time beyond the tool's own for an answer to travel.
+const GRACE: Duration = Duration::from_secs(5);
+/// Time for an answer of the guard: it waits for the disk, never for a person.
+const GUARD_TIME: Duration = Duration::from_secs(30);
+/// Largest answer of a worker, bytes.
+const LARGEST: usize = 16 << 20;
+
+type Answer<T> = std::result::Result<T, Status>;
+
+/// What the pipeline asks of the guard.
+pub trait Guard: Send + Sync + 'static {
+    /// Decides about a prepared call.
+    fn authorize(&self, request: guard::AuthorizeRequest) -> impl Future<Output = Answer<guard::AuthorizeResponse>> + Send;
+    /// Records how a mutating call ended.
+    fn record_outcome(
+        &self,
+        request: guard::RecordOutcomeRequest,
+    ) -> impl Future<Output = Answer<guard::RecordOutcomeResponse>> + Send;
+    /// Records what never came to a decision.
+    fn record(&self, request: guard::RecordRequest) -> impl Future<Output = Answer<guard::RecordResponse>> + Send;
+}
+
+/// What the pipeline asks of workers, by namespace.
+pub trait Workers: Send + Sync + 'static {
+    /// Resolves a call.
+    fn prepare(
+        &self,
+        namespace: &str,
+        request: worker::PrepareRequest,
+    ) -> impl Future<Output = Answer<worker::PrepareResponse>> + Send;
+    /// Executes a call.
+    fn execute(
+        &self,
+        namespace: &str,
+        request: worker::ExecuteRequest,
+    ) -> impl Future<Output = Answer<worker::ExecuteResponse>> + Send;
+    /// Asks for a key.
+    fn status(
+        &self,
+        namespace: &str,
+        request: worker::GetStatusRequest,
+    ) -> impl Future<Output = Answer<worker::GetStatusResponse>> + Send;
+    /// Cancels a call.
+    fn cancel(
+        &self,
+        namespace: &str,
+        request: worker::CancelRequest,
+    ) -> impl Future<Output = Answer<worker::CancelResponse>> + Send;
+}
+
+/// The guard behind its socket.
+#[derive(Debug, Clone)]
+pub struct GrpcGuard {
+    client: GuardClient<Channel>,
+}
+
+impl GrpcGuard {
+    /// The guard of this machine.
+    pub fn of(paths: &Paths) -> Self {
+        Self { client: GuardClient::new(rpc::channel(&paths.socket("guard"))) }
+    }
+}
+
+fn timed<T>(message: T, time: Duration) -> Request<T> {
+    let mut request = Request::new(message);
+    request.set_timeout(time);
+    request
+}
+
+impl Guard for GrpcGuard {
+    async fn authorize(&self, request: guard::AuthorizeRequest) -> Answer<guard::AuthorizeResponse> {
+        Ok(self.client.clone().authorize(timed(request, GUARD_TIME)).await?.into_inner())
+    }
+    async fn record_outcome(&self, request: guard::RecordOutcomeRequest) -> Answer<guard::RecordOutcomeResponse> {
+        Ok(self.client.clone().record_outcome(timed(request, GUARD_TIME)).await?.into_inner())
+    }
+    async fn record(&self, request: guard::RecordRequest) -> Answer<guard::RecordResponse> {
+        Ok(self.client.clone().record(timed(request, GUARD_TIME)).await?.into_inner())
+    }
+}
+
+/// The workers behind their sockets.
+#[derive(Debug, Clone)]
+pub struct GrpcWorkers {
+    clients: HashMap<String, WorkerClient<Channel>>,
+}
+
+impl GrpcWorkers {
+    /// The workers of these namespaces.
+    pub fn of<'a>(paths: &Paths, namespaces: impl IntoIterator<Item = &'a str>) -> Self {
+        let client = |namespace: &str| {
+            WorkerClient::new(rpc::channel(&paths.worker_socket(namespace))).max_decoding_message_size(LARGEST)
+        };
+        Self { clients: namespaces.into_iter().map(|name| (name.to_owned(), client(name))).collect() }
+    }
+
+    fn client(&self, namespace: &str) -> Answer<WorkerClient<Channel>> {
+        self.clients.get(namespace).cloned().ok_or_else(|| {
+            rpc::status(&ToolError::UnknownTool { name: format!("{}.*", namespace.chars().take(60).collect::<String>()) })
+        })
+    }
+}
+
+impl Workers for GrpcWorkers {
+    async fn prepare(&self, namespace: &str, request: worker::PrepareRequest) -> Answer<worker::PrepareResponse> {
+        let time = Duration::from_millis(request.timeout_ms) + GRACE;
+        Ok(self.client(namespace)?.prepare(timed(request, time)).await?.into_inner())
+    }
+    async fn execute(&self, namespace: &str, request: worker::ExecuteRequest) -> Answer<worker::ExecuteResponse> {
+        // A mutating call may wait for others; its own time starts when it is taken up.
+        let time = Duration::from_millis(request.timeout_ms) * 2 + GRACE;
+        Ok(self.client(namespace)?.execute(timed(request, time)).await?.into_inner())
+    }
+    async fn status(&self, namespace: &str, request: worker::GetStatusRequest) -> Answer<worker::GetStatusResponse> {
+        Ok(self.client(namespace)?.get_status(timed(request, GRACE)).await?.into_inner())
+    }
+    async fn cancel(&self, namespace: &str, request: worker::CancelRequest) -> Answer<worker::CancelResponse> {
+        Ok(self.client(namespace)?.cancel(timed(request, GRACE)).await?.into_inner())
+    }
+}

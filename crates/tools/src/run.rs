@@ -1,0 +1,120 @@
+//! Builds the two services from configuration and runs them until they are asked to end.
+
+use crate::error::ToolError;
+use crate::fs::Fs;
+use crate::fs::resolve::Resolver;
+use crate::pipeline::{GrpcGuard, GrpcWorkers, Pipeline, ToolsService};
+use crate::registry::Registry;
+use crate::worker::executor::Executor;
+use crate::worker::gate::Gate;
+use crate::worker::journal::Journal;
+use crate::worker::service::WorkerService;
+use crate::worker::store::Store;
+use aios_auth::peer::{Role, Roles, Users};
+use aios_auth::protected::Protected;
+use aios_auth::trust::TrustKeys;
+use aios_core::clock::SystemClock;
+use aios_core::error::Coded;
+use aios_core::paths::Paths;
+use aios_core::{config, ready, rpc, tasks};
+use aios_proto::tools::v1::tool_registry_server::ToolRegistryServer;
+use aios_proto::worker::v1::worker_server::WorkerServer;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+
+/// How long a service waits for the guard to publish its keys.
+const KEYS_WAIT: Duration = Duration::from_secs(60);
+const KEYS_RETRY: Duration = Duration::from_millis(50);
+/// Largest request, bytes: a call has up to 100 000 identities.
+const LARGEST: usize = 16 << 20;
+
+/// Why a service ended or could not start.
+pub type Failure = Box<dyn Coded + Send + Sync>;
+
+fn failure(error: impl Coded + Send + Sync + 'static) -> Failure {
+    Box::new(error)
+}
+
+/// Runs the tool service.
+///
+/// # Errors
+/// Configuration, keys or socket.
+pub async fn tools(paths: &Paths) -> Result<(), Failure> {
+    let roles = roles(paths)?;
+    let keys = keys(paths, &roles).await?;
+    let registry = Arc::new(Registry::builtin());
+    let workers = GrpcWorkers::of(paths, ["fs"]);
+    let pipeline = Pipeline::new(Arc::clone(&registry), keys, Arc::new(SystemClock), GrpcGuard::of(paths), workers)
+        .map_err(failure)?;
+    let service = ToolRegistryServer::new(ToolsService::new(registry, roles, pipeline))
+        .max_decoding_message_size(LARGEST)
+        .max_encoding_message_size(LARGEST);
+    let listener = rpc::listen("tools", &paths.socket("tools"), 0o660).map_err(failure)?;
+    serve(listener, Routes::new(service), "aios.tools.v1.ToolRegistry").await
+}
+
+/// Runs the fs worker.
+///
+/// # Errors
+/// Configuration, keys, journal or socket.
+pub async fn worker_fs(paths: &Paths) -> Result<(), Failure> {
+    let roles = roles(paths)?;
+    let keys = keys(paths, &roles).await?;
+    let service = WorkerServer::new(fs_service(paths, keys, roles).map_err(failure)?)
+        .max_decoding_message_size(LARGEST)
+        .max_encoding_message_size(LARGEST);
+    let listener = rpc::listen("worker-fs", &paths.worker_socket("fs"), 0o660).map_err(failure)?;
+    serve(listener, Routes::new(service), "aios.worker.v1.Worker").await
+}
+
+/// The fs worker's service over its state directory; recovers what a crash interrupted.
+///
+/// # Errors
+/// Journal or store cannot be used.
+pub fn fs_service(paths: &Paths, keys: TrustKeys, roles: Roles) -> Result<WorkerService<Fs>, ToolError> {
+    let state = paths.state.join("worker").join("fs");
+    let journal = state.join("journal.db");
+    let store = Store::open(&state.join("store"))?;
+    let clock = Arc::new(SystemClock);
+    let fs = Arc::new(Fs::new(Resolver::new(Protected::of(paths)), store, clock.clone()));
+    let executor = Executor::start(Arc::clone(&fs), Journal::open(&journal)?, clock.clone())?;
+    let reader = Journal::reader(&journal)?;
+    Ok(WorkerService::new(fs, Gate::new(keys, clock)?, roles, executor, reader))
+}
+
+fn roles(paths: &Paths) -> Result<Roles, Failure> {
+    let users: Users = config::load(paths, "users").map_err(failure)?;
+    Roles::resolve(&users).map_err(failure)
+}
+
+/// The guard's public keys; a service may start before the guard has published them.
+async fn keys(paths: &Paths, roles: &Roles) -> Result<TrustKeys, Failure> {
+    let file = paths.trust_file();
+    let until = tokio::time::Instant::now() + KEYS_WAIT;
+    loop {
+        match TrustKeys::read(&file, roles.uid(Role::Guard)) {
+            Ok(keys) => return Ok(keys),
+            Err(error) if file.exists() || tokio::time::Instant::now() >= until => return Err(failure(error)),
+            Err(_) => tokio::time::sleep(KEYS_RETRY).await,
+        }
+    }
+}
+
+async fn serve(listener: tokio::net::UnixListener, routes: Routes, name: &str) -> Result<(), Failure> {
+    let shutdown = CancellationToken::new();
+    let server = rpc::serve(listener, routes, &[name], shutdown.clone());
+    tokio::pin!(server);
+    if let Err(error) = ready::notify() {
+        tracing::warn!(%error, "the supervisor could not be told that the service is ready");
+    }
+    tokio::select! {
+        ended = &mut server => return ended.map_err(failure),
+        asked = tasks::termination() => {
+            asked.map_err(|error| failure(ToolError::io("watch for", "signals", error)))?;
+        }
+    }
+    shutdown.cancel();
+    server.await.map_err(failure)
+}

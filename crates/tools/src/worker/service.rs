@@ -1,0 +1,298 @@
+//! The worker's gRPC service around a [`Namespace`].
+//!
+//! Only the tool service may prepare, execute, ask and cancel; only the guard may push trust.
+
+use crate::budget::Budget;
+use crate::error::{Result, ToolError};
+use crate::registry::ToolSpec;
+use crate::worker::executor::{Executed, Executor, Job};
+use crate::worker::gate::{Asked as GateAsked, Gate};
+use crate::worker::intake::{Asked, Raw, accesses, answer, known_answer, target, understand};
+use crate::worker::journal::{Journal, State};
+use crate::worker::{Call, Namespace, Prepared, Target};
+use aios_auth::capability::Access;
+use aios_auth::peer::{Role, Roles};
+use aios_auth::token::VerifiedToken;
+use aios_core::failpoint;
+use aios_core::id::ExecutionKey;
+use aios_core::rpc;
+use aios_proto::worker::v1 as pb;
+use aios_proto::worker::v1::worker_server::Worker;
+use prost::Message;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+use tonic::{Request, Response, Status};
+
+/// The service.
+pub struct WorkerService<N: Namespace> {
+    inner: Arc<Inner<N>>,
+}
+
+struct Inner<N: Namespace> {
+    namespace: Arc<N>,
+    specs: Vec<ToolSpec>,
+    gate: Gate,
+    roles: Roles,
+    executor: Executor<N>,
+    reader: Mutex<Journal>,
+    running: Mutex<HashMap<ExecutionKey, Budget>>,
+}
+
+impl<N: Namespace> WorkerService<N> {
+    /// A service of these parts; `reader` is a second connection to the executor's journal.
+    pub fn new(namespace: Arc<N>, gate: Gate, roles: Roles, executor: Executor<N>, reader: Journal) -> Self {
+        let specs = namespace.specs();
+        let (reader, running) = (Mutex::new(reader), Mutex::default());
+        Self { inner: Arc::new(Inner { namespace, specs, gate, roles, executor, reader, running }) }
+    }
+
+    fn only<T>(&self, request: &Request<T>, roles: &[Role]) -> std::result::Result<(), Status> {
+        self.inner.roles.require(request, roles).map(drop).map_err(|error| rpc::status(&error))
+    }
+}
+
+impl<N: Namespace> Inner<N> {
+    fn understand(&self, raw: Raw<'_>) -> Result<Asked> {
+        understand(raw, self.namespace.name(), &self.specs, |tool, args| self.namespace.canonical(tool, args))
+    }
+
+    fn with_reader<T>(&self, ask: impl FnOnce(&Journal) -> Result<T>) -> Result<T> {
+        ask(&self.reader.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Resolves a call, or gives back how it was resolved when it began earlier.
+    fn prepare(&self, asked: &Asked, token: &VerifiedToken, budget: &Budget) -> Result<pb::PrepareResponse> {
+        let caps = &token.capabilities;
+        if asked.mutating
+            && let Some(known) = self.with_reader(|journal| known_answer(journal, asked, caps))?
+        {
+            return Ok(known);
+        }
+        let call = Call { tool: &asked.tool, args: &asked.args, caps, key: asked.key, budget };
+        let prepared: Prepared = match self.target(asked, token)? {
+            Some(target) => self.namespace.prepare_undo(&call, &target)?,
+            None => self.namespace.prepare(&call)?,
+        };
+        answer(asked, &prepared)
+    }
+
+    fn target(&self, asked: &Asked, token: &VerifiedToken) -> Result<Option<Target<N::Plan>>> {
+        let find = |key| self.with_reader(|journal| target(journal, key, &token.capabilities));
+        asked.undo_of.map(find).transpose()
+    }
+
+    fn read(&self, request: &pb::ExecuteRequest, asked: &Asked, budget: &Budget) -> Result<Executed> {
+        let token = self.gate.token(&request.token, asked.key)?;
+        let required = self.required_of_read(asked, request)?;
+        self.admit(request, asked, &token, &required)?;
+        let started = Instant::now();
+        let call =
+            Call { tool: &asked.tool, args: &asked.args, caps: &token.capabilities, key: asked.key, budget };
+        let outcome = match self.namespace.read(&call, &request.identities) {
+            Ok(result) => Ok(result.to_string()),
+            Err(error) => Err(error.report()),
+        };
+        let tool_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        Ok(Executed { outcome, replayed: false, tool_us })
+    }
+
+    fn required_of_read(&self, asked: &Asked, request: &pb::ExecuteRequest) -> Result<Vec<Access>> {
+        let action = asked.tool.split_once('.').map_or("", |(_, action)| action);
+        let of = |path: &str| Access::new(self.namespace.name(), action, path).map_err(ToolError::auth);
+        request.identities.iter().map(|identity| of(&identity.path)).collect()
+    }
+
+    fn admit(
+        &self,
+        request: &pb::ExecuteRequest,
+        asked: &Asked,
+        token: &VerifiedToken,
+        required: &[Access],
+    ) -> Result<()> {
+        let asked = GateAsked {
+            key: asked.key,
+            tool: &asked.tool,
+            digest: asked.digest(&request.identities)?,
+            mutating: asked.mutating,
+            required,
+        };
+        self.gate.receipt(request.receipt.as_ref(), token, &asked)
+    }
+
+    /// Everything before a mutating call is queued.
+    fn job(&self, request: &pb::ExecuteRequest, asked: Asked, budget: Budget) -> Result<Job<N>> {
+        let token = self.gate.token(&request.token, asked.key)?;
+        self.gate.may_mutate()?;
+        let digest = asked.digest(&request.identities)?;
+        let prepared = self.prepare(&asked, &token, &budget)?;
+        if prepared.identities != request.identities {
+            return Err(changed(&prepared, request));
+        }
+        self.admit(request, &asked, &token, &accesses(&prepared)?)?;
+        let begun = self.with_reader(|journal| Ok(journal.find(asked.key)?.is_some_and(|it| it.state != State::RolledBack)))?;
+        let target = if begun { None } else { self.target(&asked, &token)? };
+        Ok(Job {
+            key: asked.key,
+            tool: asked.tool,
+            args: asked.args,
+            args_text: asked.args_text,
+            identities: request.identities.clone(),
+            digest,
+            prepared: prepared.encode_to_vec(),
+            token,
+            target,
+            budget,
+        })
+    }
+
+    fn begin(&self, key: ExecutionKey, budget: &Budget) {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner).insert(key, budget.clone());
+    }
+
+    fn end(&self, key: ExecutionKey) {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
+    }
+}
+
+fn changed(now: &pb::PrepareResponse, request: &pb::ExecuteRequest) -> ToolError {
+    let other = now.identities.iter().find(|identity| !request.identities.contains(identity));
+    ToolError::Changed {
+        path: other.map_or_else(String::new, |identity| identity.path.clone()),
+        difference: "it is not what was prepared and authorized".to_owned(),
+    }
+}
+
+/// Runs blocking work on a thread for that.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| ToolError::Defect(error.to_string()))?
+}
+
+fn refused(error: &ToolError) -> Status {
+    rpc::status(error)
+}
+
+fn execute_response(executed: Executed) -> pb::ExecuteResponse {
+    let (result_json, error) = match executed.outcome {
+        Ok(result) => (result, None),
+        Err(report) => (String::new(), Some(report.into())),
+    };
+    pb::ExecuteResponse { result_json, replayed: executed.replayed, tool_us: executed.tool_us, error }
+}
+
+#[tonic::async_trait]
+impl<N: Namespace> Worker for WorkerService<N> {
+    async fn prepare(
+        &self,
+        request: Request<pb::PrepareRequest>,
+    ) -> std::result::Result<Response<pb::PrepareResponse>, Status> {
+        self.only(&request, &[Role::Tools])?;
+        let (inner, request) = (Arc::clone(&self.inner), request.into_inner());
+        let work = move || {
+            let asked = inner.understand(Raw {
+                key: request.key.as_ref(),
+                tool: &request.tool,
+                args_json: &request.args_json,
+                undo_of: request.undo_of.as_ref(),
+                timeout_ms: request.timeout_ms,
+            })?;
+            let token = inner.gate.token(&request.token, asked.key)?;
+            inner.prepare(&asked, &token, &Budget::of_ms(asked.timeout_ms))
+        };
+        blocking(work).await.map(Response::new).map_err(|error| refused(&error))
+    }
+
+    async fn execute(
+        &self,
+        request: Request<pb::ExecuteRequest>,
+    ) -> std::result::Result<Response<pb::ExecuteResponse>, Status> {
+        self.only(&request, &[Role::Tools])?;
+        let (inner, request) = (Arc::clone(&self.inner), request.into_inner());
+        let asked = inner
+            .understand(Raw {
+                key: request.key.as_ref(),
+                tool: &request.tool,
+                args_json: &request.args_json,
+                undo_of: request.undo_of.as_ref(),
+                timeout_ms: request.timeout_ms,
+            })
+            .map_err(|error| refused(&error))?;
+        let (key, mutating) = (asked.key, asked.mutating);
+        let budget = Budget::of_ms(asked.timeout_ms);
+        self.inner.begin(key, &budget);
+        let executed = if mutating {
+            match blocking(move || inner.job(&request, asked, budget)).await {
+                Ok(job) => self.inner.executor.execute(job).await,
+                Err(error) => Err(error),
+            }
+        } else {
+            blocking(move || inner.read(&request, &asked, &budget)).await
+        };
+        self.inner.end(key);
+        let response = executed.map(execute_response).map_err(|error| refused(&error))?;
+        if mutating {
+            failpoint::hit("worker.fs.before_answer");
+        }
+        Ok(Response::new(response))
+    }
+
+    async fn get_status(
+        &self,
+        request: Request<pb::GetStatusRequest>,
+    ) -> std::result::Result<Response<pb::GetStatusResponse>, Status> {
+        self.only(&request, &[Role::Tools])?;
+        let key = ExecutionKey::try_from(request.into_inner().key.as_ref()).map_err(|error| rpc::status(&error))?;
+        let inner = Arc::clone(&self.inner);
+        let found = blocking(move || inner.with_reader(|journal| journal.find(key))).await;
+        let found = found.map_err(|error| refused(&error))?;
+        let Some(found) = found else { return Ok(Response::new(pb::GetStatusResponse::default())) };
+        let state = match found.state {
+            State::Received | State::Snapshotted => pb::ExecutionState::Running,
+            State::Done => pb::ExecutionState::Done,
+            State::RolledBack => pb::ExecutionState::RolledBack,
+            State::Undone => pb::ExecutionState::Undone,
+        };
+        Ok(Response::new(pb::GetStatusResponse {
+            state: state.into(),
+            result_json: found.result.unwrap_or_default(),
+            tool: found.tool,
+            call_digest: found.digest,
+            error: found.error.map(Into::into),
+        }))
+    }
+
+    async fn cancel(
+        &self,
+        request: Request<pb::CancelRequest>,
+    ) -> std::result::Result<Response<pb::CancelResponse>, Status> {
+        self.only(&request, &[Role::Tools])?;
+        let key = ExecutionKey::try_from(request.into_inner().key.as_ref()).map_err(|error| rpc::status(&error))?;
+        let running = self.inner.running.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+        if let Some(budget) = &running {
+            budget.cancel();
+        }
+        Ok(Response::new(pb::CancelResponse { was_running: running.is_some() }))
+    }
+
+    async fn push_trust(
+        &self,
+        request: Request<pb::PushTrustRequest>,
+    ) -> std::result::Result<Response<pb::PushTrustResponse>, Status> {
+        self.only(&request, &[Role::Guard])?;
+        let counter = self.inner.gate.push(&request.into_inner()).map_err(|error| refused(&error))?;
+        Ok(Response::new(pb::PushTrustResponse { counter }))
+    }
+
+    async fn describe(
+        &self,
+        request: Request<pb::DescribeRequest>,
+    ) -> std::result::Result<Response<pb::DescribeResponse>, Status> {
+        self.only(&request, &[Role::Tools, Role::Guard, Role::Root])?;
+        let specs = self.inner.specs.iter().map(serde_json::to_string);
+        let specs = specs
+            .collect::<std::result::Result<Vec<_>, _>>()
+            .map_err(|error| refused(&ToolError::Defect(error.to_string())))?;
+        let namespace = self.inner.namespace.name().to_owned();
+        Ok(Response::new(pb::DescribeResponse { namespace, tool_spec_json: specs }))
+    }
+}
