@@ -136,6 +136,7 @@ fn build(host: &Host, shim: &Path, wheels: &Path, layout: &Path) -> Result<()> {
         .ignore_stdout()
         .run()
         .context("build the agent image")?;
+    host.prune()?;
     push(host, layout)
 }
 

@@ -85,7 +85,7 @@ impl Host {
         Ok(output.status.success())
     }
 
-    /// Removes every other tag of an image's name, so that the store does not grow with each build.
+    /// Removes every other tag that a task made of an image's name (16 hexadecimal digits), so that the store does not grow with each build.
     pub(crate) fn keep_only(&self, name: &str, tag: &str) -> Result<()> {
         let filter = format!("reference={name}");
         let listed = self
@@ -100,7 +100,15 @@ impl Host {
             .read()?;
         let wanted = format!("{name}:{tag}");
         let latest = format!("{name}:latest");
-        for old in listed.lines().filter(|line| *line != wanted && *line != latest) {
+        let made = |line: &str| {
+            line.rsplit(':')
+                .next()
+                .is_some_and(|tag| tag.len() == 16 && hex::decode(tag).is_ok())
+        };
+        for old in listed
+            .lines()
+            .filter(|line| *line != wanted && *line != latest && made(line))
+        {
             // One that a container still uses stays until the next time.
             self.podman()
                 .args(["rmi", old])
@@ -109,6 +117,15 @@ impl Host {
                 .ignore_stderr()
                 .run()?;
         }
+        self.prune()
+    }
+
+    /// Removes images of ours that lost their name.
+    pub(crate) fn prune(&self) -> Result<()> {
+        self.podman()
+            .args(["image", "prune", "--force", "--filter", "label=org.aios.image"])
+            .ignore_stdout()
+            .run()?;
         Ok(())
     }
 
