@@ -1,0 +1,38 @@
+//! The `[sandbox]` section of `config.toml`.
+
+use serde::Deserialize;
+use std::path::PathBuf;
+
+/// How this machine runs agents.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SandboxConfig {
+    /// The podman program; a bare name is looked up in `PATH`.
+    pub podman: PathBuf,
+    /// OCI runtime; empty takes crun where cgroup v2 is there, else runc.
+    pub runtime: String,
+    /// AppArmor profile that agents enter where AppArmor is there.
+    pub apparmor_profile: String,
+    /// Whether agents run where the machine lacks something (see DEGRADATION). An image says no.
+    pub allow_degraded: bool,
+    /// The user whose process may run and stop agents, beside root and enrolled persons.
+    pub orchestrator_user: String,
+    /// Most agents at once.
+    pub max_agents: u32,
+    /// Time an agent gets to end by itself, milliseconds.
+    pub stop_grace_ms: u64,
+}
+
+impl Default for SandboxConfig {
+    fn default() -> Self {
+        Self {
+            podman: "podman".into(),
+            runtime: String::new(),
+            apparmor_profile: "aios-agent".to_owned(),
+            allow_degraded: false,
+            orchestrator_user: "aios-orchestrator".to_owned(),
+            max_agents: 32,
+            stop_grace_ms: 3_000,
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! A container's output as Podman frames it: one byte stream number, three zero bytes, a big-endian
+//! length, then the text.
+
+use bytes::{Buf, Bytes, BytesMut};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+
+use aios_proto::sandbox::v1::LogChunk;
+
+/// A frame that claims more is cut into several chunks.
+const LONGEST_CHUNK: usize = 64 << 10;
+const HEADER: usize = 8;
+
+/// Chunks of a container's output, in order.
+#[derive(Debug)]
+pub struct LogStream {
+    body: Incoming,
+    frames: Frames,
+}
+
+impl LogStream {
+    pub(super) fn new(body: Incoming) -> Self {
+        Self {
+            body,
+            frames: Frames::default(),
+        }
+    }
+
+    /// The next chunk; `None` at the end.
+    ///
+    /// # Errors
+    /// The connection broke; the text says how.
+    pub async fn next(&mut self) -> Result<Option<LogChunk>, String> {
+        loop {
+            if let Some(chunk) = self.frames.next() {
+                return Ok(Some(chunk));
+            }
+            match self.body.frame().await {
+                None => return Ok(None),
+                Some(Err(error)) => return Err(error.to_string()),
+                Some(Ok(frame)) => {
+                    if let Ok(data) = frame.into_data() {
+                        self.frames.push(&data);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Cuts the byte stream into chunks.
+#[derive(Debug, Default)]
+struct Frames {
+    pending: BytesMut,
+    /// Stream and bytes left of the frame that is being read.
+    current: Option<(u8, usize)>,
+}
+
+impl Frames {
+    fn push(&mut self, data: &Bytes) {
+        self.pending.extend_from_slice(data);
+    }
+
+    fn next(&mut self) -> Option<LogChunk> {
+        if self.current.is_none() {
+            if self.pending.len() < HEADER {
+                return None;
+            }
+            let stream = self.pending.get_u8();
+            self.pending.advance(3);
+            self.current = Some((
+                stream,
+                usize::try_from(self.pending.get_u32()).unwrap_or(usize::MAX),
+            ));
+        }
+        let (stream, left) = self.current?;
+        let take = left.min(self.pending.len()).min(LONGEST_CHUNK);
+        // Text is handed on in whole frames where it can be, so that characters are not cut.
+        if take < left.min(LONGEST_CHUNK) {
+            return None;
+        }
+        let text = self.pending.split_to(take);
+        self.current = (left > take).then_some((stream, left - take));
+        Some(LogChunk {
+            stream: if stream == 2 { "stderr" } else { "stdout" }.to_owned(),
+            text: String::from_utf8_lossy(&text).into_owned(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(stream: u8, text: &str) -> Vec<u8> {
+        let mut bytes = vec![stream, 0, 0, 0];
+        bytes.extend(u32::try_from(text.len()).unwrap().to_be_bytes());
+        bytes.extend(text.bytes());
+        bytes
+    }
+
+    #[test]
+    fn frames_survive_any_cut() {
+        let bytes = [frame(1, "out\n"), frame(2, "err ü\n"), frame(1, "")].concat();
+        for cut in 0..bytes.len() {
+            let mut frames = Frames::default();
+            let mut seen = Vec::new();
+            for part in [&bytes[..cut], &bytes[cut..]] {
+                frames.push(&Bytes::copy_from_slice(part));
+                while let Some(chunk) = frames.next() {
+                    seen.push((chunk.stream, chunk.text));
+                }
+            }
+            let wanted = [("stdout", "out\n"), ("stderr", "err ü\n"), ("stdout", "")];
+            assert_eq!(
+                seen,
+                wanted.map(|(a, b)| (a.to_owned(), b.to_owned())),
+                "cut at {cut}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_long_frame_comes_in_several_chunks() {
+        let text = "x".repeat(LONGEST_CHUNK + 5);
+        let mut frames = Frames::default();
+        frames.push(&Bytes::from(frame(1, &text)));
+        let lengths: Vec<usize> = std::iter::from_fn(|| frames.next())
+            .map(|chunk| chunk.text.len())
+            .collect();
+        assert_eq!(lengths, [LONGEST_CHUNK, 5]);
+    }
+}

@@ -1,0 +1,294 @@
+//! Podman's service process: our child, started again when it dies, gone when we are.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+use tokio_util::sync::CancellationToken;
+
+use super::client::{Client, PodmanError};
+use crate::error::SandboxError;
+
+/// How long the socket may take to answer after the start; user-space is ten times slower in an
+/// emulated machine.
+const STARTING: Duration = Duration::from_secs(60);
+const BETWEEN_TRIES: Duration = Duration::from_millis(50);
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// Where Podman keeps what: all of it below the service's own directories, nothing in a home.
+#[derive(Debug, Clone)]
+pub struct Layout {
+    /// `/var/lib/aios/sandbox`.
+    pub state: PathBuf,
+    /// `/run/aios/sandbox`.
+    pub run: PathBuf,
+    /// The podman program.
+    pub program: PathBuf,
+    /// OCI runtime.
+    pub runtime: String,
+}
+
+impl Layout {
+    /// The API socket.
+    pub fn socket(&self) -> PathBuf {
+        self.run.join("podman.sock")
+    }
+
+    /// Where the front doors are.
+    pub fn doors(&self) -> PathBuf {
+        self.run.join("doors")
+    }
+
+    /// Makes the directories and writes Podman's configuration.
+    ///
+    /// # Errors
+    /// A file or directory cannot be written.
+    pub fn prepare(&self) -> Result<(), SandboxError> {
+        for directory in [&self.state, &self.run, &self.doors(), &self.state.join("tmp")] {
+            fs::create_dir_all(directory).map_err(|error| SandboxError::file("make", directory, error))?;
+        }
+        // Nobody but the owner reaches a socket below; the door's own mode can then be wide enough
+        // for the container's mapped user.
+        fs::set_permissions(&self.run, fs::Permissions::from_mode(0o700))
+            .map_err(|error| SandboxError::file("protect", &self.run, error))?;
+        self.write("containers.conf", &self.containers_conf())?;
+        self.write("storage.conf", &self.storage_conf())
+    }
+
+    fn write(&self, name: &str, text: &str) -> Result<(), SandboxError> {
+        let path = self.run.join(name);
+        fs::write(&path, text).map_err(|error| SandboxError::file("write", &path, error))
+    }
+
+    fn containers_conf(&self) -> String {
+        format!(
+            "[containers]\nlog_driver = \"k8s-file\"\n\n[engine]\nruntime = {:?}\ncgroup_manager = \"cgroupfs\"\n\
+             events_logger = \"file\"\nstatic_dir = {:?}\ntmp_dir = {:?}\nvolume_path = {:?}\n",
+            self.runtime,
+            self.state.join("libpod"),
+            self.run.join("libpod"),
+            self.state.join("volumes"),
+        )
+    }
+
+    fn storage_conf(&self) -> String {
+        let storage = self.state.join("storage");
+        format!(
+            "[storage]\ndriver = \"overlay\"\ngraphroot = {storage:?}\nrootless_storage_path = {storage:?}\n\
+             runroot = {:?}\n",
+            self.run.join("containers"),
+        )
+    }
+
+    /// A podman command with this layout and nothing else of our environment.
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command
+            .env_clear()
+            .env(
+                "PATH",
+                "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            )
+            .env("HOME", &self.state)
+            .env("TMPDIR", self.state.join("tmp"))
+            .env("XDG_RUNTIME_DIR", &self.run)
+            .env("XDG_CONFIG_HOME", self.state.join("config"))
+            .env("CONTAINERS_CONF", self.run.join("containers.conf"))
+            .env("CONTAINERS_STORAGE_CONF", self.run.join("storage.conf"))
+            .current_dir("/")
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs one podman command to its end; gives what it printed.
+    ///
+    /// # Errors
+    /// It cannot be started or fails; its last words are in the error.
+    pub async fn output(&self, arguments: &[&str]) -> Result<String, PodmanError> {
+        let name = format!("podman {}", arguments.join(" "));
+        let failed = |output: String| PodmanError::Command {
+            command: name.clone(),
+            output,
+        };
+        let Output {
+            status,
+            stdout,
+            stderr,
+        } = self
+            .command()
+            .args(arguments)
+            .kill_on_drop(true)
+            .output()
+            .await
+            .map_err(|error| failed(error.to_string()))?;
+        if !status.success() {
+            return Err(failed(String::from_utf8_lossy(&stderr).trim().to_owned()));
+        }
+        Ok(String::from_utf8_lossy(&stdout).trim().to_owned())
+    }
+
+    /// Ends the process that keeps the rootless user namespace, which Podman leaves behind.
+    ///
+    /// # Errors
+    /// The kernel refuses the signal.
+    pub fn end_namespace_keeper(&self) -> io::Result<()> {
+        for path in [
+            self.run.join("libpod/pause.pid"),
+            self.run.join("libpod/tmp/pause.pid"),
+        ] {
+            let pid = match fs::read_to_string(&path) {
+                Ok(text) => text.trim().parse::<i32>().ok(),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(error),
+            };
+            // The number may have been reused since: only a process of that name is ended.
+            if let Some(pid) = pid.filter(|pid| is_keeper(*pid)) {
+                kill(Pid::from_raw(pid), Signal::SIGKILL)?;
+            }
+            fs::remove_file(&path)?;
+        }
+        Ok(())
+    }
+}
+
+fn is_keeper(pid: i32) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/comm"))
+        .is_ok_and(|name| matches!(name.trim(), "catatonit" | "podman" | "podman pause"))
+}
+
+/// The running service.
+#[derive(Debug)]
+pub struct Service {
+    layout: Layout,
+    client: Client,
+    child: Child,
+}
+
+impl Service {
+    /// Starts the service and waits until it answers.
+    ///
+    /// # Errors
+    /// It cannot be started, ends at once, or does not answer in time.
+    pub async fn start(layout: Layout) -> Result<Self, PodmanError> {
+        let child = spawn(&layout)?;
+        let client = Client::new(&layout.socket());
+        let mut service = Self {
+            layout,
+            client,
+            child,
+        };
+        service.wait_until_it_answers().await?;
+        Ok(service)
+    }
+
+    /// A client of it.
+    pub fn client(&self) -> Client {
+        self.client.clone()
+    }
+
+    /// Keeps it running until `shutdown`, then ends it and all that it left.
+    pub async fn supervise(mut self, shutdown: CancellationToken) {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return self.end().await,
+                status = self.child.wait() => {
+                    tracing::error!(?status, pause_ms = pause.as_millis(), "Podman's service ended; starting it again");
+                }
+            }
+            tokio::select! {
+                () = shutdown.cancelled() => return self.end().await,
+                () = tokio::time::sleep(pause) => {}
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
+            match spawn(&self.layout) {
+                Ok(child) => self.child = child,
+                Err(error) => {
+                    tracing::error!(%error, "Podman's service cannot be started");
+                    continue;
+                }
+            }
+            match self.wait_until_it_answers().await {
+                Ok(()) => pause = FIRST_PAUSE,
+                Err(error) => tracing::error!(%error, "Podman's service was started and does not answer"),
+            }
+        }
+    }
+
+    async fn wait_until_it_answers(&mut self) -> Result<(), PodmanError> {
+        let deadline = tokio::time::Instant::now() + STARTING;
+        loop {
+            let Err(error) = self.client.version().await else {
+                return Ok(());
+            };
+            if let Ok(Some(status)) = self.child.try_wait() {
+                return Err(PodmanError::Start(format!("it ended with {status}")));
+            }
+            if tokio::time::Instant::now() > deadline {
+                return Err(error);
+            }
+            tokio::time::sleep(BETWEEN_TRIES).await;
+        }
+    }
+
+    async fn end(&mut self) {
+        if let Some(pid) = self.child.id().and_then(|pid| i32::try_from(pid).ok())
+            && let Err(error) = kill(Pid::from_raw(pid), Signal::SIGTERM)
+        {
+            tracing::warn!(%error, "Podman's service could not be asked to end");
+        }
+        if tokio::time::timeout(Duration::from_secs(5), self.child.wait())
+            .await
+            .is_err()
+            && let Err(error) = self.child.kill().await
+        {
+            tracing::error!(%error, "Podman's service could not be killed");
+        }
+        if let Err(error) = self.layout.end_namespace_keeper() {
+            tracing::error!(%error, "the keeper of the user namespace could not be ended");
+        }
+        remove_stale(&self.layout.socket());
+    }
+}
+
+fn spawn(layout: &Layout) -> Result<Child, PodmanError> {
+    remove_stale(&layout.socket());
+    let address = format!("unix://{}", layout.socket().display());
+    let mut child = layout
+        .command()
+        .args(["system", "service", "--time", "0", &address])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(|error| PodmanError::Start(format!("{}: {error}", layout.program.display())))?;
+    if let Some(stderr) = child.stderr.take() {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "ends with the child, whose end closes the pipe"
+        )]
+        tokio::spawn(async move {
+            let mut lines = BufReader::new(stderr).lines();
+            while let Ok(Some(line)) = lines.next_line().await {
+                tracing::info!(podman = %line);
+            }
+        });
+    }
+    Ok(child)
+}
+
+fn remove_stale(socket: &Path) {
+    if let Err(error) = fs::remove_file(socket)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        tracing::warn!(%error, socket = %socket.display(), "a stale socket could not be removed");
+    }
+}

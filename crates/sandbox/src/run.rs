@@ -1,0 +1,153 @@
+//! Building the service from its configuration, running it, ending it.
+
+use aios_core::config;
+use aios_core::paths::Paths;
+use aios_core::tasks::{Tasks, termination};
+use aios_core::{ready, rpc};
+use aios_proto::sandbox::v1::sandbox_server::SandboxServer;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::agent::PodmanEngine;
+use crate::audit::Audit;
+use crate::config::SandboxConfig;
+use crate::error::SandboxError;
+use crate::fleet::{self, Fleet, LABEL, Shared};
+use crate::image::Image;
+use crate::kind;
+use crate::machine::Enforced;
+use crate::podman::{Client, Layout, Service};
+use crate::service::{Callers, SandboxService};
+
+/// How long agents get to end before Podman is ended under them.
+const AGENTS_END: Duration = Duration::from_secs(20);
+/// How long the rest gets.
+const REST_ENDS: Duration = Duration::from_secs(10);
+
+/// Runs until SIGTERM.
+///
+/// # Errors
+/// Configuration, machine, image or Podman do not allow a start.
+pub async fn run(paths: &Paths) -> Result<(), SandboxError> {
+    let config: SandboxConfig = config::load(paths, "sandbox")?;
+    let kinds = kind::load_all(paths)?;
+    let enforced = Arc::new(Enforced::probe(&config.apparmor_profile, config.allow_degraded)?);
+    for degradation in &enforced.degradations {
+        tracing::warn!(degradation, "this machine lacks something");
+    }
+    let layout = layout(paths, &config, &enforced);
+    layout.prepare()?;
+    let service = Service::start(layout.clone()).await?;
+    let client = service.client();
+    // Podman outlives the agents and ends last.
+    let outer = Tasks::new();
+    outer.spawn("podman", service.supervise(outer.token()));
+    let inner = Tasks::new();
+    let served = serve(paths, &config, kinds, enforced, &layout, &client, &inner).await;
+    if !inner.shutdown(AGENTS_END).await {
+        tracing::error!("agents did not end in time");
+    }
+    remove_orphans(&client).await;
+    if !outer.shutdown(REST_ENDS).await {
+        tracing::error!("Podman's service did not end in time");
+    }
+    served
+}
+
+fn layout(paths: &Paths, config: &SandboxConfig, enforced: &Enforced) -> Layout {
+    let runtime = match (config.runtime.as_str(), enforced.limits()) {
+        ("", true) => "crun",
+        // crun refuses a machine whose cgroup hierarchies are mixed.
+        ("", false) => "runc",
+        (named, _) => named,
+    };
+    Layout {
+        state: paths.state_of("sandbox"),
+        run: paths.run.join("sandbox"),
+        program: config.podman.clone(),
+        runtime: runtime.to_owned(),
+    }
+}
+
+async fn serve(
+    paths: &Paths,
+    config: &SandboxConfig,
+    kinds: std::collections::BTreeMap<String, kind::Kind>,
+    enforced: Arc<Enforced>,
+    layout: &Layout,
+    client: &Client,
+    tasks: &Tasks,
+) -> Result<(), SandboxError> {
+    remove_orphans(client).await;
+    let image = Image::ensure(&paths.vendor.join("agent-image"), layout, client).await?;
+    let guard = rpc::channel(&paths.socket("guard"));
+    let (audit, sending) = Audit::new();
+    let end_of_sending = Tasks::new();
+    end_of_sending.spawn("audit", sending.run(guard.clone(), end_of_sending.token()));
+    let fleet = Arc::new(Fleet::new(Shared {
+        kinds,
+        image,
+        enforced,
+        engine: Arc::new(PodmanEngine::new(client.clone())),
+        orchestrator: rpc::channel(&paths.socket("orchestrator")),
+        audit,
+        tasks: tasks.clone(),
+        doors: layout.doors(),
+        max_agents: config.max_agents,
+        allow_degraded: config.allow_degraded,
+        grace: Duration::from_millis(config.stop_grace_ms),
+    }));
+    tasks.spawn("guard", fleet::follow_guard(fleet.clone(), guard, tasks.token()));
+    let socket = paths.socket("sandbox");
+    let listener = rpc::listen("sandbox", &socket, 0o660)?;
+    share(&socket)?;
+    let callers = Callers::new(paths, &config.orchestrator_user);
+    let rpcs = SandboxServer::new(SandboxService::new(fleet.clone(), client.clone(), callers));
+    let routes = tonic::service::Routes::new(rpcs);
+    let serving = rpc::serve(listener, routes, &["aios.sandbox.v1.Sandbox"], tasks.token());
+    fleet.begin_configured();
+    ready::notify().map_err(|source| SandboxError::file("notify", &socket, source))?;
+    let served = tokio::select! {
+        served = serving => served.map_err(SandboxError::from),
+        ended = termination() => ended.map_err(|source| SandboxError::file("wait for signals for", &socket, source)),
+    };
+    if let Err(error) = ready::stopping() {
+        tracing::warn!(%error, "the supervisor could not be told of the end");
+    }
+    // The agents' ends are recorded before the way to the guard is closed.
+    if !tasks.shutdown(AGENTS_END).await {
+        tracing::error!("agents did not end in time");
+    }
+    if !end_of_sending.shutdown(REST_ENDS).await {
+        tracing::error!("not every event reached the audit log in time");
+    }
+    served
+}
+
+/// Lets the group `aios` connect; a machine without that group keeps the socket to this user and root.
+fn share(socket: &std::path::Path) -> Result<(), SandboxError> {
+    let group = nix::unistd::Group::from_name("aios")
+        .map_err(|error| SandboxError::file("share", socket, error.into()))?;
+    match group {
+        Some(group) => nix::unistd::chown(socket, None, Some(group.gid))
+            .map_err(|error| SandboxError::file("share", socket, error.into())),
+        None => Ok(()),
+    }
+}
+
+/// Containers of an earlier run that was killed: their doors are gone, so they can only be removed.
+async fn remove_orphans(client: &Client) {
+    let orphans = match client.list(LABEL).await {
+        Ok(orphans) => orphans,
+        Err(error) => {
+            tracing::error!(%error, "containers of an earlier run could not be looked for");
+            return;
+        }
+    };
+    for orphan in orphans {
+        match client.remove(&orphan.id).await {
+            Ok(()) => tracing::warn!(container = orphan.id, "removed a container of an earlier run"),
+            Err(error) => tracing::error!(%error, container = orphan.id, "a container could not be removed"),
+        }
+    }
+}

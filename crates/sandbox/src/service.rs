@@ -1,0 +1,204 @@
+//! The `aios.sandbox.v1.Sandbox` rpcs and who may call them.
+
+use aios_core::paths::Paths;
+use aios_core::rpc::{peer_of, status};
+use aios_proto::sandbox::v1::sandbox_server::Sandbox;
+use aios_proto::sandbox::v1::{
+    AgentContainer, AgentRequest, ListAgentsRequest, ListAgentsResponse, LogChunk, LogsRequest,
+    RunAgentRequest, StatusRequest, StatusResponse,
+};
+use futures_util::stream::{self, BoxStream, StreamExt};
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tonic::{Request, Response, Status};
+
+use crate::agent::Gate;
+use crate::error::SandboxError;
+use crate::fleet::Fleet;
+use crate::podman::{Client, LogStream};
+
+/// Lines of output when the caller names none.
+const LAST: u32 = 100;
+
+/// Who may run, freeze and stop agents.
+#[derive(Debug, Clone)]
+pub struct Callers {
+    /// The orchestrator's uid; none where the user does not exist.
+    pub orchestrator: Option<u32>,
+    /// Directory that holds one directory an enrolled person, named by uid and owned by them.
+    pub persons: PathBuf,
+}
+
+impl Callers {
+    /// From the machine's users.
+    pub fn new(paths: &Paths, orchestrator_user: &str) -> Self {
+        let user = nix::unistd::User::from_name(orchestrator_user);
+        let orchestrator = match user {
+            Ok(user) => user.map(|user| user.uid.as_raw()),
+            Err(error) => {
+                tracing::error!(%error, user = orchestrator_user, "a user cannot be looked up");
+                None
+            }
+        };
+        Self {
+            orchestrator,
+            persons: paths.state.join("persons"),
+        }
+    }
+
+    fn may_manage(&self, uid: u32) -> bool {
+        uid == 0 || Some(uid) == self.orchestrator || self.is_person(uid)
+    }
+
+    fn is_person(&self, uid: u32) -> bool {
+        fs::symlink_metadata(self.persons.join(uid.to_string()))
+            .is_ok_and(|it| it.is_dir() && it.uid() == uid)
+    }
+}
+
+/// The rpcs.
+pub struct SandboxService {
+    fleet: Arc<Fleet>,
+    podman: Client,
+    callers: Callers,
+}
+
+impl SandboxService {
+    /// On top of the fleet.
+    pub fn new(fleet: Arc<Fleet>, podman: Client, callers: Callers) -> Self {
+        Self {
+            fleet,
+            podman,
+            callers,
+        }
+    }
+
+    fn check<T>(&self, request: &Request<T>, action: &'static str) -> Result<(), Status> {
+        let peer = peer_of(request).ok_or_else(|| status(&SandboxError::NoPeer))?;
+        if self.callers.may_manage(peer.uid) {
+            return Ok(());
+        }
+        Err(status(&SandboxError::Forbidden {
+            uid: peer.uid,
+            action,
+        }))
+    }
+}
+
+fn answer(result: Result<AgentContainer, SandboxError>) -> Result<Response<AgentContainer>, Status> {
+    result.map(Response::new).map_err(|error| status(&error))
+}
+
+#[tonic::async_trait]
+impl Sandbox for SandboxService {
+    type LogsStream = BoxStream<'static, Result<LogChunk, Status>>;
+
+    async fn run_agent(&self, request: Request<RunAgentRequest>) -> Result<Response<AgentContainer>, Status> {
+        self.check(&request, "run agents")?;
+        answer(self.fleet.run(&request.get_ref().kind).await)
+    }
+
+    async fn list_agents(
+        &self,
+        _: Request<ListAgentsRequest>,
+    ) -> Result<Response<ListAgentsResponse>, Status> {
+        Ok(Response::new(ListAgentsResponse {
+            agents: self.fleet.list(),
+        }))
+    }
+
+    async fn logs(&self, request: Request<LogsRequest>) -> Result<Response<Self::LogsStream>, Status> {
+        let LogsRequest {
+            agent_id,
+            last,
+            follow,
+        } = request.into_inner();
+        let container = self
+            .fleet
+            .show(&agent_id)
+            .map_err(|error| status(&error))?
+            .container_id;
+        if container.is_empty() {
+            let error = SandboxError::State {
+                id: agent_id,
+                state: "not started yet",
+                action: "read",
+            };
+            return Err(status(&error));
+        }
+        let last = if last == 0 { LAST } else { last };
+        let logs = self.podman.logs(&container, last, follow).await;
+        let logs = logs.map_err(|error| status(&SandboxError::from(error)))?;
+        Ok(Response::new(stream::unfold(Some(logs), next_chunk).boxed()))
+    }
+
+    async fn freeze_agent(&self, request: Request<AgentRequest>) -> Result<Response<AgentContainer>, Status> {
+        self.check(&request, "freeze agents")?;
+        answer(self.fleet.freeze(&request.get_ref().agent_id).await)
+    }
+
+    async fn thaw_agent(&self, request: Request<AgentRequest>) -> Result<Response<AgentContainer>, Status> {
+        self.check(&request, "thaw agents")?;
+        answer(self.fleet.thaw(&request.get_ref().agent_id).await)
+    }
+
+    async fn stop_agent(&self, request: Request<AgentRequest>) -> Result<Response<AgentContainer>, Status> {
+        self.check(&request, "stop agents")?;
+        answer(self.fleet.stop(&request.get_ref().agent_id).await)
+    }
+
+    async fn status(&self, _: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {
+        let (podman_version, problem) = match self.podman.version().await {
+            Ok(version) => (version, String::new()),
+            Err(error) => (String::new(), error.to_string()),
+        };
+        let enforced = self.fleet.enforced();
+        Ok(Response::new(StatusResponse {
+            podman_version,
+            problem,
+            limits_enforced: enforced.limits(),
+            degradations: enforced.degradations.clone(),
+            doors_closed: self.fleet.gate() != Gate::Open,
+        }))
+    }
+}
+
+async fn next_chunk(logs: Option<LogStream>) -> Option<(Result<LogChunk, Status>, Option<LogStream>)> {
+    let mut logs = logs?;
+    match logs.next().await {
+        Ok(chunk) => chunk.map(|chunk| (Ok(chunk), Some(logs))),
+        Err(error) => Some((
+            Err(Status::unavailable(format!("the output broke off: {error}"))),
+            None,
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_root_the_orchestrator_and_enrolled_persons_manage_agents() {
+        let root = tempfile::tempdir().unwrap();
+        let me = nix::unistd::geteuid().as_raw();
+        fs::create_dir(root.path().join(me.to_string())).unwrap();
+        // A directory that somebody else owns enrols nobody.
+        fs::create_dir(root.path().join("4242")).unwrap();
+        let callers = Callers {
+            orchestrator: Some(783),
+            persons: root.path().to_owned(),
+        };
+        for (uid, may) in [
+            (0, true),
+            (783, true),
+            (me, true),
+            (4242, me == 4242),
+            (787, false),
+        ] {
+            assert_eq!(callers.may_manage(uid), may, "uid {uid}");
+        }
+    }
+}

@@ -1,0 +1,3 @@
+"""placeholder"""
+class Tools: ...
+FsDeleteResult=FsDiskUsageResult=FsSearchResult=dict
