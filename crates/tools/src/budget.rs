@@ -40,7 +40,9 @@ impl Budget {
             return Err(ToolError::Cancelled);
         }
         if Instant::now() >= self.deadline {
-            return Err(ToolError::TimedOut { allowed_ms: self.allowed_ms });
+            return Err(ToolError::TimedOut {
+                allowed_ms: self.allowed_ms,
+            });
         }
         Ok(())
     }
@@ -52,7 +54,10 @@ mod tests {
 
     #[test]
     fn ends_when_time_is_up_or_somebody_cancels() {
-        assert!(matches!(Budget::of_ms(0).check(), Err(ToolError::TimedOut { allowed_ms: 0 })));
+        assert!(matches!(
+            Budget::of_ms(0).check(),
+            Err(ToolError::TimedOut { allowed_ms: 0 })
+        ));
         let budget = Budget::of_ms(60_000);
         assert!(budget.check().is_ok());
         budget.clone().cancel();

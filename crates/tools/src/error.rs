@@ -216,7 +216,11 @@ pub enum ToolError {
 impl ToolError {
     /// An I/O error on a path.
     pub fn io(doing: &'static str, path: impl Into<String>, source: impl Into<io::Error>) -> Self {
-        Self::Io { doing, path: path.into(), source: source.into() }
+        Self::Io {
+            doing,
+            path: path.into(),
+            source: source.into(),
+        }
     }
 
     /// A refusal by token, receipt, approval or trust state.
@@ -289,7 +293,9 @@ impl Coded for ToolError {
             Self::NotGranted { .. } => "ask for a goal whose capabilities cover the path",
             Self::LeavesRoot { .. } => "name the real path, and have that granted",
             Self::Protected { .. } => "leave it alone; aiosctl changes keys, policy and configuration",
-            Self::HardLinked { .. } => "grant a directory that holds every name of the file, or copy the file",
+            Self::HardLinked { .. } => {
+                "grant a directory that holds every name of the file, or copy the file"
+            }
             Self::NotFound { .. } => "list the directory to see what is there",
             Self::WrongKind { .. } => "use a tool that works on that kind of thing",
             Self::Exists { .. } => "choose another name, or say how=overwrite",
@@ -301,7 +307,9 @@ impl Coded for ToolError {
             Self::NoSuchExecution { .. } => "copy the execution from `aiosctl goal show`",
             Self::NotUndoable { .. } => "restore it by hand",
             Self::UndoConflict { .. } => "put the place back as it was, or restore it by hand",
-            Self::Journal(_) | Self::Migration(_) => "check space and permissions of the worker's state directory",
+            Self::Journal(_) | Self::Migration(_) => {
+                "check space and permissions of the worker's state directory"
+            }
             Self::TooLarge { .. } => "ask for less in one call",
             Self::Auth(error) => return error.next_step(),
             Self::OtherTask { .. } => "use the token that was minted for this task",
@@ -316,7 +324,9 @@ impl Coded for ToolError {
 
     fn class(&self) -> Class {
         match self {
-            Self::UnknownTool { .. } | Self::NotFound { .. } | Self::NoSuchExecution { .. } => Class::NotFound,
+            Self::UnknownTool { .. } | Self::NotFound { .. } | Self::NoSuchExecution { .. } => {
+                Class::NotFound
+            }
             Self::BadInput { .. } | Self::BadPath { .. } | Self::WrongKind { .. } | Self::TooLarge { .. } => {
                 Class::InvalidArgument
             }
@@ -326,12 +336,14 @@ impl Coded for ToolError {
             | Self::HardLinked { .. }
             | Self::OtherTask { .. } => Class::PermissionDenied,
             Self::Exists { .. } | Self::KeyReused { .. } => Class::AlreadyExists,
-            Self::Changed { .. }
-            | Self::NotUndoable { .. }
-            | Self::UndoConflict { .. } => Class::FailedPrecondition,
+            Self::Changed { .. } | Self::NotUndoable { .. } | Self::UndoConflict { .. } => {
+                Class::FailedPrecondition
+            }
             Self::TimedOut { .. } => Class::DeadlineExceeded,
             Self::Cancelled => Class::Cancelled,
-            Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => Class::ResourceExhausted,
+            Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
+                Class::ResourceExhausted
+            }
             Self::Busy { .. } => Class::ResourceExhausted,
             Self::Unreachable { .. } => Class::Unavailable,
             Self::Auth(error) => error.class(),

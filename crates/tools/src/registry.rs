@@ -117,7 +117,9 @@ fn check<T: DeserializeOwned + Serialize>(
     let mut reader = serde_json::Deserializer::from_str(json);
     let typed: T = serde_path_to_error::deserialize(&mut reader)
         .map_err(|error| (error.path().to_string(), error.inner().to_string()))?;
-    reader.end().map_err(|error| (".".to_owned(), error.to_string()))?;
+    reader
+        .end()
+        .map_err(|error| (".".to_owned(), error.to_string()))?;
     serde_json::to_value(typed).map_err(|error| (".".to_owned(), error.to_string()))
 }
 
@@ -174,7 +176,9 @@ impl Registry {
             .binary_search_by(|spec| spec.name.cmp(name))
             .ok()
             .and_then(|index| self.specs.get(index))
-            .ok_or_else(|| ToolError::UnknownTool { name: name.chars().take(80).collect() })
+            .ok_or_else(|| ToolError::UnknownTool {
+                name: name.chars().take(80).collect(),
+            })
     }
 }
 

@@ -46,8 +46,14 @@ pub async fn tools(paths: &Paths) -> Result<(), Failure> {
     let keys = keys(paths, &roles).await?;
     let registry = Arc::new(Registry::builtin());
     let workers = GrpcWorkers::of(paths, ["fs"]);
-    let pipeline = Pipeline::new(Arc::clone(&registry), keys, Arc::new(SystemClock), GrpcGuard::of(paths), workers)
-        .map_err(failure)?;
+    let pipeline = Pipeline::new(
+        Arc::clone(&registry),
+        keys,
+        Arc::new(SystemClock),
+        GrpcGuard::of(paths),
+        workers,
+    )
+    .map_err(failure)?;
     let service = ToolRegistryServer::new(ToolsService::new(registry, roles, pipeline))
         .max_decoding_message_size(LARGEST)
         .max_encoding_message_size(LARGEST);
@@ -81,7 +87,13 @@ pub fn fs_service(paths: &Paths, keys: TrustKeys, roles: Roles) -> Result<Worker
     let fs = Arc::new(Fs::new(Resolver::new(Protected::of(paths)), store, clock.clone()));
     let executor = Executor::start(Arc::clone(&fs), Journal::open(&journal)?, clock.clone())?;
     let reader = Journal::reader(&journal)?;
-    Ok(WorkerService::new(fs, Gate::new(keys, clock)?, roles, executor, reader))
+    Ok(WorkerService::new(
+        fs,
+        Gate::new(keys, clock)?,
+        roles,
+        executor,
+        reader,
+    ))
 }
 
 fn roles(paths: &Paths) -> Result<Roles, Failure> {
@@ -96,7 +108,9 @@ async fn keys(paths: &Paths, roles: &Roles) -> Result<TrustKeys, Failure> {
     loop {
         match TrustKeys::read(&file, roles.uid(Role::Guard)) {
             Ok(keys) => return Ok(keys),
-            Err(error) if file.exists() || tokio::time::Instant::now() >= until => return Err(failure(error)),
+            Err(error) if file.exists() || tokio::time::Instant::now() >= until => {
+                return Err(failure(error));
+            }
             Err(_) => tokio::time::sleep(KEYS_RETRY).await,
         }
     }

@@ -49,7 +49,9 @@ impl Applier<'_> {
         for index in 0..plan.changes.len() {
             budget.check()?;
             plan.touch(index);
-            let Some(change) = plan.changes.get(index) else { break };
+            let Some(change) = plan.changes.get(index) else {
+                break;
+            };
             match &change.step {
                 Step::Delete => {
                     let dir = change.anchor.open_parent()?;
@@ -57,10 +59,16 @@ impl Applier<'_> {
                 }
                 Step::Create { sha256, mode } => {
                     let dir = change.anchor.open_parent()?;
-                    let owner = fstat(&dir).map_err(|errno| ToolError::io("look at", &change.anchor.parent, errno))?;
-                    make_file(self.store, dir.as_fd(), &change.anchor, &plan.aside(index), sha256, |file, path| {
-                        give(file, &owner, *mode, path)
-                    })?;
+                    let owner = fstat(&dir)
+                        .map_err(|errno| ToolError::io("look at", &change.anchor.parent, errno))?;
+                    make_file(
+                        self.store,
+                        dir.as_fd(),
+                        &change.anchor,
+                        &plan.aside(index),
+                        sha256,
+                        |file, path| give(file, &owner, *mode, path),
+                    )?;
                 }
                 Step::Write { sha256, offset, .. } => self.write(change, sha256, *offset)?,
                 Step::Restore { image } => restorer.bring(index, change, image)?,
@@ -74,10 +82,17 @@ impl Applier<'_> {
 
     /// Undo steps replace what was captured before; nobody may have changed it in between.
     fn check_targets(&self, plan: &Plan, budget: &Budget) -> Result<()> {
-        for change in plan.changes.iter().filter(|change| matches!(change.step, Step::Restore { .. })) {
+        for change in plan
+            .changes
+            .iter()
+            .filter(|change| matches!(change.step, Step::Restore { .. }))
+        {
             let now = look(&change.anchor, budget)?;
             if let Some(difference) = change.before.difference(&now) {
-                return Err(ToolError::Changed { path: change.anchor.path(), difference });
+                return Err(ToolError::Changed {
+                    path: change.anchor.path(),
+                    difference,
+                });
             }
         }
         Ok(())
@@ -90,7 +105,8 @@ impl Applier<'_> {
         let caught = caught(change, entry.as_ref())?;
         let mut file = crate::fs::resolve::open_inode(caught.as_fd(), OFlags::WRONLY, &path)?;
         ftruncate(&file, offset).map_err(|errno| ToolError::io("cut", &path, errno))?;
-        file.seek(SeekFrom::Start(offset)).map_err(|error| ToolError::io("write", &path, error))?;
+        file.seek(SeekFrom::Start(offset))
+            .map_err(|error| ToolError::io("write", &path, error))?;
         self.store.copy_to(sha256, &mut file, &path)?;
         fsync(&file).map_err(|errno| ToolError::io("make durable", &path, errno))
     }
@@ -133,7 +149,12 @@ impl Applier<'_> {
         let budget = Budget::of_ms(ROLLBACK_MS);
         let mut restorer = Restorer::new(self.store, plan);
         let mut failures = Vec::new();
-        for (index, change) in plan.changes.iter().enumerate().filter(|(index, _)| plan.was_touched(*index)) {
+        for (index, change) in plan
+            .changes
+            .iter()
+            .enumerate()
+            .filter(|(index, _)| plan.was_touched(*index))
+        {
             if let Err(error) = self.take_back(&mut restorer, index, change, &budget) {
                 failures.push(error.report().message);
             }
@@ -151,7 +172,10 @@ impl Applier<'_> {
         if failures.is_empty() {
             Ok(())
         } else {
-            Err(ToolError::HalfDone { key: plan.tag.clone(), why: failures.join("; ") })
+            Err(ToolError::HalfDone {
+                key: plan.tag.clone(),
+                why: failures.join("; "),
+            })
         }
     }
 
@@ -225,7 +249,13 @@ fn reached(change: &Change, now: &Image) -> bool {
 
 fn move_aside(plan: &mut Plan, budget: &Budget) -> Result<()> {
     for index in 0..plan.changes.len() {
-        let Some(change) = plan.changes.get(index).filter(|change| change.step == Step::Delete) else { continue };
+        let Some(change) = plan
+            .changes
+            .get(index)
+            .filter(|change| change.step == Step::Delete)
+        else {
+            continue;
+        };
         budget.check()?;
         move_one_aside(change, &plan.aside(index))?;
         plan.touch(index);
@@ -241,7 +271,10 @@ fn move_one_aside(change: &Change, aside: &str) -> Result<()> {
     match rename(name, aside) {
         Ok(()) => {}
         Err(Errno::NOENT) => {
-            return Err(ToolError::Changed { path, difference: "nothing is there now".to_owned() });
+            return Err(ToolError::Changed {
+                path,
+                difference: "nothing is there now".to_owned(),
+            });
         }
         Err(errno) => return Err(ToolError::io("delete", path, errno)),
     }
@@ -271,7 +304,9 @@ fn caught<'a>(change: &Change, entry: Option<&'a (OwnedFd, Stat)>) -> Result<&'a
 
 /// Whether a file still has the size and change time that it had when its content was captured.
 fn unwritten(before: &Image, fd: &OwnedFd, stat: &Stat) -> Result<bool> {
-    let Image::File { meta, size, .. } = before else { return Ok(kind_of(stat) == Kind::Symlink) };
+    let Image::File { meta, size, .. } = before else {
+        return Ok(kind_of(stat) == Kind::Symlink);
+    };
     let now = fstat(fd).map_err(|errno| ToolError::io("look at", "an open file", errno))?;
     let mtime = crate::fs::image::moment(now.st_mtime, now.st_mtime_nsec);
     Ok(kind_of(stat) == Kind::File && mtime == meta.mtime && u64::try_from(now.st_size) == Ok(*size))

@@ -31,15 +31,31 @@ pub(super) fn canonical(args: DeleteArgs) -> Result<DeleteArgs> {
     let paths = match (args.path, args.paths) {
         (Some(path), None) => vec![path],
         (None, Some(paths)) => paths,
-        _ => return Err(bad_input(NAME, "paths", "exactly one of `path` and `paths` is wanted")),
+        _ => {
+            return Err(bad_input(
+                NAME,
+                "paths",
+                "exactly one of `path` and `paths` is wanted",
+            ));
+        }
     };
     if paths.is_empty() || paths.len() > MAX_PATHS {
-        return Err(bad_input(NAME, "paths", format!("must have 1 to {MAX_PATHS} paths, not {}", paths.len())));
+        return Err(bad_input(
+            NAME,
+            "paths",
+            format!("must have 1 to {MAX_PATHS} paths, not {}", paths.len()),
+        ));
     }
-    let mut plain = paths.iter().map(|path| normalize(path)).collect::<Result<Vec<_>>>()?;
+    let mut plain = paths
+        .iter()
+        .map(|path| normalize(path))
+        .collect::<Result<Vec<_>>>()?;
     plain.sort();
     plain.dedup();
-    Ok(DeleteArgs { path: None, paths: Some(plain) })
+    Ok(DeleteArgs {
+        path: None,
+        paths: Some(plain),
+    })
 }
 
 /// Resolves each path in turn; handles are closed again before the next, so that a long list does not
@@ -65,7 +81,9 @@ pub(super) fn prepare(fs: &Fs, call: &Call<'_>) -> Result<Prepared> {
     let mut bytes = 0;
     let mut identities = each(fs, call, |place| {
         let (_, stat) = place.existing()?;
-        let of_inode = names.entry((stat.st_dev, stat.st_ino)).or_insert((0, u64::from(stat.st_nlink)));
+        let of_inode = names
+            .entry((stat.st_dev, stat.st_ino))
+            .or_insert((0, u64::from(stat.st_nlink)));
         if of_inode.0 == 0 && kind_of(stat) == Kind::File {
             bytes += size(stat);
         }
@@ -78,15 +96,25 @@ pub(super) fn prepare(fs: &Fs, call: &Call<'_>) -> Result<Prepared> {
     // that other name stays; so it counts as not exactly reversible.
     let reversible = names.values().all(|(here, everywhere)| here == everywhere);
     let system = identities.iter().any(|identity| is_system(&identity.path));
-    let required =
-        identities.iter().map(|identity| access("delete", &identity.path)).collect::<Result<Vec<_>>>()?;
+    let required = identities
+        .iter()
+        .map(|identity| access("delete", &identity.path))
+        .collect::<Result<Vec<_>>>()?;
     let files = identities.len() as u64;
     let summary = match identities.as_slice() {
         [one] => format!("Delete {} ({bytes} bytes)", one.path),
-        many => format!("Delete {} files, {bytes} bytes, from {} on", many.len(), first(many)),
+        many => format!(
+            "Delete {} files, {bytes} bytes, from {} on",
+            many.len(),
+            first(many)
+        ),
     };
     Ok(Prepared {
-        risk: if system || !reversible { Risk::High } else { Risk::Medium },
+        risk: if system || !reversible {
+            Risk::High
+        } else {
+            Risk::Medium
+        },
         identities,
         required,
         mutating: true,
@@ -107,15 +135,29 @@ pub(super) fn plan(fs: &Fs, call: &Call<'_>, identities: &[Identity]) -> Result<
     let mut changes = each(fs, call, |place| {
         let identity = place.identity();
         if !identities.contains(&identity) {
-            return Err(ToolError::Changed { path: identity.path, difference: "another thing is there now".to_owned() });
+            return Err(ToolError::Changed {
+                path: identity.path,
+                difference: "another thing is there now".to_owned(),
+            });
         }
         let mut before = capture(place.entry.as_ref(), &place.path, Some(&fs.store), call.budget)?;
-        if let Image::File { nlink, dev, ino, others, .. } = &mut before
+        if let Image::File {
+            nlink,
+            dev,
+            ino,
+            others,
+            ..
+        } = &mut before
             && *nlink > 1
         {
             *others = other_names(&place.anchor, &place.path, (*dev, *ino), call.budget)?;
         }
-        Ok(Change { anchor: place.anchor, before, step: Step::Delete, after: None })
+        Ok(Change {
+            anchor: place.anchor,
+            before,
+            step: Step::Delete,
+            after: None,
+        })
     })?;
     changes.sort_by_key(|change| change.anchor.path());
     changes.dedup_by_key(|change| change.anchor.path());
@@ -133,7 +175,14 @@ fn freed(changes: &[Change]) -> u64 {
     let mut names: HashMap<(u64, u64), u64> = HashMap::new();
     let mut bytes = 0;
     for change in changes {
-        if let Image::File { dev, ino, nlink, size, .. } = &change.before {
+        if let Image::File {
+            dev,
+            ino,
+            nlink,
+            size,
+            ..
+        } = &change.before
+        {
             let gone = names.entry((*dev, *ino)).or_insert(0);
             *gone += 1;
             if gone == nlink {
@@ -150,16 +199,28 @@ mod tests {
 
     #[test]
     fn paths_become_plain_sorted_and_unique() {
-        let args = DeleteArgs { path: None, paths: Some(vec!["/b//x".into(), "/a".into(), "/b/./x".into()]) };
+        let args = DeleteArgs {
+            path: None,
+            paths: Some(vec!["/b//x".into(), "/a".into(), "/b/./x".into()]),
+        };
         assert_eq!(canonical(args).unwrap().paths.unwrap(), ["/a", "/b/x"]);
     }
 
     #[test]
     fn path_and_paths_together_or_neither_are_refused() {
         for args in [
-            DeleteArgs { path: None, paths: None },
-            DeleteArgs { path: Some("/a".into()), paths: Some(vec!["/b".into()]) },
-            DeleteArgs { path: None, paths: Some(vec![]) },
+            DeleteArgs {
+                path: None,
+                paths: None,
+            },
+            DeleteArgs {
+                path: Some("/a".into()),
+                paths: Some(vec!["/b".into()]),
+            },
+            DeleteArgs {
+                path: None,
+                paths: Some(vec![]),
+            },
         ] {
             assert!(matches!(canonical(args), Err(ToolError::BadInput { .. })));
         }

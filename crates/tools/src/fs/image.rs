@@ -94,11 +94,39 @@ impl Image {
             (Self::Absent, Self::Absent) => None,
             (Self::Absent, _) => Some("something is there now".to_owned()),
             (_, Self::Absent) => Some("nothing is there now".to_owned()),
-            (Self::File { meta: a, sha256: x, size: s, .. }, Self::File { meta: b, sha256: y, size: t, .. }) => {
-                if x == y { a.difference(b) } else { Some(format!("other content ({s} bytes then, {t} now)")) }
+            (
+                Self::File {
+                    meta: a,
+                    sha256: x,
+                    size: s,
+                    ..
+                },
+                Self::File {
+                    meta: b,
+                    sha256: y,
+                    size: t,
+                    ..
+                },
+            ) => {
+                if x == y {
+                    a.difference(b)
+                } else {
+                    Some(format!("other content ({s} bytes then, {t} now)"))
+                }
             }
-            (Self::Symlink { meta: a, target: x, .. }, Self::Symlink { meta: b, target: y, .. }) => {
-                if x == y { a.difference(b) } else { Some(format!("points to `{y}` now, to `{x}` then")) }
+            (
+                Self::Symlink {
+                    meta: a, target: x, ..
+                },
+                Self::Symlink {
+                    meta: b, target: y, ..
+                },
+            ) => {
+                if x == y {
+                    a.difference(b)
+                } else {
+                    Some(format!("points to `{y}` now, to `{x}` then"))
+                }
             }
             _ => Some("another kind of thing is there now".to_owned()),
         }
@@ -114,7 +142,11 @@ impl Image {
 
     /// Bytes of content.
     pub fn bytes(&self) -> u64 {
-        if let Self::File { size, .. } = self { *size } else { 0 }
+        if let Self::File { size, .. } = self {
+            *size
+        } else {
+            0
+        }
     }
 }
 
@@ -124,7 +156,10 @@ impl Meta {
             return Some(format!("mode {:04o} then, {:04o} now", self.mode, now.mode));
         }
         if (self.uid, self.gid) != (now.uid, now.gid) {
-            return Some(format!("owner {}:{} then, {}:{} now", self.uid, self.gid, now.uid, now.gid));
+            return Some(format!(
+                "owner {}:{} then, {}:{} now",
+                self.uid, self.gid, now.uid, now.gid
+            ));
         }
         if self.mtime != now.mtime {
             return Some("changed at another time".to_owned());
@@ -145,8 +180,14 @@ impl Meta {
 
     /// Times in the form of the system call.
     fn timestamps(&self) -> Timestamps {
-        let spec = |m: Moment| Timespec { tv_sec: m.sec, tv_nsec: i64::from(m.nsec) };
-        Timestamps { last_access: spec(self.atime), last_modification: spec(self.mtime) }
+        let spec = |m: Moment| Timespec {
+            tv_sec: m.sec,
+            tv_nsec: i64::from(m.nsec),
+        };
+        Timestamps {
+            last_access: spec(self.atime),
+            last_modification: spec(self.mtime),
+        }
     }
 
     /// Gives a file everything but its content. Content must be complete: a write changes the times.
@@ -167,13 +208,21 @@ impl Meta {
             }
         }
         for (name, value) in &self.xattrs {
-            let value = hex::decode(value)
-                .map_err(|_| ToolError::Corrupt { what: format!("attribute {name} of {path}") })?;
-            if file.get_xattr(name).map_err(io("read an attribute of"))?.as_deref() != Some(&value) {
-                file.set_xattr(name, &value).map_err(io("give back an attribute of"))?;
+            let value = hex::decode(value).map_err(|_| ToolError::Corrupt {
+                what: format!("attribute {name} of {path}"),
+            })?;
+            if file
+                .get_xattr(name)
+                .map_err(io("read an attribute of"))?
+                .as_deref()
+                != Some(&value)
+            {
+                file.set_xattr(name, &value)
+                    .map_err(io("give back an attribute of"))?;
             }
         }
-        futimens(file, &self.timestamps()).map_err(|errno| ToolError::io("give back the times of", path, errno))
+        futimens(file, &self.timestamps())
+            .map_err(|errno| ToolError::io("give back the times of", path, errno))
     }
 
     /// Gives a symbolic link its owner and times; its mode cannot be changed on Linux.
@@ -190,7 +239,10 @@ impl Meta {
 }
 
 pub(crate) fn moment(sec: i64, nsec: impl TryInto<u32>) -> Moment {
-    Moment { sec, nsec: nsec.try_into().unwrap_or(0) }
+    Moment {
+        sec,
+        nsec: nsec.try_into().unwrap_or(0),
+    }
 }
 
 /// Takes the image of what is behind an `O_PATH` handle. With a store the content is kept there;
@@ -204,7 +256,9 @@ pub fn capture(
     store: Option<&Store>,
     budget: &crate::budget::Budget,
 ) -> Result<Image> {
-    let Some((fd, stat)) = entry else { return Ok(Image::Absent) };
+    let Some((fd, stat)) = entry else {
+        return Ok(Image::Absent);
+    };
     let mut meta = Meta::of_stat(stat);
     match kind_of(stat) {
         Kind::File => {
@@ -233,7 +287,12 @@ pub fn capture(
                     path: path.to_owned(),
                     problem: "the link points to a name that is not UTF-8",
                 })?;
-            Ok(Image::Symlink { meta, target, dev: stat.st_dev, ino: stat.st_ino })
+            Ok(Image::Symlink {
+                meta,
+                target,
+                dev: stat.st_dev,
+                ino: stat.st_ino,
+            })
         }
         Kind::Dir | Kind::Other => Err(wrong_kind(path, stat, "a file or a symbolic link")),
     }
@@ -251,7 +310,9 @@ fn xattrs(file: &File, path: &str) -> Result<BTreeMap<String, String>> {
             path: path.to_owned(),
             problem: "it has an extended attribute whose name is not UTF-8",
         })?;
-        let value = file.get_xattr(&name).map_err(|error| ToolError::io("read an attribute of", path, error))?;
+        let value = file
+            .get_xattr(&name)
+            .map_err(|error| ToolError::io("read an attribute of", path, error))?;
         if let Some(value) = value {
             found.insert(text.to_owned(), hex::encode(value));
         }
@@ -264,8 +325,14 @@ fn xattrs(file: &File, path: &str) -> Result<BTreeMap<String, String>> {
 /// # Errors
 /// The machine refuses.
 pub(crate) fn set_dir_times(dir: BorrowedFd<'_>, atime: Moment, mtime: Moment, path: &str) -> Result<()> {
-    let spec = |m: Moment| Timespec { tv_sec: m.sec, tv_nsec: i64::from(m.nsec) };
-    let times = Timestamps { last_access: spec(atime), last_modification: spec(mtime) };
+    let spec = |m: Moment| Timespec {
+        tv_sec: m.sec,
+        tv_nsec: i64::from(m.nsec),
+    };
+    let times = Timestamps {
+        last_access: spec(atime),
+        last_modification: spec(mtime),
+    };
     utimensat(CWD, proc_path(dir), &times, AtFlags::empty())
         .map_err(|errno| ToolError::io("give back the times of", path, errno))
 }

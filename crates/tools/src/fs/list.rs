@@ -49,7 +49,17 @@ pub(super) fn run(fs: &Fs, call: &Call<'_>, identities: &[Identity]) -> Result<L
     let entries = found
         .into_iter()
         .take(limit)
-        .map(|(name, stat)| Entry { name, kind: kind_of(&stat), size: size(&stat), mtime_ms: mtime_ms(&stat) })
+        .map(|(name, stat)| Entry {
+            name,
+            kind: kind_of(&stat),
+            size: size(&stat),
+            mtime_ms: mtime_ms(&stat),
+        })
         .collect();
-    Ok(ListResult { path: place.path, entries, truncated, unnamed })
+    Ok(ListResult {
+        path: place.path,
+        entries,
+        truncated,
+        unnamed,
+    })
 }

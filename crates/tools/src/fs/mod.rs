@@ -30,9 +30,7 @@ use aios_auth::level::Risk;
 use aios_core::clock::Clock;
 use aios_proto::common::v1::Identity;
 use apply::Applier;
-use args::{
-    DeleteArgs, DiskUsageArgs, ListArgs, ReadArgs, SearchArgs, StatArgs, UndoArgs, WriteArgs,
-};
+use args::{DeleteArgs, DiskUsageArgs, ListArgs, ReadArgs, SearchArgs, StatArgs, UndoArgs, WriteArgs};
 use plan::Plan;
 use resolve::{Follow, Place, Resolver};
 use serde::Serialize;
@@ -67,7 +65,11 @@ pub fn specs() -> Vec<ToolSpec> {
 impl Fs {
     /// The namespace with these parts.
     pub fn new(resolver: Resolver, store: Store, clock: Arc<dyn Clock>) -> Self {
-        Self { resolver, store, clock }
+        Self {
+            resolver,
+            store,
+            clock,
+        }
     }
 
     fn resolve(&self, call: &Call<'_>, action: &str, path: &str, follow: Follow) -> Result<Place> {
@@ -100,7 +102,9 @@ impl Fs {
 pub(crate) fn same_identities(prepared: &[Identity], now: &[Identity]) -> Result<()> {
     let differing = now.iter().find(|identity| !prepared.contains(identity));
     let missing = prepared.iter().find(|identity| !now.contains(identity));
-    let Some(identity) = differing.or(missing) else { return Ok(()) };
+    let Some(identity) = differing.or(missing) else {
+        return Ok(());
+    };
     Err(ToolError::Changed {
         path: identity.path.clone(),
         difference: "it is not the same thing any more".to_owned(),
@@ -125,7 +129,11 @@ fn access(action: &str, path: &str) -> Result<Access> {
 }
 
 fn bad_input(tool: &str, field: &str, problem: impl Into<String>) -> ToolError {
-    ToolError::BadInput { tool: tool.to_owned(), field: field.to_owned(), problem: problem.into() }
+    ToolError::BadInput {
+        tool: tool.to_owned(),
+        field: field.to_owned(),
+        problem: problem.into(),
+    }
 }
 
 /// What a call that only reads `place` touches.
@@ -144,7 +152,10 @@ fn reading(action: &str, place: &Place, summary: String) -> Result<Prepared> {
 
 /// Whether changing a path touches the system itself.
 fn is_system(path: &str) -> bool {
-    SYSTEM.iter().any(|dir| path.strip_prefix(dir).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
+    SYSTEM.iter().any(|dir| {
+        path.strip_prefix(dir)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    })
 }
 
 impl Namespace for Fs {
@@ -171,7 +182,9 @@ impl Namespace for Fs {
             "fs.disk_usage" => disk_usage::prepare(self, call),
             "fs.write" => write::prepare(self, call),
             "fs.delete" => delete::prepare(self, call),
-            other => Err(ToolError::UnknownTool { name: other.to_owned() }),
+            other => Err(ToolError::UnknownTool {
+                name: other.to_owned(),
+            }),
         }
     }
 
@@ -186,7 +199,9 @@ impl Namespace for Fs {
             "fs.search" => value_of(&search::run(self, call, identities)?),
             "fs.read" => value_of(&read::run(self, call, identities)?),
             "fs.disk_usage" => value_of(&disk_usage::run(self, call, identities)?),
-            other => Err(ToolError::UnknownTool { name: other.to_owned() }),
+            other => Err(ToolError::UnknownTool {
+                name: other.to_owned(),
+            }),
         }
     }
 
@@ -194,7 +209,9 @@ impl Namespace for Fs {
         match call.tool {
             "fs.write" => write::plan(self, call, identities),
             "fs.delete" => delete::plan(self, call, identities),
-            other => Err(ToolError::UnknownTool { name: other.to_owned() }),
+            other => Err(ToolError::UnknownTool {
+                name: other.to_owned(),
+            }),
         }
     }
 
@@ -235,7 +252,9 @@ pub fn canonical(tool: &str, args_json: &str) -> Result<Value> {
         "fs.write" => value_of(&write::canonical(typed::<WriteArgs>(tool, &args)?)?),
         "fs.delete" => value_of(&delete::canonical(typed::<DeleteArgs>(tool, &args)?)?),
         "fs.undo" => value_of(&undo::canonical(typed::<UndoArgs>(tool, &args)?)?),
-        other => Err(ToolError::UnknownTool { name: other.to_owned() }),
+        other => Err(ToolError::UnknownTool {
+            name: other.to_owned(),
+        }),
     }
 }
 

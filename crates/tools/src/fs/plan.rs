@@ -93,12 +93,26 @@ impl Plan {
         let mut dirs: Vec<DirTimes> = Vec::new();
         for change in &changes {
             let anchor = &change.anchor;
-            if !dirs.iter().any(|dir| (dir.anchor.dev, dir.anchor.ino) == (anchor.dev, anchor.ino)) {
+            if !dirs
+                .iter()
+                .any(|dir| (dir.anchor.dev, dir.anchor.ino) == (anchor.dev, anchor.ino))
+            {
                 let before = dir_times(anchor)?;
-                dirs.push(DirTimes { anchor: anchor.clone(), before, after: None, restore: None });
+                dirs.push(DirTimes {
+                    anchor: anchor.clone(),
+                    before,
+                    after: None,
+                    restore: None,
+                });
             }
         }
-        Ok(Self { tag, changes, dirs, result, touched: None })
+        Ok(Self {
+            tag,
+            changes,
+            dirs,
+            result,
+            touched: None,
+        })
     }
 
     /// The temporary name that change number `index` may use while it is made.
@@ -111,7 +125,9 @@ impl Plan {
     }
 
     pub(crate) fn was_touched(&self, index: usize) -> bool {
-        self.touched.as_ref().is_none_or(|touched| touched.contains(&index))
+        self.touched
+            .as_ref()
+            .is_none_or(|touched| touched.contains(&index))
     }
 
     /// Bytes that the changes touch.
@@ -123,9 +139,11 @@ impl Plan {
 /// Access and change time of the directory that holds a place.
 pub(crate) fn dir_times(anchor: &Anchor) -> Result<(Moment, Moment)> {
     let dir = anchor.open_parent()?;
-    let stat =
-        fstat(&dir).map_err(|errno| crate::error::ToolError::io("look at", &anchor.parent, errno))?;
-    Ok((moment(stat.st_atime, stat.st_atime_nsec), moment(stat.st_mtime, stat.st_mtime_nsec)))
+    let stat = fstat(&dir).map_err(|errno| crate::error::ToolError::io("look at", &anchor.parent, errno))?;
+    Ok((
+        moment(stat.st_atime, stat.st_atime_nsec),
+        moment(stat.st_mtime, stat.st_mtime_nsec),
+    ))
 }
 
 /// What is at a place now, digested but not kept.

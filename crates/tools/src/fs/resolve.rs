@@ -20,8 +20,9 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 
-const BENEATH: ResolveFlags =
-    ResolveFlags::BENEATH.union(ResolveFlags::NO_MAGICLINKS).union(ResolveFlags::NO_XDEV);
+const BENEATH: ResolveFlags = ResolveFlags::BENEATH
+    .union(ResolveFlags::NO_MAGICLINKS)
+    .union(ResolveFlags::NO_XDEV);
 const STRICT: ResolveFlags = BENEATH.union(ResolveFlags::NO_SYMLINKS);
 const LONGEST_PATH: usize = 4095;
 
@@ -56,12 +57,22 @@ impl Anchor {
     /// [`ToolError::Changed`] when another directory is there.
     pub fn open_parent(&self) -> Result<OwnedFd> {
         let root = open_root(&self.root, &self.path())?;
-        let below = self.parent.get(self.root.len()..).unwrap_or_default().trim_start_matches('/');
+        let below = self
+            .parent
+            .get(self.root.len()..)
+            .unwrap_or_default()
+            .trim_start_matches('/');
         let dir = if below.is_empty() {
             root
         } else {
-            openat2(&root, below, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty(), STRICT)
-                .map_err(|errno| refusal(errno, &self.parent, &self.root))?
+            openat2(
+                &root,
+                below,
+                OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+                Mode::empty(),
+                STRICT,
+            )
+            .map_err(|errno| refusal(errno, &self.parent, &self.root))?
         };
         let stat = fstat(&dir).map_err(|errno| ToolError::io("look at", &self.parent, errno))?;
         if (stat.st_dev, stat.st_ino) != (self.dev, self.ino) {
@@ -75,7 +86,11 @@ impl Anchor {
 
     /// The absolute path.
     pub fn path(&self) -> String {
-        if self.name == "." { self.parent.clone() } else { join(&self.parent, &self.name) }
+        if self.name == "." {
+            self.parent.clone()
+        } else {
+            join(&self.parent, &self.name)
+        }
     }
 }
 
@@ -106,8 +121,9 @@ impl Place {
     /// # Errors
     /// [`ToolError::NotFound`].
     pub fn existing(&self) -> Result<(BorrowedFd<'_>, &Stat)> {
-        let (fd, stat) =
-            self.entry.as_ref().ok_or_else(|| ToolError::NotFound { path: self.path.clone() })?;
+        let (fd, stat) = self.entry.as_ref().ok_or_else(|| ToolError::NotFound {
+            path: self.path.clone(),
+        })?;
         Ok((fd.as_fd(), stat))
     }
 
@@ -120,7 +136,8 @@ impl Place {
         if kind_of(stat) != Kind::Dir {
             return Err(wrong_kind(&self.path, stat, "a directory"));
         }
-        reopen(fd, OFlags::RDONLY | OFlags::DIRECTORY).map_err(|errno| ToolError::io("open", &self.path, errno))
+        reopen(fd, OFlags::RDONLY | OFlags::DIRECTORY)
+            .map_err(|errno| ToolError::io("open", &self.path, errno))
     }
 
     /// The thing, which must be a regular file, opened as `flags` say. It is the very inode that was
@@ -190,40 +207,65 @@ impl Resolver {
                 Err(error) => first = first.or(Some(error)),
             }
         }
-        Err(first.unwrap_or(ToolError::NotGranted { action: action.to_owned(), path: path.to_owned() }))
+        Err(first.unwrap_or(ToolError::NotGranted {
+            action: action.to_owned(),
+            path: path.to_owned(),
+        }))
     }
 
     /// Whether token and protection let `resolved` pass; the error names the path as it was `written`.
     fn admit(&self, caps: &CapabilitySet, action: &str, resolved: &str, written: &str) -> Result<()> {
         if !caps.allows("fs", action, resolved) {
-            return Err(ToolError::NotGranted { action: action.to_owned(), path: written.to_owned() });
+            return Err(ToolError::NotGranted {
+                action: action.to_owned(),
+                path: written.to_owned(),
+            });
         }
         if self.is_protected(action, resolved) {
-            return Err(ToolError::Protected { path: written.to_owned() });
+            return Err(ToolError::Protected {
+                path: written.to_owned(),
+            });
         }
         Ok(())
     }
 
     fn resolve_in(&self, root: &str, wanted: &str, follow: Follow) -> Result<Place> {
         let root_fd = open_root(root, wanted)?;
-        let below = wanted.get(root.len()..).unwrap_or_default().trim_start_matches('/');
+        let below = wanted
+            .get(root.len()..)
+            .unwrap_or_default()
+            .trim_start_matches('/');
         if below.is_empty() {
             return root_place(root, root_fd);
         }
         let (parents, name) = below.rsplit_once('/').unwrap_or(("", below));
         let dir = if parents.is_empty() {
-            root_fd.try_clone().map_err(|error| ToolError::io("open", root, error))?
+            root_fd
+                .try_clone()
+                .map_err(|error| ToolError::io("open", root, error))?
         } else {
-            openat2(&root_fd, parents, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty(), BENEATH)
-                .map_err(|errno| refusal(errno, wanted, root))?
+            openat2(
+                &root_fd,
+                parents,
+                OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+                Mode::empty(),
+                BENEATH,
+            )
+            .map_err(|errno| refusal(errno, wanted, root))?
         };
         let entry = entry_in(dir.as_fd(), name, wanted, root)?;
         if let Some((_, stat)) = &entry
             && kind_of(stat) == Kind::Symlink
             && follow == Follow::Yes
         {
-            let target = openat2(&root_fd, below, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), BENEATH)
-                .map_err(|errno| refusal(errno, wanted, root))?;
+            let target = openat2(
+                &root_fd,
+                below,
+                OFlags::PATH | OFlags::CLOEXEC,
+                Mode::empty(),
+                BENEATH,
+            )
+            .map_err(|errno| refusal(errno, wanted, root))?;
             let real = name_of(target.as_fd(), wanted)?;
             return self.resolve_in(root, &real, Follow::No);
         }
@@ -237,7 +279,12 @@ impl Resolver {
             ino: stat.st_ino,
             name: name.to_owned(),
         };
-        Ok(Place { anchor, dir, path, entry })
+        Ok(Place {
+            anchor,
+            dir,
+            path,
+            entry,
+        })
     }
 }
 
@@ -247,7 +294,12 @@ impl Resolver {
 /// [`ToolError::BadPath`] when it is not absolute, has `..` or NUL, or is too long.
 pub fn normalize(path: &str) -> Result<String> {
     let bad = |problem| {
-        let shown = path.chars().take(120).collect::<String>().escape_debug().to_string();
+        let shown = path
+            .chars()
+            .take(120)
+            .collect::<String>()
+            .escape_debug()
+            .to_string();
         ToolError::BadPath { path: shown, problem }
     };
     if !path.starts_with('/') {
@@ -311,7 +363,9 @@ fn open_root(root: &str, wanted: &str) -> Result<OwnedFd> {
 
 fn root_place(root: &str, fd: OwnedFd) -> Result<Place> {
     let stat = fstat(&fd).map_err(|errno| ToolError::io("look at", root, errno))?;
-    let again = fd.try_clone().map_err(|error| ToolError::io("open", root, error))?;
+    let again = fd
+        .try_clone()
+        .map_err(|error| ToolError::io("open", root, error))?;
     let anchor = Anchor {
         root: root.to_owned(),
         parent: root.to_owned(),
@@ -319,7 +373,12 @@ fn root_place(root: &str, fd: OwnedFd) -> Result<Place> {
         ino: stat.st_ino,
         name: ".".to_owned(),
     };
-    Ok(Place { anchor, dir: fd, path: root.to_owned(), entry: Some((again, stat)) })
+    Ok(Place {
+        anchor,
+        dir: fd,
+        path: root.to_owned(),
+        entry: Some((again, stat)),
+    })
 }
 
 /// A name in a directory, not following a link; `None` when nothing is there.
@@ -329,7 +388,13 @@ pub(crate) fn entry_in(
     wanted: &str,
     root: &str,
 ) -> Result<Option<(OwnedFd, Stat)>> {
-    match openat2(dir, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty(), BENEATH) {
+    match openat2(
+        dir,
+        name,
+        OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+        Mode::empty(),
+        BENEATH,
+    ) {
         Err(Errno::NOENT) => Ok(None),
         Err(errno) => Err(refusal(errno, wanted, root)),
         Ok(fd) => {
@@ -340,15 +405,23 @@ pub(crate) fn entry_in(
 }
 
 fn refusal(errno: Errno, wanted: &str, root: &str) -> ToolError {
-    let leaves = |by| ToolError::LeavesRoot { path: wanted.to_owned(), root: root.to_owned(), by };
+    let leaves = |by| ToolError::LeavesRoot {
+        path: wanted.to_owned(),
+        root: root.to_owned(),
+        by,
+    };
     match errno {
         // BENEATH and NO_XDEV both say EXDEV; a link is by far the likelier way out, but both are named.
         Errno::XDEV => leaves("symbolic link or a mount"),
         Errno::LOOP => leaves("symbolic link"),
-        Errno::NOENT => ToolError::NotFound { path: wanted.to_owned() },
-        Errno::NOTDIR => {
-            ToolError::WrongKind { path: wanted.to_owned(), is: "path through a file", wanted: "a directory" }
-        }
+        Errno::NOENT => ToolError::NotFound {
+            path: wanted.to_owned(),
+        },
+        Errno::NOTDIR => ToolError::WrongKind {
+            path: wanted.to_owned(),
+            is: "path through a file",
+            wanted: "a directory",
+        },
         errno => ToolError::io("resolve", wanted, errno),
     }
 }
@@ -357,8 +430,10 @@ fn refusal(errno: Errno, wanted: &str, root: &str) -> ToolError {
 fn name_of(fd: BorrowedFd<'_>, wanted: &str) -> Result<String> {
     let name = readlinkat(CWD, proc_path(fd), Vec::new())
         .map_err(|errno| ToolError::io("find the name of", wanted, errno))?;
-    name.into_string()
-        .map_err(|_| ToolError::BadPath { path: wanted.to_owned(), problem: "it leads to a name that is not UTF-8" })
+    name.into_string().map_err(|_| ToolError::BadPath {
+        path: wanted.to_owned(),
+        problem: "it leads to a name that is not UTF-8",
+    })
 }
 
 /// The kind of a thing.
@@ -383,13 +458,23 @@ pub fn kind_name(kind: Kind) -> &'static str {
 
 /// The identity of nothing.
 pub fn absent(path: &str) -> Identity {
-    Identity { path: path.to_owned(), dev: 0, ino: 0, kind: "absent".to_owned() }
+    Identity {
+        path: path.to_owned(),
+        dev: 0,
+        ino: 0,
+        kind: "absent".to_owned(),
+    }
 }
 
 /// The identity of something.
 pub fn identity_of(path: &str, stat: &Stat) -> Identity {
     let kind = kind_name(kind_of(stat)).to_owned();
-    Identity { path: path.to_owned(), dev: stat.st_dev, ino: stat.st_ino, kind }
+    Identity {
+        path: path.to_owned(),
+        dev: stat.st_dev,
+        ino: stat.st_ino,
+        kind,
+    }
 }
 
 pub(crate) fn wrong_kind(path: &str, stat: &Stat, wanted: &'static str) -> ToolError {
@@ -399,9 +484,17 @@ pub(crate) fn wrong_kind(path: &str, stat: &Stat, wanted: &'static str) -> ToolE
         Kind::Symlink => "symbolic link",
         Kind::Other => "device, pipe or socket",
     };
-    ToolError::WrongKind { path: path.to_owned(), is, wanted }
+    ToolError::WrongKind {
+        path: path.to_owned(),
+        is,
+        wanted,
+    }
 }
 
 pub(crate) fn join(parent: &str, name: &str) -> String {
-    if parent == "/" { format!("/{name}") } else { format!("{parent}/{name}") }
+    if parent == "/" {
+        format!("/{name}")
+    } else {
+        format!("{parent}/{name}")
+    }
 }

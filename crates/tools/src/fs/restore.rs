@@ -10,7 +10,8 @@ use crate::fs::resolve::{Anchor, entry_in, kind_of, open_inode, proc_path};
 use crate::worker::store::Store;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{
-    AtFlags, CWD, Mode, OFlags, RenameFlags, fsync, ftruncate, linkat, openat, renameat_with, symlinkat, unlinkat,
+    AtFlags, CWD, Mode, OFlags, RenameFlags, fsync, ftruncate, linkat, openat, renameat_with, symlinkat,
+    unlinkat,
 };
 use rustix::io::Errno;
 use std::collections::HashMap;
@@ -32,13 +33,22 @@ impl<'a> Restorer<'a> {
     pub(crate) fn new(store: &'a Store, plan: &Plan) -> Self {
         let mut siblings: HashMap<(u64, u64), Vec<Anchor>> = HashMap::new();
         for change in &plan.changes {
-            let image = if let Step::Restore { image } = &change.step { image } else { &change.before };
+            let image = if let Step::Restore { image } = &change.step {
+                image
+            } else {
+                &change.before
+            };
             if let Some(inode) = image.inode() {
                 siblings.entry(inode).or_default().push(change.anchor.clone());
             }
         }
         let asides = (0..plan.changes.len()).map(|index| plan.aside(index)).collect();
-        Self { store, asides, siblings, made: HashMap::new() }
+        Self {
+            store,
+            asides,
+            siblings,
+            made: HashMap::new(),
+        }
     }
 
     /// Makes the place of `change` be `goal`.
@@ -93,10 +103,18 @@ impl<'a> Restorer<'a> {
         self.asides.get(index).map_or("", String::as_str)
     }
 
-    fn take_from_aside(&self, index: usize, change: &Change, dir: BorrowedFd<'_>, goal: &Image) -> Result<bool> {
+    fn take_from_aside(
+        &self,
+        index: usize,
+        change: &Change,
+        dir: BorrowedFd<'_>,
+        goal: &Image,
+    ) -> Result<bool> {
         let anchor = &change.anchor;
         let (aside, path) = (self.aside(index), anchor.path());
-        let Some((_, stat)) = entry_in(dir, aside, &path, &anchor.root)? else { return Ok(false) };
+        let Some((_, stat)) = entry_in(dir, aside, &path, &anchor.root)? else {
+            return Ok(false);
+        };
         let authorized = goal.inode() == Some((stat.st_dev, stat.st_ino));
         // Whatever a deletion caught goes back, also when it was not what was authorized.
         if !authorized && change.step != Step::Delete {
@@ -112,14 +130,24 @@ impl<'a> Restorer<'a> {
     }
 
     fn make(&mut self, index: usize, anchor: &Anchor, dir: BorrowedFd<'_>, goal: &Image) -> Result<()> {
-        let Image::File { meta, sha256, others, .. } = goal else {
+        let Image::File {
+            meta, sha256, others, ..
+        } = goal
+        else {
             return Err(ToolError::Defect("only files are made from the store".to_owned()));
         };
         let inode = goal.inode().unwrap_or_default();
         if self.link_to_sibling(inode, others, anchor, dir)? {
             return Ok(());
         }
-        make_file(self.store, dir, anchor, self.aside(index), sha256, |file, path| meta.apply(file, path))?;
+        make_file(
+            self.store,
+            dir,
+            anchor,
+            self.aside(index),
+            sha256,
+            |file, path| meta.apply(file, path),
+        )?;
         self.made.insert(inode, anchor.clone());
         Ok(())
     }
@@ -141,7 +169,13 @@ impl<'a> Restorer<'a> {
             let entry = entry_in(from, name, &anchor.path(), &anchor.root)?;
             Ok(entry.is_some_and(|(_, stat)| (stat.st_dev, stat.st_ino) == inode))
         };
-        for sibling in self.siblings.get(&inode).into_iter().flatten().filter(|sibling| *sibling != anchor) {
+        for sibling in self
+            .siblings
+            .get(&inode)
+            .into_iter()
+            .flatten()
+            .filter(|sibling| *sibling != anchor)
+        {
             let from = sibling.open_parent()?;
             if same(from.as_fd(), &sibling.name)? {
                 link(from.as_fd(), &sibling.name, dir, anchor)?;
@@ -151,7 +185,12 @@ impl<'a> Restorer<'a> {
         for other in others {
             let (parent, name) = other.rsplit_once('/').unwrap_or(("", other));
             let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            let Ok(from) = openat(CWD, if parent.is_empty() { "/" } else { parent }, flags, Mode::empty()) else {
+            let Ok(from) = openat(
+                CWD,
+                if parent.is_empty() { "/" } else { parent },
+                flags,
+                Mode::empty(),
+            ) else {
                 continue;
             };
             if same(from.as_fd(), name)? {
@@ -207,7 +246,13 @@ pub(crate) fn make_file(
     let done = if named {
         renameat_with(dir, aside, dir, anchor.name.as_str(), RenameFlags::NOREPLACE)
     } else {
-        linkat(CWD, proc_path(file.as_fd()), dir, anchor.name.as_str(), AtFlags::SYMLINK_FOLLOW)
+        linkat(
+            CWD,
+            proc_path(file.as_fd()),
+            dir,
+            anchor.name.as_str(),
+            AtFlags::SYMLINK_FOLLOW,
+        )
     };
     match done {
         Ok(()) => Ok(()),
@@ -227,10 +272,19 @@ pub(crate) fn unlink(dir: BorrowedFd<'_>, name: &str, path: &str) -> Result<()> 
 
 /// Makes the entries of a directory durable.
 pub(crate) fn sync(dir: BorrowedFd<'_>, path: &str) -> Result<()> {
-    let open = openat(dir, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
-    open.and_then(fsync).map_err(|errno| ToolError::io("make durable", path, errno))
+    let open = openat(
+        dir,
+        ".",
+        OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
+        Mode::empty(),
+    );
+    open.and_then(fsync)
+        .map_err(|errno| ToolError::io("make durable", path, errno))
 }
 
 fn foreign(path: &str) -> ToolError {
-    ToolError::Changed { path: path.to_owned(), difference: "somebody else put something there".to_owned() }
+    ToolError::Changed {
+        path: path.to_owned(),
+        difference: "somebody else put something there".to_owned(),
+    }
 }

@@ -50,7 +50,11 @@ pub(super) fn prepare(fs: &Fs, call: &Call<'_>) -> Result<Prepared> {
     let args: SearchArgs = typed(NAME, call.args)?;
     let place = fs.resolve(call, "search", &args.root, Follow::Yes)?;
     place.open_dir()?;
-    reading("search", &place, format!("Search {} for {}", place.path, args.name_glob))
+    reading(
+        "search",
+        &place,
+        format!("Search {} for {}", place.path, args.name_glob),
+    )
 }
 
 fn wanted(kind: Kind, search: SearchKind) -> bool {
@@ -88,9 +92,14 @@ pub(super) fn run(fs: &Fs, call: &Call<'_>, identities: &[Identity]) -> Result<S
 fn pick(args: &SearchArgs, root: String, mut found: Vec<Found>, skipped: u64, now_ms: i64) -> SearchResult {
     let matched = found.len() as u64;
     found.sort_by(|a, b| (Reverse(a.mtime_ms), &a.path).cmp(&(Reverse(b.mtime_ms), &b.path)));
-    let keep = args.keep_newest.map_or(0, |keep| usize::try_from(keep).unwrap_or(usize::MAX)).min(found.len());
+    let keep = args
+        .keep_newest
+        .map_or(0, |keep| usize::try_from(keep).unwrap_or(usize::MAX))
+        .min(found.len());
     found.drain(..keep);
-    let before = args.older_than_ms.map(|age| now_ms.saturating_sub(i64::try_from(age).unwrap_or(i64::MAX)));
+    let before = args
+        .older_than_ms
+        .map(|age| now_ms.saturating_sub(i64::try_from(age).unwrap_or(i64::MAX)));
     found.retain(|it| {
         before.is_none_or(|before| it.mtime_ms < before)
             && args.larger_than_bytes.is_none_or(|size| it.size > size)
@@ -100,7 +109,15 @@ fn pick(args: &SearchArgs, root: String, mut found: Vec<Found>, skipped: u64, no
     let truncated = found.len() > limit;
     found.truncate(limit);
     let total_bytes = found.iter().map(|it| it.size).sum();
-    SearchResult { root, files: found, total_bytes, matched, kept: keep as u64, truncated, skipped }
+    SearchResult {
+        root,
+        files: found,
+        total_bytes,
+        matched,
+        kept: keep as u64,
+        truncated,
+        skipped,
+    }
 }
 
 #[cfg(test)]
@@ -115,14 +132,27 @@ mod tests {
     }
 
     fn file(path: &str, mtime_ms: i64) -> Found {
-        Found { path: path.into(), kind: Kind::File, size: 1, mtime_ms }
+        Found {
+            path: path.into(),
+            kind: Kind::File,
+            size: 1,
+            mtime_ms,
+        }
     }
 
     #[test]
     fn the_newest_of_all_that_match_are_kept_and_not_only_of_the_old_ones() {
-        let all = vec![file("/x/a", 10), file("/x/b", 20), file("/x/new1", 990), file("/x/new2", 995)];
+        let all = vec![
+            file("/x/a", 10),
+            file("/x/b", 20),
+            file("/x/new1", 990),
+            file("/x/new2", 995),
+        ];
         let result = pick(&args(Some(3), Some(500)), "/x".into(), all, 0, 1000);
-        assert_eq!(result.files.iter().map(|it| it.path.as_str()).collect::<Vec<_>>(), ["/x/a"]);
+        assert_eq!(
+            result.files.iter().map(|it| it.path.as_str()).collect::<Vec<_>>(),
+            ["/x/a"]
+        );
         assert_eq!((result.matched, result.kept), (4, 3));
     }
 

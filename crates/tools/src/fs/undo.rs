@@ -41,25 +41,38 @@ pub(super) fn canonical(mut args: UndoArgs) -> Result<UndoArgs> {
 fn admit(fs: &Fs, call: &Call<'_>, target: &Target<Plan>, anchor: &Anchor) -> Result<()> {
     let path = anchor.path();
     let needed = target.required.iter().filter(|access| access.resource() == path);
-    let mut actions = needed.map(|access| access.action().to_owned()).collect::<Vec<_>>();
+    let mut actions = needed
+        .map(|access| access.action().to_owned())
+        .collect::<Vec<_>>();
     if actions.is_empty() {
         actions.push("write".to_owned());
     }
     for action in actions {
         let place = fs.resolve(call, &action, &path, Follow::No)?;
         if (place.anchor.dev, place.anchor.ino) != (anchor.dev, anchor.ino) {
-            return Err(conflict(target, &[format!("{}: its directory is another one now", path)]));
+            return Err(conflict(
+                target,
+                &[format!("{}: its directory is another one now", path)],
+            ));
         }
     }
     Ok(())
 }
 
 fn conflict(target: &Target<Plan>, differences: &[String]) -> ToolError {
-    let mut shown = differences.iter().take(SHOWN).cloned().collect::<Vec<_>>().join("; ");
+    let mut shown = differences
+        .iter()
+        .take(SHOWN)
+        .cloned()
+        .collect::<Vec<_>>()
+        .join("; ");
     if differences.len() > SHOWN {
         shown.push_str(&format!("; and {} more", differences.len() - SHOWN));
     }
-    ToolError::UndoConflict { key: target.key.to_string(), differences: shown }
+    ToolError::UndoConflict {
+        key: target.key.to_string(),
+        differences: shown,
+    }
 }
 
 /// What is at each place now, which must be what the execution left there.
@@ -88,7 +101,11 @@ fn unchanged(fs: &Fs, call: &Call<'_>, target: &Target<Plan>, kept: bool) -> Res
             Err(error) => return Err(error),
         }
     }
-    if differences.is_empty() { Ok(images) } else { Err(conflict(target, &differences)) }
+    if differences.is_empty() {
+        Ok(images)
+    } else {
+        Err(conflict(target, &differences))
+    }
 }
 
 pub(super) fn prepare(fs: &Fs, call: &Call<'_>, target: &Target<Plan>) -> Result<Prepared> {
@@ -97,7 +114,11 @@ pub(super) fn prepare(fs: &Fs, call: &Call<'_>, target: &Target<Plan>) -> Result
     let files = identities.len() as u64;
     let bytes = target.plan.bytes();
     // Giving back what was deleted is small; taking away or replacing what is there now is more.
-    let risk = if images.iter().all(|now| *now == Image::Absent) { Risk::Low } else { Risk::Medium };
+    let risk = if images.iter().all(|now| *now == Image::Absent) {
+        Risk::Low
+    } else {
+        Risk::Medium
+    };
     Ok(Prepared {
         summary: format!("Undo {}: restore {files} places, {bytes} bytes", target.key),
         required: target.required.clone(),
@@ -112,8 +133,9 @@ pub(super) fn prepare(fs: &Fs, call: &Call<'_>, target: &Target<Plan>) -> Result
 
 fn identities_of(target: &Target<Plan>, images: &[Image]) -> Vec<Identity> {
     let pairs = target.plan.changes.iter().zip(images);
-    let mut identities: Vec<Identity> =
-        pairs.map(|(change, now)| identity(&change.anchor.path(), now)).collect();
+    let mut identities: Vec<Identity> = pairs
+        .map(|(change, now)| identity(&change.anchor.path(), now))
+        .collect();
     identities.sort_by(|a, b| a.path.cmp(&b.path));
     identities
 }
@@ -125,15 +147,15 @@ fn identity(path: &str, image: &Image) -> Identity {
         Image::Symlink { .. } => kind_name(super::args::Kind::Symlink),
     };
     let (dev, ino) = image.inode().unwrap_or_default();
-    Identity { path: path.to_owned(), dev, ino, kind: kind.to_owned() }
+    Identity {
+        path: path.to_owned(),
+        dev,
+        ino,
+        kind: kind.to_owned(),
+    }
 }
 
-pub(super) fn plan(
-    fs: &Fs,
-    call: &Call<'_>,
-    target: &Target<Plan>,
-    identities: &[Identity],
-) -> Result<Plan> {
+pub(super) fn plan(fs: &Fs, call: &Call<'_>, target: &Target<Plan>, identities: &[Identity]) -> Result<Plan> {
     let images = unchanged(fs, call, target, true)?;
     same_identities(identities, &identities_of(target, &images))?;
     let changes: Vec<Change> = target
@@ -144,14 +166,19 @@ pub(super) fn plan(
         .map(|(change, now)| Change {
             anchor: change.anchor.clone(),
             before: now,
-            step: Step::Restore { image: change.before.clone() },
+            step: Step::Restore {
+                image: change.before.clone(),
+            },
             after: None,
         })
         .collect();
     let mut restored: Vec<String> = changes.iter().map(|change| change.anchor.path()).collect();
     restored.sort();
-    let result =
-        value_of(&UndoResult { files: restored.len() as u64, bytes: target.plan.bytes(), restored })?;
+    let result = value_of(&UndoResult {
+        files: restored.len() as u64,
+        bytes: target.plan.bytes(),
+        restored,
+    })?;
     let mut plan = Plan::new(call.key.to_string().replace('/', "-"), changes, result)?;
     for dir in &mut plan.dirs {
         dir.restore = times_to_give_back(dir, &target.plan);
@@ -160,10 +187,10 @@ pub(super) fn plan(
 }
 
 /// A directory gets its earlier times back when nothing but the execution changed them.
-fn times_to_give_back(
-    dir: &DirTimes,
-    target: &Plan,
-) -> Option<(super::image::Moment, super::image::Moment)> {
-    let then = target.dirs.iter().find(|it| (it.anchor.dev, it.anchor.ino) == (dir.anchor.dev, dir.anchor.ino))?;
+fn times_to_give_back(dir: &DirTimes, target: &Plan) -> Option<(super::image::Moment, super::image::Moment)> {
+    let then = target
+        .dirs
+        .iter()
+        .find(|it| (it.anchor.dev, it.anchor.ino) == (dir.anchor.dev, dir.anchor.ino))?;
     (then.after?.1 == dir.before.1).then_some(then.before)
 }

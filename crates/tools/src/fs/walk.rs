@@ -3,8 +3,8 @@
 
 use crate::budget::Budget;
 use crate::error::{Result, ToolError};
-use crate::fs::resolve::{join, kind_of};
 use crate::fs::args::Kind;
+use crate::fs::resolve::{join, kind_of};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, Dir, Mode, OFlags, ResolveFlags, Stat, openat2, statat};
 use rustix::io::Errno;
@@ -72,7 +72,11 @@ pub(crate) fn walk(
     let mut waiting = vec![String::new()];
     while let Some(below) = waiting.pop() {
         budget.check()?;
-        let here = if below.is_empty() { path.to_owned() } else { join(path, &below) };
+        let here = if below.is_empty() {
+            path.to_owned()
+        } else {
+            join(path, &below)
+        };
         let opened;
         let dir = if below.is_empty() {
             root
@@ -82,7 +86,9 @@ pub(crate) fn walk(
                     opened = fd;
                     &opened
                 }
-                Err(Errno::XDEV | Errno::ACCESS | Errno::PERM | Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {
+                Err(
+                    Errno::XDEV | Errno::ACCESS | Errno::PERM | Errno::NOENT | Errno::NOTDIR | Errno::LOOP,
+                ) => {
                     left_out.dirs += 1;
                     continue;
                 }
@@ -93,10 +99,18 @@ pub(crate) fn walk(
         left_out.unnamed += unnamed;
         for (name, stat) in found {
             let whole = join(&here, &name);
-            visit(&Met { path: &whole, name: &name, stat: &stat })?;
+            visit(&Met {
+                path: &whole,
+                name: &name,
+                stat: &stat,
+            })?;
             if kind_of(&stat) == Kind::Dir {
                 if enter(&whole) {
-                    waiting.push(if below.is_empty() { name } else { format!("{below}/{name}") });
+                    waiting.push(if below.is_empty() {
+                        name
+                    } else {
+                        format!("{below}/{name}")
+                    });
                 } else {
                     left_out.dirs += 1;
                 }
@@ -108,7 +122,13 @@ pub(crate) fn walk(
 
 fn open_below(root: &OwnedFd, below: &str) -> rustix::io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    match openat2(root.as_fd(), below, flags | OFlags::NOATIME, Mode::empty(), STRICT) {
+    match openat2(
+        root.as_fd(),
+        below,
+        flags | OFlags::NOATIME,
+        Mode::empty(),
+        STRICT,
+    ) {
         Err(Errno::PERM) => openat2(root.as_fd(), below, flags, Mode::empty(), STRICT),
         other => other,
     }
@@ -123,15 +143,27 @@ pub(crate) fn other_names(
 ) -> Result<Vec<String>> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-    let root = openat2(rustix::fs::CWD, anchor.root.as_str(), flags, Mode::empty(), resolve)
-        .map_err(|errno| ToolError::io("open", &anchor.root, errno))?;
+    let root = openat2(
+        rustix::fs::CWD,
+        anchor.root.as_str(),
+        flags,
+        Mode::empty(),
+        resolve,
+    )
+    .map_err(|errno| ToolError::io("open", &anchor.root, errno))?;
     let mut names = Vec::new();
-    walk(&root, &anchor.root, budget, |_| true, |met| {
-        if (met.stat.st_dev, met.stat.st_ino) == inode && met.path != except {
-            names.push(met.path.to_owned());
-        }
-        Ok(())
-    })?;
+    walk(
+        &root,
+        &anchor.root,
+        budget,
+        |_| true,
+        |met| {
+            if (met.stat.st_dev, met.stat.st_ino) == inode && met.path != except {
+                names.push(met.path.to_owned());
+            }
+            Ok(())
+        },
+    )?;
     names.sort();
     Ok(names)
 }
@@ -139,7 +171,9 @@ pub(crate) fn other_names(
 /// Modification time in milliseconds since 1970, UTC.
 pub(crate) fn mtime_ms(stat: &Stat) -> i64 {
     let nanos: i64 = stat.st_mtime_nsec.try_into().unwrap_or(0);
-    stat.st_mtime.saturating_mul(1000).saturating_add(nanos / 1_000_000)
+    stat.st_mtime
+        .saturating_mul(1000)
+        .saturating_add(nanos / 1_000_000)
 }
 
 /// Size in bytes.

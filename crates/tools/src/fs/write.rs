@@ -35,7 +35,11 @@ pub(super) fn canonical(mut args: WriteArgs) -> Result<WriteArgs> {
     args.path = normalize(&args.path)?;
     let length = content(&args)?.len() as u64;
     if length > MAX_WRITE {
-        return Err(ToolError::TooLarge { what: "the content", actual: length, limit: MAX_WRITE });
+        return Err(ToolError::TooLarge {
+            what: "the content",
+            actual: length,
+            limit: MAX_WRITE,
+        });
     }
     let mode = mode(&args)?;
     args.mode = Some(format!("{mode:04o}"));
@@ -48,12 +52,18 @@ fn content(args: &WriteArgs) -> Result<Vec<u8>> {
         (None, Some(text)) => STANDARD
             .decode(text)
             .map_err(|error| bad_input(NAME, "content_base64", format!("is not base64: {error}"))),
-        _ => Err(bad_input(NAME, "content", "exactly one of `content` and `content_base64` is wanted")),
+        _ => Err(bad_input(
+            NAME,
+            "content",
+            "exactly one of `content` and `content_base64` is wanted",
+        )),
     }
 }
 
 fn mode(args: &WriteArgs) -> Result<u32> {
-    let Some(text) = &args.mode else { return Ok(DEFAULT_MODE) };
+    let Some(text) = &args.mode else {
+        return Ok(DEFAULT_MODE);
+    };
     u32::from_str_radix(text, 8)
         .ok()
         .filter(|mode| *mode <= 0o777 && (3..=4).contains(&text.len()))
@@ -62,9 +72,15 @@ fn mode(args: &WriteArgs) -> Result<u32> {
 
 /// Resolves the file and refuses what must not be written.
 fn target(fs: &Fs, call: &Call<'_>, args: &WriteArgs) -> Result<Place> {
-    let follow = if args.how == How::Create { Follow::No } else { Follow::Yes };
+    let follow = if args.how == How::Create {
+        Follow::No
+    } else {
+        Follow::Yes
+    };
     let place = fs.resolve(call, "write", &args.path, follow)?;
-    let Some((_, stat)) = &place.entry else { return Ok(place) };
+    let Some((_, stat)) = &place.entry else {
+        return Ok(place);
+    };
     if args.how == How::Create {
         return Err(ToolError::Exists { path: place.path });
     }
@@ -72,8 +88,17 @@ fn target(fs: &Fs, call: &Call<'_>, args: &WriteArgs) -> Result<Place> {
         return Err(wrong_kind(&place.path, stat, "a file"));
     }
     if stat.st_nlink > 1 {
-        let others = other_names(&place.anchor, &place.path, (stat.st_dev, stat.st_ino), call.budget)?;
-        let inside = others.iter().filter(|name| call.caps.allows("fs", "write", name)).count() as u64 + 1;
+        let others = other_names(
+            &place.anchor,
+            &place.path,
+            (stat.st_dev, stat.st_ino),
+            call.budget,
+        )?;
+        let inside = others
+            .iter()
+            .filter(|name| call.caps.allows("fs", "write", name))
+            .count() as u64
+            + 1;
         if inside < u64::from(stat.st_nlink) {
             return Err(ToolError::HardLinked {
                 path: place.path,
@@ -93,8 +118,14 @@ pub(super) fn prepare(fs: &Fs, call: &Call<'_>) -> Result<Prepared> {
     let old = place.entry.as_ref().map(|(_, stat)| size(stat));
     let (risk, summary) = match (old, args.how) {
         (None, _) => (Risk::Low, format!("Make {} with {new} bytes", place.path)),
-        (Some(old), How::Append) => (Risk::Low, format!("Add {new} bytes to {} ({old} bytes)", place.path)),
-        (Some(old), _) => (Risk::Medium, format!("Replace the {old} bytes of {} by {new} others", place.path)),
+        (Some(old), How::Append) => (
+            Risk::Low,
+            format!("Add {new} bytes to {} ({old} bytes)", place.path),
+        ),
+        (Some(old), _) => (
+            Risk::Medium,
+            format!("Replace the {old} bytes of {} by {new} others", place.path),
+        ),
     };
     Ok(Prepared {
         identities: vec![place.identity()],
@@ -103,7 +134,11 @@ pub(super) fn prepare(fs: &Fs, call: &Call<'_>) -> Result<Prepared> {
         mutating: true,
         reversible: true,
         files: 1,
-        bytes: new.max(if args.how == How::Append { 0 } else { old.unwrap_or(0) }),
+        bytes: new.max(if args.how == How::Append {
+            0
+        } else {
+            old.unwrap_or(0)
+        }),
         summary,
     })
 }
@@ -119,13 +154,30 @@ pub(super) fn plan(fs: &Fs, call: &Call<'_>, identities: &[Identity]) -> Result<
         Image::File { size, .. } if args.how == How::Append => {
             let file = place.open_file(OFlags::RDONLY)?;
             let whole = Store::digest_with(&file, &bytes, &place.path, call.budget)?;
-            let step = Step::Write { sha256, offset: *size, whole: whole.clone() };
+            let step = Step::Write {
+                sha256,
+                offset: *size,
+                whole: whole.clone(),
+            };
             (step, whole, size + bytes.len() as u64)
         }
-        Image::File { .. } => {
-            (Step::Write { sha256: sha256.clone(), offset: 0, whole: sha256.clone() }, sha256, bytes.len() as u64)
-        }
-        _ => (Step::Create { sha256: sha256.clone(), mode: mode(&args)? }, sha256, bytes.len() as u64),
+        Image::File { .. } => (
+            Step::Write {
+                sha256: sha256.clone(),
+                offset: 0,
+                whole: sha256.clone(),
+            },
+            sha256,
+            bytes.len() as u64,
+        ),
+        _ => (
+            Step::Create {
+                sha256: sha256.clone(),
+                mode: mode(&args)?,
+            },
+            sha256,
+            bytes.len() as u64,
+        ),
     };
     let result = value_of(&WriteResult {
         path: place.path,
@@ -134,6 +186,11 @@ pub(super) fn plan(fs: &Fs, call: &Call<'_>, identities: &[Identity]) -> Result<
         created: before == Image::Absent,
         sha256: whole,
     })?;
-    let change = Change { anchor: place.anchor, before, step, after: None };
+    let change = Change {
+        anchor: place.anchor,
+        before,
+        step,
+        after: None,
+    };
     Plan::new(call.key.to_string().replace('/', "-"), vec![change], result)
 }

@@ -69,9 +69,22 @@ impl<G: Guard, W: Workers> Pipeline<G, W> {
     ///
     /// # Errors
     /// A key cannot be used.
-    pub fn new(registry: Arc<Registry>, keys: TrustKeys, clock: Arc<dyn Clock>, guard: G, workers: W) -> Result<Self> {
+    pub fn new(
+        registry: Arc<Registry>,
+        keys: TrustKeys,
+        clock: Arc<dyn Clock>,
+        guard: G,
+        workers: W,
+    ) -> Result<Self> {
         let verifier = Verifier::new(&keys.mint).map_err(ToolError::auth)?;
-        Ok(Self { registry, keys, verifier, clock, guard, workers })
+        Ok(Self {
+            registry,
+            keys,
+            verifier,
+            clock,
+            guard,
+            workers,
+        })
     }
 
     /// Runs one call.
@@ -79,7 +92,9 @@ impl<G: Guard, W: Workers> Pipeline<G, W> {
     /// # Errors
     /// The request is wrong, or a service does not answer; the caller may send the same key again.
     pub async fn call(&self, request: pb::CallRequest) -> std::result::Result<Answer, Status> {
-        let incoming = self.understand_call(request).map_err(|error| aios_core::rpc::status(&error))?;
+        let incoming = self
+            .understand_call(request)
+            .map_err(|error| aios_core::rpc::status(&error))?;
         self.run(incoming).await
     }
 
@@ -88,7 +103,9 @@ impl<G: Guard, W: Workers> Pipeline<G, W> {
     /// # Errors
     /// As [`Pipeline::call`].
     pub async fn undo(&self, request: pb::UndoRequest) -> std::result::Result<Answer, Status> {
-        let incoming = self.understand_undo(request).map_err(|error| aios_core::rpc::status(&error))?;
+        let incoming = self
+            .understand_undo(request)
+            .map_err(|error| aios_core::rpc::status(&error))?;
         self.run(incoming).await
     }
 
@@ -96,13 +113,21 @@ impl<G: Guard, W: Workers> Pipeline<G, W> {
         let key = ExecutionKey::try_from(request.key.as_ref()).map_err(ToolError::auth)?;
         let spec = self.registry.get(&request.tool)?;
         let args = spec.check_input(&request.args_json)?;
-        let undo_of = if spec.name.ends_with(".undo") { Some(undo_target(&args)?) } else { None };
+        let undo_of = if spec.name.ends_with(".undo") {
+            Some(undo_target(&args)?)
+        } else {
+            None
+        };
         Ok(Incoming {
             token: request.token,
             key,
             spec,
             args_json: request.args_json,
-            timeout_ms: if request.timeout_ms == 0 { spec.timeout_ms } else { request.timeout_ms },
+            timeout_ms: if request.timeout_ms == 0 {
+                spec.timeout_ms
+            } else {
+                request.timeout_ms
+            },
             dry_run: request.dry_run,
             undo_of,
         })
@@ -149,7 +174,9 @@ impl<G: Guard, W: Workers> Pipeline<G, W> {
             Err(status) if is_silence(&status) => Err(Stop::Status(status)),
             Err(status) => {
                 let report = report_of(&status);
-                let seq = self.outcome(call, &prepared, &body, "failed", "", Some(&report)).await?;
+                let seq = self
+                    .outcome(call, &prepared, &body, "failed", "", Some(&report))
+                    .await?;
                 Ok(failed(report, seq))
             }
         }
@@ -157,11 +184,16 @@ impl<G: Guard, W: Workers> Pipeline<G, W> {
 
     /// A token that is plainly wrong is refused here already; guard and worker check it for themselves.
     async fn check_token(&self, call: &Incoming<'_>) -> std::result::Result<(), Stop> {
-        let refusal = match self.verifier.verify(&call.token, self.clock.now_ms(), &NoRevocations) {
+        let refusal = match self
+            .verifier
+            .verify(&call.token, self.clock.now_ms(), &NoRevocations)
+        {
             Ok(token) if token.task == call.key.task => return Ok(()),
-            Ok(token) => {
-                ToolError::OtherTask { token: token.task.to_string(), key: call.key.task.to_string() }.report()
+            Ok(token) => ToolError::OtherTask {
+                token: token.task.to_string(),
+                key: call.key.task.to_string(),
             }
+            .report(),
             Err(error) => Report::of(&error),
         };
         self.deny(call, refusal, "token").await
@@ -219,7 +251,12 @@ impl<G: Guard, W: Workers> Pipeline<G, W> {
             call_digest: prepared.call_digest.clone(),
             summary: prepared.summary.clone(),
         };
-        let decision = self.guard.authorize(request).await.map_err(Stop::Status)?.decision;
+        let decision = self
+            .guard
+            .authorize(request)
+            .await
+            .map_err(Stop::Status)?
+            .decision;
         if call.spec.mutating {
             failpoint::hit("tools.after_authorize");
         }
@@ -267,15 +304,21 @@ impl<G: Guard, W: Workers> Pipeline<G, W> {
     ) -> std::result::Result<Answer, Stop> {
         if let Some(error) = executed.error {
             let report = Report::from(error);
-            let seq = self.outcome(call, prepared, receipt, "failed", "", Some(&report)).await?;
+            let seq = self
+                .outcome(call, prepared, receipt, "failed", "", Some(&report))
+                .await?;
             return Ok(failed(report, seq));
         }
         if let Err(error) = call.spec.check_output(&executed.result_json) {
             let report = error.report();
-            let seq = self.outcome(call, prepared, receipt, "failed", "", Some(&report)).await?;
+            let seq = self
+                .outcome(call, prepared, receipt, "failed", "", Some(&report))
+                .await?;
             return Ok(failed(report, seq));
         }
-        let audit_seq = self.outcome(call, prepared, receipt, "done", &executed.result_json, None).await?;
+        let audit_seq = self
+            .outcome(call, prepared, receipt, "done", &executed.result_json, None)
+            .await?;
         Ok(Answer::Done(pb::Done {
             result_json: executed.result_json,
             audit_seq,
@@ -318,7 +361,12 @@ impl<G: Guard, W: Workers> Pipeline<G, W> {
         Ok(recorded.audit_seq)
     }
 
-    async fn deny<T>(&self, call: &Incoming<'_>, report: Report, check: &str) -> std::result::Result<T, Stop> {
+    async fn deny<T>(
+        &self,
+        call: &Incoming<'_>,
+        report: Report,
+        check: &str,
+    ) -> std::result::Result<T, Stop> {
         let audit_seq = self.note("tool.denied", call, &report, check).await?;
         Err(Stop::Answer(Answer::Denied(guard::Denied {
             error: Some(report.into()),
@@ -356,9 +404,15 @@ impl<G: Guard, W: Workers> Pipeline<G, W> {
     ///
     /// # Errors
     /// The worker does not answer.
-    pub async fn execution(&self, request: pb::GetExecutionRequest) -> std::result::Result<pb::Execution, Status> {
-        let key = ExecutionKey::try_from(request.key.as_ref()).map_err(|error| aios_core::rpc::status(&error))?;
-        let asked = worker::GetStatusRequest { key: Some(key.into()) };
+    pub async fn execution(
+        &self,
+        request: pb::GetExecutionRequest,
+    ) -> std::result::Result<pb::Execution, Status> {
+        let key =
+            ExecutionKey::try_from(request.key.as_ref()).map_err(|error| aios_core::rpc::status(&error))?;
+        let asked = worker::GetStatusRequest {
+            key: Some(key.into()),
+        };
         let known = self.workers.status(&request.namespace, asked).await?;
         let state = match known.state() {
             worker::ExecutionState::Unspecified => "unknown",
@@ -367,31 +421,53 @@ impl<G: Guard, W: Workers> Pipeline<G, W> {
             worker::ExecutionState::RolledBack => "rolled_back",
             worker::ExecutionState::Undone => "undone",
         };
-        Ok(pb::Execution { state: state.to_owned(), result_json: known.result_json, tool: known.tool })
+        Ok(pb::Execution {
+            state: state.to_owned(),
+            result_json: known.result_json,
+            tool: known.tool,
+        })
     }
 
     /// Cancels a running call.
     ///
     /// # Errors
     /// The worker does not answer.
-    pub async fn cancel(&self, request: pb::CancelRequest) -> std::result::Result<pb::CancelResponse, Status> {
-        let key = ExecutionKey::try_from(request.key.as_ref()).map_err(|error| aios_core::rpc::status(&error))?;
-        let asked = worker::CancelRequest { key: Some(key.into()) };
+    pub async fn cancel(
+        &self,
+        request: pb::CancelRequest,
+    ) -> std::result::Result<pb::CancelResponse, Status> {
+        let key =
+            ExecutionKey::try_from(request.key.as_ref()).map_err(|error| aios_core::rpc::status(&error))?;
+        let asked = worker::CancelRequest {
+            key: Some(key.into()),
+        };
         let answer = self.workers.cancel(&request.namespace, asked).await?;
-        Ok(pb::CancelResponse { was_running: answer.was_running })
+        Ok(pb::CancelResponse {
+            was_running: answer.was_running,
+        })
     }
 }
 
 fn undo_target(args: &serde_json::Value) -> Result<ExecutionKey> {
     let key = guard::ExecutionKey {
-        task_id: args.get("task_id").and_then(|it| it.as_str()).unwrap_or_default().to_owned(),
-        step: args.get("step").and_then(serde_json::Value::as_u64).unwrap_or_default(),
+        task_id: args
+            .get("task_id")
+            .and_then(|it| it.as_str())
+            .unwrap_or_default()
+            .to_owned(),
+        step: args
+            .get("step")
+            .and_then(serde_json::Value::as_u64)
+            .unwrap_or_default(),
     };
     ExecutionKey::try_from(Some(&key)).map_err(ToolError::auth)
 }
 
 fn failed(report: Report, audit_seq: u64) -> Answer {
-    Answer::Failed(pb::Failed { error: Some(report.into()), audit_seq })
+    Answer::Failed(pb::Failed {
+        error: Some(report.into()),
+        audit_seq,
+    })
 }
 
 /// Whether a status means that the worker was not heard, rather than that it refused.

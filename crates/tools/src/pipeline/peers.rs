@@ -26,14 +26,20 @@ type Answer<T> = std::result::Result<T, Status>;
 /// What the pipeline asks of the guard.
 pub trait Guard: Send + Sync + 'static {
     /// Decides about a prepared call.
-    fn authorize(&self, request: guard::AuthorizeRequest) -> impl Future<Output = Answer<guard::AuthorizeResponse>> + Send;
+    fn authorize(
+        &self,
+        request: guard::AuthorizeRequest,
+    ) -> impl Future<Output = Answer<guard::AuthorizeResponse>> + Send;
     /// Records how a mutating call ended.
     fn record_outcome(
         &self,
         request: guard::RecordOutcomeRequest,
     ) -> impl Future<Output = Answer<guard::RecordOutcomeResponse>> + Send;
     /// Records what never came to a decision.
-    fn record(&self, request: guard::RecordRequest) -> impl Future<Output = Answer<guard::RecordResponse>> + Send;
+    fn record(
+        &self,
+        request: guard::RecordRequest,
+    ) -> impl Future<Output = Answer<guard::RecordResponse>> + Send;
 }
 
 /// What the pipeline asks of workers, by namespace.
@@ -73,7 +79,9 @@ pub struct GrpcGuard {
 impl GrpcGuard {
     /// The guard of this machine.
     pub fn of(paths: &Paths) -> Self {
-        Self { client: GuardClient::new(rpc::channel(&paths.socket("guard"))) }
+        Self {
+            client: GuardClient::new(rpc::channel(&paths.socket("guard"))),
+        }
     }
 }
 
@@ -85,13 +93,31 @@ fn timed<T>(message: T, time: Duration) -> Request<T> {
 
 impl Guard for GrpcGuard {
     async fn authorize(&self, request: guard::AuthorizeRequest) -> Answer<guard::AuthorizeResponse> {
-        Ok(self.client.clone().authorize(timed(request, GUARD_TIME)).await?.into_inner())
+        Ok(self
+            .client
+            .clone()
+            .authorize(timed(request, GUARD_TIME))
+            .await?
+            .into_inner())
     }
-    async fn record_outcome(&self, request: guard::RecordOutcomeRequest) -> Answer<guard::RecordOutcomeResponse> {
-        Ok(self.client.clone().record_outcome(timed(request, GUARD_TIME)).await?.into_inner())
+    async fn record_outcome(
+        &self,
+        request: guard::RecordOutcomeRequest,
+    ) -> Answer<guard::RecordOutcomeResponse> {
+        Ok(self
+            .client
+            .clone()
+            .record_outcome(timed(request, GUARD_TIME))
+            .await?
+            .into_inner())
     }
     async fn record(&self, request: guard::RecordRequest) -> Answer<guard::RecordResponse> {
-        Ok(self.client.clone().record(timed(request, GUARD_TIME)).await?.into_inner())
+        Ok(self
+            .client
+            .clone()
+            .record(timed(request, GUARD_TIME))
+            .await?
+            .into_inner())
     }
 }
 
@@ -105,32 +131,72 @@ impl GrpcWorkers {
     /// The workers of these namespaces.
     pub fn of<'a>(paths: &Paths, namespaces: impl IntoIterator<Item = &'a str>) -> Self {
         let client = |namespace: &str| {
-            WorkerClient::new(rpc::channel(&paths.worker_socket(namespace))).max_decoding_message_size(LARGEST)
+            WorkerClient::new(rpc::channel(&paths.worker_socket(namespace)))
+                .max_decoding_message_size(LARGEST)
         };
-        Self { clients: namespaces.into_iter().map(|name| (name.to_owned(), client(name))).collect() }
+        Self {
+            clients: namespaces
+                .into_iter()
+                .map(|name| (name.to_owned(), client(name)))
+                .collect(),
+        }
     }
 
     fn client(&self, namespace: &str) -> Answer<WorkerClient<Channel>> {
         self.clients.get(namespace).cloned().ok_or_else(|| {
-            rpc::status(&ToolError::UnknownTool { name: format!("{}.*", namespace.chars().take(60).collect::<String>()) })
+            rpc::status(&ToolError::UnknownTool {
+                name: format!("{}.*", namespace.chars().take(60).collect::<String>()),
+            })
         })
     }
 }
 
 impl Workers for GrpcWorkers {
-    async fn prepare(&self, namespace: &str, request: worker::PrepareRequest) -> Answer<worker::PrepareResponse> {
+    async fn prepare(
+        &self,
+        namespace: &str,
+        request: worker::PrepareRequest,
+    ) -> Answer<worker::PrepareResponse> {
         let time = Duration::from_millis(request.timeout_ms) + GRACE;
-        Ok(self.client(namespace)?.prepare(timed(request, time)).await?.into_inner())
+        Ok(self
+            .client(namespace)?
+            .prepare(timed(request, time))
+            .await?
+            .into_inner())
     }
-    async fn execute(&self, namespace: &str, request: worker::ExecuteRequest) -> Answer<worker::ExecuteResponse> {
+    async fn execute(
+        &self,
+        namespace: &str,
+        request: worker::ExecuteRequest,
+    ) -> Answer<worker::ExecuteResponse> {
         // A mutating call may wait for others; its own time starts when it is taken up.
         let time = Duration::from_millis(request.timeout_ms) * 2 + GRACE;
-        Ok(self.client(namespace)?.execute(timed(request, time)).await?.into_inner())
+        Ok(self
+            .client(namespace)?
+            .execute(timed(request, time))
+            .await?
+            .into_inner())
     }
-    async fn status(&self, namespace: &str, request: worker::GetStatusRequest) -> Answer<worker::GetStatusResponse> {
-        Ok(self.client(namespace)?.get_status(timed(request, GRACE)).await?.into_inner())
+    async fn status(
+        &self,
+        namespace: &str,
+        request: worker::GetStatusRequest,
+    ) -> Answer<worker::GetStatusResponse> {
+        Ok(self
+            .client(namespace)?
+            .get_status(timed(request, GRACE))
+            .await?
+            .into_inner())
     }
-    async fn cancel(&self, namespace: &str, request: worker::CancelRequest) -> Answer<worker::CancelResponse> {
-        Ok(self.client(namespace)?.cancel(timed(request, GRACE)).await?.into_inner())
+    async fn cancel(
+        &self,
+        namespace: &str,
+        request: worker::CancelRequest,
+    ) -> Answer<worker::CancelResponse> {
+        Ok(self
+            .client(namespace)?
+            .cancel(timed(request, GRACE))
+            .await?
+            .into_inner())
     }
 }

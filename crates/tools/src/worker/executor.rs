@@ -72,7 +72,11 @@ impl<N: Namespace> Executor<N> {
     /// # Errors
     /// The journal cannot be read, or the thread not be started.
     pub fn start(namespace: Arc<N>, journal: Journal, clock: Arc<dyn Clock>) -> Result<Self> {
-        let mut runner = Runner { namespace, journal, clock };
+        let mut runner = Runner {
+            namespace,
+            journal,
+            clock,
+        };
         runner.recover()?;
         let (jobs, waiting) = sync_channel(WAITING);
         let thread = std::thread::Builder::new()
@@ -92,7 +96,9 @@ impl<N: Namespace> Executor<N> {
             TrySendError::Full(_) => ToolError::Busy { waiting: WAITING },
             TrySendError::Disconnected(_) => ToolError::Defect("the executor thread has ended".to_owned()),
         })?;
-        answered.await.map_err(|_| ToolError::Defect("the executor thread has ended".to_owned()))?
+        answered
+            .await
+            .map_err(|_| ToolError::Defect("the executor thread has ended".to_owned()))?
     }
 
     /// Whether the thread still runs.
@@ -141,12 +147,17 @@ impl<N: Namespace> Runner<N> {
             }
             Err(failure) => {
                 let report = failure.report();
-                self.journal.rolled_back(job.key, Some(&report), self.clock.now_ms())?;
+                self.journal
+                    .rolled_back(job.key, Some(&report), self.clock.now_ms())?;
                 Err(report)
             }
         };
         let tool_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
-        Ok(Executed { outcome, replayed: false, tool_us })
+        Ok(Executed {
+            outcome,
+            replayed: false,
+            tool_us,
+        })
     }
 
     fn capture_and_apply(&mut self, job: &Job<N>) -> Result<String> {
@@ -186,7 +197,8 @@ impl<N: Namespace> Runner<N> {
 
     fn commit(&mut self, key: ExecutionKey, plan: &N::Plan) -> Result<String> {
         let result = self.namespace.result(plan).to_string();
-        self.journal.done(key, &text_of(plan)?, &result, self.clock.now_ms())?;
+        self.journal
+            .done(key, &text_of(plan)?, &result, self.clock.now_ms())?;
         Ok(result)
     }
 
@@ -207,17 +219,20 @@ impl<N: Namespace> Runner<N> {
 
     fn settle(&mut self, execution: Execution) -> Result<&'static str> {
         let Some(text) = &execution.plan else {
-            self.journal.rolled_back(execution.key, None, self.clock.now_ms())?;
+            self.journal
+                .rolled_back(execution.key, None, self.clock.now_ms())?;
             return Ok("it had changed nothing");
         };
-        let mut plan: N::Plan = serde_json::from_str(text)
-            .map_err(|_| ToolError::Corrupt { what: format!("plan of {}", execution.key) })?;
+        let mut plan: N::Plan = serde_json::from_str(text).map_err(|_| ToolError::Corrupt {
+            what: format!("plan of {}", execution.key),
+        })?;
         if matches!(self.namespace.finish(&mut plan), Ok(true)) {
             self.commit(execution.key, &plan)?;
             return Ok("it was complete");
         }
         self.namespace.roll_back(&plan)?;
-        self.journal.rolled_back(execution.key, None, self.clock.now_ms())?;
+        self.journal
+            .rolled_back(execution.key, None, self.clock.now_ms())?;
         Ok("it was taken back")
     }
 }
@@ -227,7 +242,13 @@ fn recorded(known: &Execution, digest: &[u8; 32]) -> Result<Option<Executed>> {
     if known.digest != digest {
         // What was interrupted left nothing, so the key is free for the call as it resolves now.
         let free = known.state == State::RolledBack && known.error.is_none();
-        return if free { Ok(None) } else { Err(ToolError::KeyReused { key: known.key.to_string() }) };
+        return if free {
+            Ok(None)
+        } else {
+            Err(ToolError::KeyReused {
+                key: known.key.to_string(),
+            })
+        };
     }
     let outcome = match (known.state, &known.result, &known.error) {
         (State::Done | State::Undone, Some(result), _) => Ok(result.clone()),
@@ -240,7 +261,11 @@ fn recorded(known: &Execution, digest: &[u8; 32]) -> Result<Option<Executed>> {
             });
         }
     };
-    Ok(Some(Executed { outcome, replayed: true, tool_us: 0 }))
+    Ok(Some(Executed {
+        outcome,
+        replayed: true,
+        tool_us: 0,
+    }))
 }
 
 fn text_of(plan: &impl serde::Serialize) -> Result<String> {

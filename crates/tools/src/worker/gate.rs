@@ -51,7 +51,14 @@ impl Gate {
     /// A key cannot be used.
     pub fn new(keys: TrustKeys, clock: Arc<dyn Clock>) -> Result<Self> {
         let verifier = Verifier::new(&keys.mint).map_err(ToolError::auth)?;
-        Ok(Self { trust: Trust { keys, verifier, view: TrustView::new(&keys) }, clock })
+        Ok(Self {
+            trust: Trust {
+                keys,
+                verifier,
+                view: TrustView::new(&keys),
+            },
+            clock,
+        })
     }
 
     /// Now, UTC milliseconds.
@@ -64,7 +71,10 @@ impl Gate {
     /// # Errors
     /// Forged, old or late.
     pub fn push(&self, push: &PushTrustRequest) -> Result<u64> {
-        self.trust.view.accept(push, Instant::now(), self.now_ms()).map_err(ToolError::auth)
+        self.trust
+            .view
+            .accept(push, Instant::now(), self.now_ms())
+            .map_err(ToolError::auth)
     }
 
     /// Verifies a token for a call with this key.
@@ -72,9 +82,16 @@ impl Gate {
     /// # Errors
     /// Refused.
     pub fn token(&self, token: &[u8], key: ExecutionKey) -> Result<Arc<VerifiedToken>> {
-        let token = self.trust.verifier.verify(token, self.now_ms(), &self.trust.view).map_err(ToolError::auth)?;
+        let token = self
+            .trust
+            .verifier
+            .verify(token, self.now_ms(), &self.trust.view)
+            .map_err(ToolError::auth)?;
         if token.task != key.task {
-            return Err(ToolError::OtherTask { token: token.task.to_string(), key: key.task.to_string() });
+            return Err(ToolError::OtherTask {
+                token: token.task.to_string(),
+                key: key.task.to_string(),
+            });
         }
         Ok(token)
     }
@@ -84,7 +101,10 @@ impl Gate {
     /// # Errors
     /// Emergency stop, or silence of the guard.
     pub fn may_mutate(&self) -> Result<()> {
-        self.trust.view.may_mutate(Instant::now()).map_err(ToolError::auth)
+        self.trust
+            .view
+            .may_mutate(Instant::now())
+            .map_err(ToolError::auth)
     }
 
     /// Verifies receipt and approval for a call.

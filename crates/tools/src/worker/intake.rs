@@ -57,7 +57,9 @@ pub(super) fn understand(
     let spec = specs
         .iter()
         .find(|spec| spec.name == raw.tool)
-        .ok_or_else(|| ToolError::UnknownTool { name: raw.tool.chars().take(80).collect() })?;
+        .ok_or_else(|| ToolError::UnknownTool {
+            name: raw.tool.chars().take(80).collect(),
+        })?;
     let is_undo = spec.name.strip_prefix(namespace) == Some(".undo");
     let undo_of = match raw.undo_of {
         Some(target) => Some(ExecutionKey::try_from(Some(target)).map_err(ToolError::auth)?),
@@ -76,11 +78,27 @@ pub(super) fn understand(
     );
     let args = canonical(spec.name, &text)?;
     let args_text = canonical_args(&args).map_err(ToolError::auth)?;
-    let timeout_ms = if raw.timeout_ms == 0 { spec.timeout_ms } else { raw.timeout_ms };
+    let timeout_ms = if raw.timeout_ms == 0 {
+        spec.timeout_ms
+    } else {
+        raw.timeout_ms
+    };
     if timeout_ms > LONGEST_MS {
-        return Err(ToolError::TooLarge { what: "the time allowed", actual: timeout_ms, limit: LONGEST_MS });
+        return Err(ToolError::TooLarge {
+            what: "the time allowed",
+            actual: timeout_ms,
+            limit: LONGEST_MS,
+        });
     }
-    Ok(Asked { key, tool: spec.name.to_owned(), args, args_text, mutating: spec.mutating, undo_of, timeout_ms })
+    Ok(Asked {
+        key,
+        tool: spec.name.to_owned(),
+        args,
+        args_text,
+        mutating: spec.mutating,
+        undo_of,
+        timeout_ms,
+    })
 }
 
 /// The answer to a Prepare.
@@ -106,12 +124,16 @@ pub(super) fn known_answer(
     asked: &Asked,
     caps: &CapabilitySet,
 ) -> Result<Option<PrepareResponse>> {
-    let Some(known) = journal.find(asked.key)? else { return Ok(None) };
+    let Some(known) = journal.find(asked.key)? else {
+        return Ok(None);
+    };
     if known.state == State::RolledBack && known.error.is_none() {
         return Ok(None);
     }
     if known.tool != asked.tool || known.args != asked.args_text || known.undo_of != asked.undo_of {
-        return Err(ToolError::KeyReused { key: asked.key.to_string() });
+        return Err(ToolError::KeyReused {
+            key: asked.key.to_string(),
+        });
     }
     let response = stored_answer(&known)?;
     all_granted(caps, &accesses(&response)?)?;
@@ -119,13 +141,18 @@ pub(super) fn known_answer(
 }
 
 fn stored_answer(execution: &Execution) -> Result<PrepareResponse> {
-    PrepareResponse::decode(execution.prepared.as_slice())
-        .map_err(|_| ToolError::Corrupt { what: format!("preparation of {}", execution.key) })
+    PrepareResponse::decode(execution.prepared.as_slice()).map_err(|_| ToolError::Corrupt {
+        what: format!("preparation of {}", execution.key),
+    })
 }
 
 /// What an answer says the call needs.
 pub(super) fn accesses(response: &PrepareResponse) -> Result<Vec<Access>> {
-    response.required.iter().map(|text| Access::parse(text).map_err(ToolError::auth)).collect()
+    response
+        .required
+        .iter()
+        .map(|text| Access::parse(text).map_err(ToolError::auth))
+        .collect()
 }
 
 fn all_granted(caps: &CapabilitySet, required: &[Access]) -> Result<()> {
@@ -144,10 +171,15 @@ pub(super) fn target<P: DeserializeOwned>(
     key: ExecutionKey,
     caps: &CapabilitySet,
 ) -> Result<Target<P>> {
-    let known = journal.find(key)?.ok_or_else(|| ToolError::NoSuchExecution { key: key.to_string() })?;
+    let known = journal
+        .find(key)?
+        .ok_or_else(|| ToolError::NoSuchExecution { key: key.to_string() })?;
     let required = accesses(&stored_answer(&known)?)?;
     all_granted(caps, &required)?;
-    let not = |why: &str| ToolError::NotUndoable { key: key.to_string(), why: why.to_owned() };
+    let not = |why: &str| ToolError::NotUndoable {
+        key: key.to_string(),
+        why: why.to_owned(),
+    };
     match known.state {
         State::Done => {}
         State::Undone => return Err(not("it was undone already")),
@@ -155,6 +187,8 @@ pub(super) fn target<P: DeserializeOwned>(
         State::Received | State::Snapshotted => return Err(not("it is not finished")),
     }
     let text = known.plan.ok_or_else(|| not("its journal entry has no plan"))?;
-    let plan = serde_json::from_str(&text).map_err(|_| ToolError::Corrupt { what: format!("plan of {key}") })?;
+    let plan = serde_json::from_str(&text).map_err(|_| ToolError::Corrupt {
+        what: format!("plan of {key}"),
+    })?;
     Ok(Target { key, required, plan })
 }

@@ -31,7 +31,8 @@ CREATE TABLE execution (
 CREATE INDEX execution_open ON execution (state) WHERE state IN ('received','snapshotted');
 ";
 
-const COLUMNS: &str = "task, step, tool, digest, args, prepared, state, plan, result, error, undo_task, undo_step";
+const COLUMNS: &str =
+    "task, step, tool, digest, args, prepared, state, plan, result, error, undo_task, undo_step";
 
 /// How far an execution came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,7 +144,9 @@ impl Journal {
     pub fn find(&self, key: ExecutionKey) -> Result<Option<Execution>> {
         let sql = format!("SELECT {COLUMNS} FROM execution WHERE task = ?1 AND step = ?2");
         let mut statement = self.connection.prepare_cached(&sql)?;
-        let row = statement.query_row(params![key.task.to_string(), step(key)?], |row| Ok(read(row))).optional()?;
+        let row = statement
+            .query_row(params![key.task.to_string(), step(key)?], |row| Ok(read(row)))
+            .optional()?;
         row.transpose()
     }
 
@@ -195,7 +198,10 @@ impl Journal {
         let mut statement = self.connection.prepare_cached(
             "UPDATE execution SET state = 'snapshotted', plan = ?3 WHERE task = ?1 AND step = ?2 AND state = 'received'",
         )?;
-        exactly_one(statement.execute(params![key.task.to_string(), step(key)?, plan])?, key)
+        exactly_one(
+            statement.execute(params![key.task.to_string(), step(key)?, plan])?,
+            key,
+        )
     }
 
     /// It is done; an execution that it undoes is undone with it.
@@ -204,17 +210,19 @@ impl Journal {
     /// The database fails; nothing is recorded then.
     pub fn done(&mut self, key: ExecutionKey, plan: &str, result: &str, now_ms: i64) -> Result<()> {
         let transaction = self.connection.transaction()?;
-        let count = transaction.prepare_cached(
-            "UPDATE execution SET state = 'done', plan = ?3, result = ?4, ended_ms = ?5
+        let count = transaction
+            .prepare_cached(
+                "UPDATE execution SET state = 'done', plan = ?3, result = ?4, ended_ms = ?5
              WHERE task = ?1 AND step = ?2 AND state = 'snapshotted'",
-        )?
-        .execute(params![key.task.to_string(), step(key)?, plan, result, now_ms])?;
+            )?
+            .execute(params![key.task.to_string(), step(key)?, plan, result, now_ms])?;
         exactly_one(count, key)?;
-        transaction.prepare_cached(
-            "UPDATE execution SET state = 'undone' WHERE state = 'done' AND (task, step) =
+        transaction
+            .prepare_cached(
+                "UPDATE execution SET state = 'undone' WHERE state = 'done' AND (task, step) =
              (SELECT undo_task, undo_step FROM execution WHERE task = ?1 AND step = ?2)",
-        )?
-        .execute(params![key.task.to_string(), step(key)?])?;
+            )?
+            .execute(params![key.task.to_string(), step(key)?])?;
         transaction.commit()?;
         Ok(())
     }
@@ -232,7 +240,10 @@ impl Journal {
             "UPDATE execution SET state = 'rolled_back', error = ?3, ended_ms = ?4
              WHERE task = ?1 AND step = ?2 AND state IN ('received','snapshotted')",
         )?;
-        exactly_one(statement.execute(params![key.task.to_string(), step(key)?, text, now_ms])?, key)
+        exactly_one(
+            statement.execute(params![key.task.to_string(), step(key)?, text, now_ms])?,
+            key,
+        )
     }
 }
 
@@ -245,11 +256,19 @@ fn step(key: ExecutionKey) -> Result<i64> {
 }
 
 fn exactly_one(count: usize, key: ExecutionKey) -> Result<()> {
-    if count == 1 { Ok(()) } else { Err(ToolError::Defect(format!("execution {key} is not in the expected state"))) }
+    if count == 1 {
+        Ok(())
+    } else {
+        Err(ToolError::Defect(format!(
+            "execution {key} is not in the expected state"
+        )))
+    }
 }
 
 fn read(row: &Row<'_>) -> Result<Execution> {
-    let corrupt = |what: &str| ToolError::Corrupt { what: format!("{what} of an execution in the journal") };
+    let corrupt = |what: &str| ToolError::Corrupt {
+        what: format!("{what} of an execution in the journal"),
+    };
     let key = |task: &str, step: i64| format!("{task}/{step}").parse().map_err(|_| corrupt("key"));
     let state: String = row.get(6)?;
     let error: Option<String> = row.get(9)?;
@@ -280,7 +299,15 @@ mod tests {
     use aios_core::id::TaskId;
 
     fn beginning(key: ExecutionKey) -> Beginning<'static> {
-        Beginning { key, tool: "fs.delete", digest: &[1; 32], args: "{}", prepared: &[2], undo_of: None, now_ms: 1 }
+        Beginning {
+            key,
+            tool: "fs.delete",
+            digest: &[1; 32],
+            args: "{}",
+            prepared: &[2],
+            undo_of: None,
+            now_ms: 1,
+        }
     }
 
     fn journal() -> (tempfile::TempDir, Journal) {
@@ -292,7 +319,10 @@ mod tests {
     #[test]
     fn an_execution_goes_its_way_and_no_other() {
         let (_dir, mut journal) = journal();
-        let key = ExecutionKey { task: TaskId::new(), step: 1 };
+        let key = ExecutionKey {
+            task: TaskId::new(),
+            step: 1,
+        };
         journal.begin(&beginning(key)).unwrap();
         assert!(journal.done(key, "{}", "{}", 2).is_err());
         journal.snapshotted(key, "{\"p\":1}").unwrap();
@@ -301,17 +331,27 @@ mod tests {
         assert!(journal.rolled_back(key, None, 3).is_err());
         assert!(journal.begin(&beginning(key)).is_err());
         let found = journal.find(key).unwrap().unwrap();
-        assert_eq!((found.state, found.result.as_deref()), (State::Done, Some("{\"r\":1}")));
+        assert_eq!(
+            (found.state, found.result.as_deref()),
+            (State::Done, Some("{\"r\":1}"))
+        );
     }
 
     #[test]
     fn an_interrupted_execution_may_begin_anew_and_a_failed_one_may_not() {
         let (_dir, journal) = journal();
-        let key = ExecutionKey { task: TaskId::new(), step: 1 };
+        let key = ExecutionKey {
+            task: TaskId::new(),
+            step: 1,
+        };
         journal.begin(&beginning(key)).unwrap();
         journal.rolled_back(key, None, 2).unwrap();
         journal.begin(&beginning(key)).unwrap();
-        let report = Report { code: "C".into(), message: "m".into(), next_step: "n".into() };
+        let report = Report {
+            code: "C".into(),
+            message: "m".into(),
+            next_step: "n".into(),
+        };
         journal.rolled_back(key, Some(&report), 2).unwrap();
         assert!(journal.begin(&beginning(key)).is_err());
         assert_eq!(journal.find(key).unwrap().unwrap().error, Some(report));
@@ -323,7 +363,12 @@ mod tests {
         let task = TaskId::new();
         let (first, second) = (ExecutionKey { task, step: 1 }, ExecutionKey { task, step: 2 });
         for (key, undo_of) in [(first, None), (second, Some(first))] {
-            journal.begin(&Beginning { undo_of, ..beginning(key) }).unwrap();
+            journal
+                .begin(&Beginning {
+                    undo_of,
+                    ..beginning(key)
+                })
+                .unwrap();
             journal.snapshotted(key, "{}").unwrap();
             journal.done(key, "{}", "{}", 2).unwrap();
         }

@@ -44,17 +44,33 @@ impl<N: Namespace> WorkerService<N> {
     pub fn new(namespace: Arc<N>, gate: Gate, roles: Roles, executor: Executor<N>, reader: Journal) -> Self {
         let specs = namespace.specs();
         let (reader, running) = (Mutex::new(reader), Mutex::default());
-        Self { inner: Arc::new(Inner { namespace, specs, gate, roles, executor, reader, running }) }
+        Self {
+            inner: Arc::new(Inner {
+                namespace,
+                specs,
+                gate,
+                roles,
+                executor,
+                reader,
+                running,
+            }),
+        }
     }
 
     fn only<T>(&self, request: &Request<T>, roles: &[Role]) -> std::result::Result<(), Status> {
-        self.inner.roles.require(request, roles).map(drop).map_err(|error| rpc::status(&error))
+        self.inner
+            .roles
+            .require(request, roles)
+            .map(drop)
+            .map_err(|error| rpc::status(&error))
     }
 }
 
 impl<N: Namespace> Inner<N> {
     fn understand(&self, raw: Raw<'_>) -> Result<Asked> {
-        understand(raw, self.namespace.name(), &self.specs, |tool, args| self.namespace.canonical(tool, args))
+        understand(raw, self.namespace.name(), &self.specs, |tool, args| {
+            self.namespace.canonical(tool, args)
+        })
     }
 
     fn with_reader<T>(&self, ask: impl FnOnce(&Journal) -> Result<T>) -> Result<T> {
@@ -69,7 +85,13 @@ impl<N: Namespace> Inner<N> {
         {
             return Ok(known);
         }
-        let call = Call { tool: &asked.tool, args: &asked.args, caps, key: asked.key, budget };
+        let call = Call {
+            tool: &asked.tool,
+            args: &asked.args,
+            caps,
+            key: asked.key,
+            budget,
+        };
         let prepared: Prepared = match self.target(asked, token)? {
             Some(target) => self.namespace.prepare_undo(&call, &target)?,
             None => self.namespace.prepare(&call)?,
@@ -87,20 +109,33 @@ impl<N: Namespace> Inner<N> {
         let required = self.required_of_read(asked, request)?;
         self.admit(request, asked, &token, &required)?;
         let started = Instant::now();
-        let call =
-            Call { tool: &asked.tool, args: &asked.args, caps: &token.capabilities, key: asked.key, budget };
+        let call = Call {
+            tool: &asked.tool,
+            args: &asked.args,
+            caps: &token.capabilities,
+            key: asked.key,
+            budget,
+        };
         let outcome = match self.namespace.read(&call, &request.identities) {
             Ok(result) => Ok(result.to_string()),
             Err(error) => Err(error.report()),
         };
         let tool_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
-        Ok(Executed { outcome, replayed: false, tool_us })
+        Ok(Executed {
+            outcome,
+            replayed: false,
+            tool_us,
+        })
     }
 
     fn required_of_read(&self, asked: &Asked, request: &pb::ExecuteRequest) -> Result<Vec<Access>> {
         let action = asked.tool.split_once('.').map_or("", |(_, action)| action);
         let of = |path: &str| Access::new(self.namespace.name(), action, path).map_err(ToolError::auth);
-        request.identities.iter().map(|identity| of(&identity.path)).collect()
+        request
+            .identities
+            .iter()
+            .map(|identity| of(&identity.path))
+            .collect()
     }
 
     fn admit(
@@ -130,7 +165,11 @@ impl<N: Namespace> Inner<N> {
             return Err(changed(&prepared, request));
         }
         self.admit(request, &asked, &token, &accesses(&prepared)?)?;
-        let begun = self.with_reader(|journal| Ok(journal.find(asked.key)?.is_some_and(|it| it.state != State::RolledBack)))?;
+        let begun = self.with_reader(|journal| {
+            Ok(journal
+                .find(asked.key)?
+                .is_some_and(|it| it.state != State::RolledBack))
+        })?;
         let target = if begun { None } else { self.target(&asked, &token)? };
         Ok(Job {
             key: asked.key,
@@ -147,16 +186,25 @@ impl<N: Namespace> Inner<N> {
     }
 
     fn begin(&self, key: ExecutionKey, budget: &Budget) {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner).insert(key, budget.clone());
+        self.running
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(key, budget.clone());
     }
 
     fn end(&self, key: ExecutionKey) {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
+        self.running
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&key);
     }
 }
 
 fn changed(now: &pb::PrepareResponse, request: &pb::ExecuteRequest) -> ToolError {
-    let other = now.identities.iter().find(|identity| !request.identities.contains(identity));
+    let other = now
+        .identities
+        .iter()
+        .find(|identity| !request.identities.contains(identity));
     ToolError::Changed {
         path: other.map_or_else(String::new, |identity| identity.path.clone()),
         difference: "it is not what was prepared and authorized".to_owned(),
@@ -165,7 +213,9 @@ fn changed(now: &pb::PrepareResponse, request: &pb::ExecuteRequest) -> ToolError
 
 /// Runs blocking work on a thread for that.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| ToolError::Defect(error.to_string()))?
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| ToolError::Defect(error.to_string()))?
 }
 
 fn refused(error: &ToolError) -> Status {
@@ -177,7 +227,12 @@ fn execute_response(executed: Executed) -> pb::ExecuteResponse {
         Ok(result) => (result, None),
         Err(report) => (String::new(), Some(report.into())),
     };
-    pb::ExecuteResponse { result_json, replayed: executed.replayed, tool_us: executed.tool_us, error }
+    pb::ExecuteResponse {
+        result_json,
+        replayed: executed.replayed,
+        tool_us: executed.tool_us,
+        error,
+    }
 }
 
 #[tonic::async_trait]
@@ -199,7 +254,10 @@ impl<N: Namespace> Worker for WorkerService<N> {
             let token = inner.gate.token(&request.token, asked.key)?;
             inner.prepare(&asked, &token, &Budget::of_ms(asked.timeout_ms))
         };
-        blocking(work).await.map(Response::new).map_err(|error| refused(&error))
+        blocking(work)
+            .await
+            .map(Response::new)
+            .map_err(|error| refused(&error))
     }
 
     async fn execute(
@@ -241,11 +299,14 @@ impl<N: Namespace> Worker for WorkerService<N> {
         request: Request<pb::GetStatusRequest>,
     ) -> std::result::Result<Response<pb::GetStatusResponse>, Status> {
         self.only(&request, &[Role::Tools])?;
-        let key = ExecutionKey::try_from(request.into_inner().key.as_ref()).map_err(|error| rpc::status(&error))?;
+        let key =
+            ExecutionKey::try_from(request.into_inner().key.as_ref()).map_err(|error| rpc::status(&error))?;
         let inner = Arc::clone(&self.inner);
         let found = blocking(move || inner.with_reader(|journal| journal.find(key))).await;
         let found = found.map_err(|error| refused(&error))?;
-        let Some(found) = found else { return Ok(Response::new(pb::GetStatusResponse::default())) };
+        let Some(found) = found else {
+            return Ok(Response::new(pb::GetStatusResponse::default()));
+        };
         let state = match found.state {
             State::Received | State::Snapshotted => pb::ExecutionState::Running,
             State::Done => pb::ExecutionState::Done,
@@ -266,12 +327,21 @@ impl<N: Namespace> Worker for WorkerService<N> {
         request: Request<pb::CancelRequest>,
     ) -> std::result::Result<Response<pb::CancelResponse>, Status> {
         self.only(&request, &[Role::Tools])?;
-        let key = ExecutionKey::try_from(request.into_inner().key.as_ref()).map_err(|error| rpc::status(&error))?;
-        let running = self.inner.running.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+        let key =
+            ExecutionKey::try_from(request.into_inner().key.as_ref()).map_err(|error| rpc::status(&error))?;
+        let running = self
+            .inner
+            .running
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&key)
+            .cloned();
         if let Some(budget) = &running {
             budget.cancel();
         }
-        Ok(Response::new(pb::CancelResponse { was_running: running.is_some() }))
+        Ok(Response::new(pb::CancelResponse {
+            was_running: running.is_some(),
+        }))
     }
 
     async fn push_trust(
@@ -279,7 +349,11 @@ impl<N: Namespace> Worker for WorkerService<N> {
         request: Request<pb::PushTrustRequest>,
     ) -> std::result::Result<Response<pb::PushTrustResponse>, Status> {
         self.only(&request, &[Role::Guard])?;
-        let counter = self.inner.gate.push(&request.into_inner()).map_err(|error| refused(&error))?;
+        let counter = self
+            .inner
+            .gate
+            .push(&request.into_inner())
+            .map_err(|error| refused(&error))?;
         Ok(Response::new(pb::PushTrustResponse { counter }))
     }
 
@@ -293,6 +367,9 @@ impl<N: Namespace> Worker for WorkerService<N> {
             .collect::<std::result::Result<Vec<_>, _>>()
             .map_err(|error| refused(&ToolError::Defect(error.to_string())))?;
         let namespace = self.inner.namespace.name().to_owned();
-        Ok(Response::new(pb::DescribeResponse { namespace, tool_spec_json: specs }))
+        Ok(Response::new(pb::DescribeResponse {
+            namespace,
+            tool_spec_json: specs,
+        }))
     }
 }

@@ -35,7 +35,10 @@ impl Store {
             let entry = entry.map_err(|error| ToolError::io("list", &shown, error))?;
             fs::remove_file(entry.path()).map_err(|error| ToolError::io("clean", &shown, error))?;
         }
-        Ok(Self { dir: dir.to_owned(), next: AtomicU64::new(1) })
+        Ok(Self {
+            dir: dir.to_owned(),
+            next: AtomicU64::new(1),
+        })
     }
 
     /// Keeps the content of a file. Returns its SHA-256 (hex) and size in bytes.
@@ -63,8 +66,11 @@ impl Store {
         }
         let (temporary, object) = self.partial()?;
         let shown = temporary.display().to_string();
-        let packed = zstd::bulk::compress(bytes, LEVEL).map_err(|error| ToolError::io("pack", &shown, error))?;
-        (&object).write_all(&packed).map_err(|error| ToolError::io("write", &shown, error))?;
+        let packed =
+            zstd::bulk::compress(bytes, LEVEL).map_err(|error| ToolError::io("pack", &shown, error))?;
+        (&object)
+            .write_all(&packed)
+            .map_err(|error| ToolError::io("write", &shown, error))?;
         self.publish(&object, &temporary, &sha256)?;
         Ok(sha256)
     }
@@ -79,7 +85,9 @@ impl Store {
     ) -> Result<(String, u64)> {
         let writing = |error| ToolError::io("write", temporary.display().to_string(), error);
         let mut packer = zstd::stream::write::Encoder::new(object, LEVEL).map_err(writing)?;
-        let (sha256, size) = each_chunk(file, path, budget, |chunk| packer.write_all(chunk).map_err(writing))?;
+        let (sha256, size) = each_chunk(file, path, budget, |chunk| {
+            packer.write_all(chunk).map_err(writing)
+        })?;
         packer.finish().map_err(writing)?;
         if self.object(&sha256).exists() {
             fs::remove_file(temporary).map_err(writing)?;
@@ -130,22 +138,29 @@ impl Store {
         let place = self.object(sha256);
         let shown = place.display().to_string();
         let object = File::open(&place).map_err(|error| ToolError::io("open", &shown, error))?;
-        let mut unpacker =
-            zstd::stream::read::Decoder::new(object).map_err(|error| ToolError::io("unpack", &shown, error))?;
+        let mut unpacker = zstd::stream::read::Decoder::new(object)
+            .map_err(|error| ToolError::io("unpack", &shown, error))?;
         let mut hasher = Sha256::new();
         let mut buffer = vec![0; CHUNK];
         let mut size = 0_u64;
         loop {
-            let count = unpacker.read(&mut buffer).map_err(|error| ToolError::io("unpack", &shown, error))?;
-            let Some(chunk) = buffer.get(..count).filter(|chunk| !chunk.is_empty()) else { break };
+            let count = unpacker
+                .read(&mut buffer)
+                .map_err(|error| ToolError::io("unpack", &shown, error))?;
+            let Some(chunk) = buffer.get(..count).filter(|chunk| !chunk.is_empty()) else {
+                break;
+            };
             hasher.update(chunk);
-            out.write_all(chunk).map_err(|error| ToolError::io("write", path, error))?;
+            out.write_all(chunk)
+                .map_err(|error| ToolError::io("write", path, error))?;
             size += count as u64;
         }
         if hex::encode(hasher.finalize()) == sha256 {
             Ok(size)
         } else {
-            Err(ToolError::Corrupt { what: format!("snapshot object {shown}") })
+            Err(ToolError::Corrupt {
+                what: format!("snapshot object {shown}"),
+            })
         }
     }
 
@@ -188,7 +203,9 @@ fn each_chunk(
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(ToolError::io("read", path, error)),
         };
-        let Some(chunk) = buffer.get(..count).filter(|chunk| !chunk.is_empty()) else { break };
+        let Some(chunk) = buffer.get(..count).filter(|chunk| !chunk.is_empty()) else {
+            break;
+        };
         hasher.update(chunk);
         take(chunk)?;
         offset += count as u64;
@@ -210,14 +227,19 @@ mod tests {
         let store = Store::open(dir.path()).unwrap();
         let source = dir.path().join("source");
         fs::write(&source, vec![7; 300_000]).unwrap();
-        let (sha256, size) = store.put(&File::open(&source).unwrap(), "source", &Budget::of_ms(9000)).unwrap();
+        let (sha256, size) = store
+            .put(&File::open(&source).unwrap(), "source", &Budget::of_ms(9000))
+            .unwrap();
         assert_eq!(size, 300_000);
         assert_eq!(store.put_bytes(&vec![7; 300_000]).unwrap(), sha256);
         let mut back = Vec::new();
         store.copy_to(&sha256, &mut back, "back").unwrap();
         assert_eq!(back, vec![7; 300_000]);
         fs::write(store.object(&sha256), zstd::bulk::compress(b"other", 3).unwrap()).unwrap();
-        assert!(matches!(store.copy_to(&sha256, &mut io::sink(), "x"), Err(ToolError::Corrupt { .. })));
+        assert!(matches!(
+            store.copy_to(&sha256, &mut io::sink(), "x"),
+            Err(ToolError::Corrupt { .. })
+        ));
     }
 
     #[test]

@@ -1,0 +1,476 @@
+//! A worker on a real socket, a pipeline before it, and a double of the guard that signs real
+//! receipts. Everything works on real files in temporary directories.
+#![expect(dead_code, reason = "each test file uses its part")]
+
+use aios_auth::approval::ApprovalBody;
+use aios_auth::key::SecretKey;
+use aios_auth::level::Autonomy;
+use aios_auth::peer::{Role, Roles};
+use aios_auth::receipt::ReceiptBody;
+use aios_auth::token::{Grant, Minter, NoRevocations, Verifier};
+use aios_auth::trust::{TrustKeys, TrustState};
+use aios_core::clock::{Clock, SystemClock};
+use aios_core::id::{AgentId, ApprovalId, ExecutionKey, GoalId, TaskId};
+use aios_core::paths::Paths;
+use aios_core::rpc;
+use aios_core::tasks::Tasks;
+use aios_proto::guard::v1 as guard;
+use aios_proto::guard::v1::authorize_response::Decision;
+use aios_proto::tools::v1 as tools;
+pub(crate) use aios_proto::tools::v1::call_response::Result as Answer;
+use aios_proto::worker::v1 as worker;
+use aios_proto::worker::v1::worker_client::WorkerClient;
+use aios_proto::worker::v1::worker_server::WorkerServer;
+use aios_tools::pipeline::{GrpcWorkers, Guard, Pipeline};
+use aios_tools::registry::Registry;
+use aios_tools::run;
+use serde_json::Value;
+use std::collections::{BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use tonic::Status;
+use tonic::transport::Channel;
+
+/// What the double decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mood {
+    Allow,
+    Ask,
+    Deny,
+}
+
+/// Keys of a guard.
+pub(crate) struct Secrets {
+    pub(crate) mint: SecretKey,
+    pub(crate) receipt: SecretKey,
+    pub(crate) approval: SecretKey,
+    pub(crate) trust: SecretKey,
+}
+
+impl Secrets {
+    pub(crate) fn new() -> Self {
+        let key = || SecretKey::generate().unwrap();
+        Self {
+            mint: key(),
+            receipt: key(),
+            approval: key(),
+            trust: key(),
+        }
+    }
+
+    pub(crate) fn public(&self) -> TrustKeys {
+        TrustKeys {
+            mint: self.mint.public(),
+            receipt: self.receipt.public(),
+            approval: self.approval.public(),
+            trust: self.trust.public(),
+        }
+    }
+}
+
+/// The double: decides by its mood and remembers what it was told.
+#[derive(Clone)]
+pub(crate) struct GuardDouble {
+    pub(crate) inner: Arc<DoubleState>,
+}
+
+pub(crate) struct DoubleState {
+    pub(crate) secrets: Secrets,
+    pub(crate) mood: Mutex<Mood>,
+    pub(crate) log: Mutex<Vec<String>>,
+    pub(crate) asked: Mutex<HashMap<Vec<u8>, ApprovalId>>,
+    pub(crate) approved: Mutex<BTreeSet<String>>,
+    pub(crate) seen: AtomicU64,
+}
+
+impl GuardDouble {
+    fn new() -> Self {
+        Self {
+            inner: Arc::new(DoubleState {
+                secrets: Secrets::new(),
+                mood: Mutex::new(Mood::Allow),
+                log: Mutex::default(),
+                asked: Mutex::default(),
+                approved: Mutex::default(),
+                seen: AtomicU64::new(0),
+            }),
+        }
+    }
+
+    pub(crate) fn mood(&self, mood: Mood) {
+        *self.inner.mood.lock().unwrap() = mood;
+    }
+
+    pub(crate) fn log(&self) -> Vec<String> {
+        self.inner.log.lock().unwrap().clone()
+    }
+
+    pub(crate) fn approve(&self, approval_id: &str) {
+        self.inner.approved.lock().unwrap().insert(approval_id.to_owned());
+    }
+
+    fn note(&self, line: String) -> u64 {
+        self.inner.log.lock().unwrap().push(line);
+        self.inner.seen.fetch_add(1, Ordering::SeqCst)
+    }
+
+    pub(crate) fn sign(
+        &self,
+        request: &guard::AuthorizeRequest,
+        approval_id: Option<ApprovalId>,
+    ) -> guard::Receipt {
+        let now = SystemClock.now_ms();
+        let key = ExecutionKey::try_from(request.key.as_ref()).unwrap();
+        let secrets = &self.inner.secrets;
+        let token = Verifier::new(&secrets.mint.public())
+            .unwrap()
+            .verify(&request.token, now, &NoRevocations)
+            .unwrap();
+        let digest =
+            aios_auth::call::digest_json(&request.tool, &request.args_json, &request.identities).unwrap();
+        assert_eq!(
+            digest.to_vec(),
+            request.call_digest,
+            "tools and guard agree on the digest"
+        );
+        let approval = approval_id.map(|approval_id| {
+            ApprovalBody {
+                approval_id,
+                goal: token.goal,
+                key,
+                call_digest: digest,
+                scope: None,
+                approver_uid: 1000,
+                approver: "ada".into(),
+                decided_at_ms: now,
+                expires_at_ms: now + 60_000,
+            }
+            .sign(&secrets.approval)
+            .unwrap()
+        });
+        ReceiptBody {
+            key,
+            tool: request.tool.clone(),
+            call_digest: digest,
+            token_id: token.token_id.clone(),
+            rule_id: "double".into(),
+            approval_id,
+            mutating: request.mutating,
+            audit_seq: self.inner.seen.load(Ordering::SeqCst),
+            epoch: 1,
+            issued_at_ms: now,
+            expires_at_ms: now + 30_000,
+        }
+        .sign(&secrets.receipt, approval)
+        .unwrap()
+    }
+}
+
+impl Guard for GuardDouble {
+    async fn authorize(&self, request: guard::AuthorizeRequest) -> Result<guard::AuthorizeResponse, Status> {
+        let mood = *self.inner.mood.lock().unwrap();
+        let kind = if request.mutating { "intent" } else { "read" };
+        let decision = match mood {
+            _ if request.dry_run => Decision::Would(guard::WouldDecide {
+                effect: "allow".into(),
+                rule_id: "double".into(),
+                reason: "a double allows".into(),
+            }),
+            Mood::Allow => {
+                self.note(format!("{kind} {}", request.tool));
+                Decision::Receipt(self.sign(&request, None))
+            }
+            Mood::Deny => {
+                let audit_seq = self.note(format!("denied {}", request.tool));
+                Decision::Denied(guard::Denied {
+                    error: None,
+                    rule_id: "double".into(),
+                    audit_seq,
+                })
+            }
+            Mood::Ask => {
+                let id = *self
+                    .inner
+                    .asked
+                    .lock()
+                    .unwrap()
+                    .entry(request.call_digest.clone())
+                    .or_insert_with(ApprovalId::new);
+                if self.inner.approved.lock().unwrap().contains(&id.to_string()) {
+                    self.note(format!("{kind} {} approved", request.tool));
+                    Decision::Receipt(self.sign(&request, Some(id)))
+                } else {
+                    Decision::ApprovalRequired(guard::ApprovalRequired {
+                        approval_id: id.to_string(),
+                        rule_id: "double".into(),
+                        expires_at_ms: SystemClock.now_ms() + 60_000,
+                    })
+                }
+            }
+        };
+        Ok(guard::AuthorizeResponse {
+            decision: Some(decision),
+        })
+    }
+
+    async fn record_outcome(
+        &self,
+        request: guard::RecordOutcomeRequest,
+    ) -> Result<guard::RecordOutcomeResponse, Status> {
+        Ok(guard::RecordOutcomeResponse {
+            audit_seq: self.note(format!("outcome {}", request.status)),
+        })
+    }
+
+    async fn record(&self, request: guard::RecordRequest) -> Result<guard::RecordResponse, Status> {
+        let details: Value = serde_json::from_str(&request.details_json).unwrap();
+        let code = details["code"].as_str().unwrap_or_default().to_owned();
+        Ok(guard::RecordResponse {
+            audit_seq: self.note(format!("{} {code}", request.kind)),
+        })
+    }
+}
+
+/// A worker and a pipeline over a temporary installation, and a directory to work on.
+pub(crate) struct House {
+    pub(crate) home: tempfile::TempDir,
+    pub(crate) data: PathBuf,
+    pub(crate) paths: Paths,
+    pub(crate) guard: GuardDouble,
+    pub(crate) pipeline: Pipeline<GuardDouble, GrpcWorkers>,
+    pub(crate) worker: WorkerClient<Channel>,
+    pub(crate) task: TaskId,
+    tasks: Tasks,
+    counter: AtomicU64,
+    step: AtomicU64,
+}
+
+pub(crate) fn roles() -> Roles {
+    let me = rustix::process::geteuid().as_raw();
+    Roles::fixed(&[(Role::Tools, me), (Role::Guard, me), (Role::Orchestrator, me)])
+}
+
+impl House {
+    pub(crate) async fn new() -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let data = home.path().canonicalize().unwrap().join("data");
+        std::fs::create_dir(&data).unwrap();
+        let paths = Paths::development(&home.path().join("aios"));
+        std::fs::create_dir_all(paths.run.join("worker")).unwrap();
+        std::fs::create_dir_all(paths.state.join("worker/fs")).unwrap();
+        Self::at(home, data, paths, GuardDouble::new()).await
+    }
+
+    async fn at(home: tempfile::TempDir, data: PathBuf, paths: Paths, guard: GuardDouble) -> Self {
+        let keys = guard.inner.secrets.public();
+        let service = WorkerServer::new(run::fs_service(&paths, keys, roles()).unwrap());
+        let tasks = Tasks::new();
+        let listener = rpc::listen("none", &paths.worker_socket("fs"), 0o600).unwrap();
+        let server = rpc::serve(listener, tonic::service::Routes::new(service), &[], tasks.token());
+        tasks.spawn("worker", async move { server.await.unwrap() });
+        let workers = GrpcWorkers::of(&paths, ["fs"]);
+        let registry = Arc::new(Registry::builtin());
+        let pipeline = Pipeline::new(registry, keys, Arc::new(SystemClock), guard.clone(), workers).unwrap();
+        let worker = WorkerClient::new(rpc::channel(&paths.worker_socket("fs")));
+        let house = Self {
+            home,
+            data,
+            paths,
+            guard,
+            pipeline,
+            worker,
+            task: TaskId::new(),
+            tasks,
+            counter: AtomicU64::new(u64::try_from(SystemClock.now_ms()).unwrap()),
+            step: AtomicU64::new(0),
+        };
+        house.push_trust(false, &[]).await;
+        house
+    }
+
+    pub(crate) async fn push_trust(&self, emergency: bool, revoked: &[&str]) {
+        let state = TrustState {
+            counter: self.counter.fetch_add(1, Ordering::SeqCst),
+            epoch: self.counter.load(Ordering::SeqCst),
+            min_token_epoch: 0,
+            revoked: revoked.iter().map(|id| (*id).to_owned()).collect(),
+            emergency,
+            issued_at_ms: SystemClock.now_ms(),
+        };
+        self.worker
+            .clone()
+            .push_trust(state.sign(&self.guard.inner.secrets.trust).unwrap())
+            .await
+            .unwrap();
+    }
+
+    pub(crate) fn path(&self, name: &str) -> String {
+        self.data.join(name).to_str().unwrap().to_owned()
+    }
+
+    pub(crate) fn grant(&self, capabilities: &[&str], ttl_ms: i64) -> Vec<u8> {
+        let grant = Grant {
+            agent: AgentId::new(),
+            agent_kind: "maintenance_agent".into(),
+            goal: GoalId::new(),
+            task: self.task,
+            capabilities: capabilities.iter().map(|cap| cap.parse().unwrap()).collect(),
+            expires_at_ms: SystemClock.now_ms() + ttl_ms,
+            tainted: false,
+            autonomy: Autonomy::Supervised,
+            epoch: 1,
+        };
+        Minter::new(&self.guard.inner.secrets.mint)
+            .unwrap()
+            .mint(&grant)
+            .unwrap()
+            .token
+    }
+
+    /// A token for everything below the data directory.
+    pub(crate) fn token(&self) -> Vec<u8> {
+        self.grant(&[&format!("fs:*:{}/**", self.data.display())], 60_000)
+    }
+
+    pub(crate) fn key(&self) -> ExecutionKey {
+        ExecutionKey {
+            task: self.task,
+            step: self.step.fetch_add(1, Ordering::SeqCst) + 1,
+        }
+    }
+
+    pub(crate) async fn call_as(&self, token: Vec<u8>, key: ExecutionKey, tool: &str, args: Value) -> Answer {
+        self.try_call(token, key, tool, args).await.unwrap()
+    }
+
+    pub(crate) async fn try_call(
+        &self,
+        token: Vec<u8>,
+        key: ExecutionKey,
+        tool: &str,
+        args: Value,
+    ) -> Result<Answer, Status> {
+        let request = tools::CallRequest {
+            token,
+            key: Some(key.into()),
+            tool: tool.into(),
+            args_json: args.to_string(),
+            timeout_ms: 0,
+            dry_run: false,
+        };
+        self.pipeline.call(request).await
+    }
+
+    pub(crate) async fn call(&self, tool: &str, args: Value) -> Answer {
+        self.call_as(self.token(), self.key(), tool, args).await
+    }
+
+    /// A call that must succeed: its result.
+    pub(crate) async fn done(&self, tool: &str, args: Value) -> Value {
+        result(self.call(tool, args).await)
+    }
+
+    pub(crate) async fn undo(&self, target: ExecutionKey) -> Answer {
+        self.undo_as(self.token(), self.key(), target).await
+    }
+
+    pub(crate) async fn undo_as(&self, token: Vec<u8>, key: ExecutionKey, target: ExecutionKey) -> Answer {
+        let request = tools::UndoRequest {
+            token,
+            key: Some(key.into()),
+            target: Some(target.into()),
+            namespace: "fs".into(),
+        };
+        self.pipeline.undo(request).await.unwrap()
+    }
+
+    pub(crate) async fn status(&self, key: ExecutionKey) -> worker::GetStatusResponse {
+        let request = worker::GetStatusRequest {
+            key: Some(key.into()),
+        };
+        self.worker
+            .clone()
+            .get_status(request)
+            .await
+            .unwrap()
+            .into_inner()
+    }
+
+    /// Ends the worker and starts another on the same state.
+    pub(crate) async fn restart(self) -> Self {
+        self.tasks.shutdown(std::time::Duration::from_secs(5)).await;
+        Self::at(self.home, self.data, self.paths, self.guard).await
+    }
+}
+
+pub(crate) fn result(answer: Answer) -> Value {
+    match answer {
+        Answer::Done(done) => serde_json::from_str(&done.result_json).unwrap(),
+        other => panic!("not done: {other:?}"),
+    }
+}
+
+/// The code of a denial or failure.
+pub(crate) fn code(answer: &Answer) -> String {
+    match answer {
+        Answer::Denied(denied) => denied
+            .error
+            .as_ref()
+            .map_or_else(String::new, |it| it.code.clone()),
+        Answer::Failed(failed) => failed
+            .error
+            .as_ref()
+            .map_or_else(String::new, |it| it.code.clone()),
+        other => panic!("neither denied nor failed: {other:?}"),
+    }
+}
+
+/// Everything about a tree that undo must give back: per path kind, mode, owner, times, links,
+/// attributes and content.
+pub(crate) fn photograph(root: &Path) -> Vec<String> {
+    use std::os::unix::fs::MetadataExt;
+    let mut lines = Vec::new();
+    let mut inodes: HashMap<u64, usize> = HashMap::new();
+    let mut waiting = vec![root.to_owned()];
+    while let Some(dir) = waiting.pop() {
+        let mut entries: Vec<_> = std::fs::read_dir(&dir)
+            .unwrap()
+            .map(|it| it.unwrap().path())
+            .collect();
+        entries.sort();
+        for path in entries {
+            let meta = path.symlink_metadata().unwrap();
+            let next = inodes.len();
+            let group = *inodes.entry(meta.ino()).or_insert(next);
+            let content = if meta.is_file() {
+                hex::encode(std::fs::read(&path).unwrap())
+            } else if meta.is_symlink() {
+                path.read_link().unwrap().display().to_string()
+            } else {
+                waiting.push(path.clone());
+                String::new()
+            };
+            let attributes: Vec<_> = if meta.is_symlink() {
+                Vec::new()
+            } else {
+                xattr::list(&path)
+                    .unwrap()
+                    .map(|name| (name.clone(), xattr::get(&path, &name).unwrap()))
+                    .collect()
+            };
+            lines.push(format!(
+                "{} mode={:o} owner={}:{} mtime={}.{} links={} inode#{group} {attributes:?} {content}",
+                path.display(),
+                meta.mode(),
+                meta.uid(),
+                meta.gid(),
+                meta.mtime(),
+                meta.mtime_nsec(),
+                meta.nlink(),
+            ));
+        }
+    }
+    lines.sort();
+    lines
+}
