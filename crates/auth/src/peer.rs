@@ -369,12 +369,11 @@ impl Facts {
     }
 }
 
-/// Whether a cgroup belongs to agents or workers: `…/aios/agents/…`, `…/aios/workers/…`.
+/// Whether a cgroup belongs to agents or workers: `…/aios/agents/…`, `…/aios/INSTANCE/workers/…`, and
+/// what Podman makes below `agents/`.
 fn is_ours(cgroup: &str) -> bool {
-    let parts: Vec<&str> = cgroup.split('/').collect();
-    parts
-        .windows(2)
-        .any(|pair| matches!(pair, ["aios", "agents" | "workers"]))
+    let mut parts = cgroup.split('/').skip_while(|part| *part != "aios");
+    cgroup.starts_with("/agents/") || parts.any(|part| matches!(part, "agents" | "workers"))
 }
 
 /// Kind of the namespace that differs from ours; `None` where none does or the links are not readable
@@ -404,4 +403,63 @@ fn has_exited(pidfd: BorrowedFd<'_>) -> io::Result<bool> {
         }),
     )?;
     Ok(ready > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts(status: &str, cgroup: &str) -> Facts {
+        Facts {
+            status: status.into(),
+            cgroup: cgroup.into(),
+            ..Facts::default()
+        }
+    }
+
+    #[test]
+    fn each_sign_of_confinement_counts_and_silence_does_too() {
+        let free = "NoNewPrivs:\t0\nNSpid:\t7\n";
+        for (facts, wanted) in [
+            (facts(free, "0::/user.slice\n"), None),
+            (facts(free, "0::/aios/services/console\n"), None),
+            (facts(free, "0::/home/workers/x\n"), None),
+            (facts("NoNewPrivs:\t1\n", ""), Some("no_new_privs is set")),
+            (facts("NSpid:\t7\n", ""), Some("not reported")),
+            (
+                facts("NoNewPrivs:\t0\nNSpid:\t7\t1\n", ""),
+                Some("process namespace"),
+            ),
+            (
+                facts(free, "3:cpu:/\n0::/aios/agents/pods/x\n"),
+                Some("/aios/agents/pods/x"),
+            ),
+            (
+                facts(free, "0::/aios/work-main-run/workers/fs\n"),
+                Some("workers/fs"),
+            ),
+            (facts(free, "0::/agents/leaf\n"), Some("/agents/leaf")),
+            (
+                Facts {
+                    uid_map: "0 1000 1".into(),
+                    ..facts(free, "")
+                },
+                Some("user namespace"),
+            ),
+            (
+                Facts {
+                    other_namespace: Some("pid"),
+                    ..facts(free, "")
+                },
+                Some("another pid namespace"),
+            ),
+        ] {
+            let sign = facts.sign();
+            assert_eq!(sign.is_some(), wanted.is_some(), "{facts:?}");
+            assert!(
+                sign.unwrap_or_default().contains(wanted.unwrap_or_default()),
+                "{facts:?}"
+            );
+        }
+    }
 }
