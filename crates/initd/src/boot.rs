@@ -1,0 +1,182 @@
+//! What happens before the first service: named phases with times, for a person to read.
+//!
+//! A phase that cannot do its work says why and the boot goes on, unless nothing could work without it
+//! (directories). On a development tree the phases that belong to a machine are skipped and say so.
+
+mod dirs;
+
+pub(crate) use dirs::of_service as dirs_of_service;
+
+use crate::error::Result;
+use crate::link::MOUNTED;
+use crate::spec::Spec;
+use crate::supervise::World;
+use aios_confine::cgroup::Cgroup;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// The phases of this boot.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Boot {
+    pub(crate) phases: Vec<Phase>,
+}
+
+/// One phase.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Phase {
+    pub(crate) name: String,
+    pub(crate) start_ms: u64,
+    pub(crate) duration_ms: u64,
+    /// `done`, `failed`, `skipped`, `running`.
+    pub(crate) state: String,
+    pub(crate) message: String,
+}
+
+impl Phase {
+    /// One that failed outside the list.
+    pub(crate) fn failed(name: &str, message: &str) -> Self {
+        let start_ms = uptime_ms();
+        Self {
+            name: name.into(),
+            start_ms,
+            duration_ms: 0,
+            state: "failed".into(),
+            message: message.into(),
+        }
+    }
+
+    /// One that began at `start_ms` and ends now; it failed if critical services are missing.
+    pub(crate) fn since(name: &str, start_ms: u64, missing: &[&str]) -> Self {
+        let (state, message) = match missing {
+            [] => ("done", String::new()),
+            _ => ("failed", format!("not ready: {}", missing.join(", "))),
+        };
+        let duration_ms = uptime_ms().saturating_sub(start_ms);
+        Self {
+            name: name.into(),
+            start_ms,
+            duration_ms,
+            state: state.into(),
+            message,
+        }
+    }
+}
+
+/// What a phase did.
+pub(crate) enum Outcome {
+    Done(String),
+    Skipped(&'static str),
+}
+
+type Work = fn(&mut World, &BTreeMap<String, Spec>) -> Result<Outcome>;
+
+/// Phases between the essential mounts, which PID 1 makes, and the services.
+const PHASES: [(&str, bool, Work); 2] = [("cgroups", false, cgroups), ("directories", true, dirs::make)];
+
+/// Runs them. For a successor of a killed supervisor there is nothing to do.
+pub(crate) fn run(world: &mut World, specs: &BTreeMap<String, Spec>) -> Result<Boot> {
+    if world.generation > 0 {
+        return Ok(crate::supervise::recalled_boot(world));
+    }
+    let mut boot = Boot::default();
+    boot.phases.push(mounted());
+    for (name, vital, work) in PHASES {
+        let start = uptime_ms();
+        let result = work(world, specs);
+        let (state, message) = match &result {
+            Ok(Outcome::Done(message)) => ("done", message.clone()),
+            Ok(Outcome::Skipped(why)) => ("skipped", (*why).to_owned()),
+            Err(error) => ("failed", error.to_string()),
+        };
+        tracing::info!(phase = name, state, message, "boot");
+        boot.phases.push(Phase {
+            name: name.into(),
+            start_ms: start,
+            duration_ms: uptime_ms().saturating_sub(start),
+            state: state.into(),
+            message,
+        });
+        if vital {
+            result?;
+        }
+    }
+    Ok(boot)
+}
+
+/// The phase that PID 1 made before us.
+fn mounted() -> Phase {
+    let text = std::env::var(MOUNTED).unwrap_or_default();
+    let mut numbers = text.split(' ').filter_map(|word| word.parse::<u64>().ok());
+    let (start_ms, duration_ms) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    let here = start_ms > 0;
+    Phase {
+        name: "mount-essentials".into(),
+        start_ms,
+        duration_ms,
+        state: if here { "done" } else { "skipped" }.into(),
+        message: if here { "" } else { "not process 1" }.into(),
+    }
+}
+
+/// Milliseconds since the machine started.
+pub(crate) fn uptime_ms() -> u64 {
+    let now = crate::sys::since_boot();
+    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Directory of all cgroups of this instance: `aios` on a booted machine, one of its own below `aios`
+/// for a development tree. None without cgroup v2.
+pub(crate) fn cgroup_root(world: &World) -> Option<PathBuf> {
+    let root = world.machine.cgroup_root.as_ref()?.join("aios");
+    if world.booted {
+        return Some(root);
+    }
+    let name = world
+        .paths
+        .run
+        .to_string_lossy()
+        .trim_matches('/')
+        .replace(['/', '.'], "-");
+    let tail: String = name
+        .chars()
+        .rev()
+        .take(80)
+        .collect::<Vec<_>>()
+        .into_iter()
+        .rev()
+        .collect();
+    Some(root.join(format!("dev-{tail}")))
+}
+
+fn cgroups(world: &mut World, _: &BTreeMap<String, Spec>) -> Result<Outcome> {
+    let failed = |source| crate::error::InitError::Confine {
+        service: "cgroups".into(),
+        source,
+    };
+    let Some(root) = cgroup_root(world) else {
+        return Ok(Outcome::Skipped("no cgroup v2 on this machine"));
+    };
+    // What an instance that was killed left behind.
+    if root.exists() && !world.booted {
+        Cgroup::at(&root).kill().map_err(failed)?;
+    }
+    let mut enabled = Vec::new();
+    if let Some(top) = &world.machine.cgroup_root {
+        for path in [top.clone(), top.join("aios"), root.clone()] {
+            enabled = Cgroup::create(path)
+                .map_err(failed)?
+                .enable_controllers()
+                .map_err(failed)?;
+        }
+    }
+    for slice in ["services", "workers", "agents"] {
+        let slice = Cgroup::create(root.join(slice)).map_err(failed)?;
+        slice.enable_controllers().map_err(failed)?;
+    }
+    Ok(Outcome::Done(if enabled.is_empty() {
+        "tracking only: no controllers".to_owned()
+    } else {
+        enabled.join(" ")
+    }))
+}

@@ -1,0 +1,185 @@
+//! What can go wrong while services are supervised.
+
+use aios_confine::ConfineError;
+use aios_core::config::ConfigError;
+use aios_core::error::{Class, Coded};
+use std::io;
+use std::path::PathBuf;
+
+/// Result of this crate.
+pub type Result<T> = std::result::Result<T, InitError>;
+
+/// An error of the supervisor.
+#[derive(Debug, thiserror::Error)]
+pub enum InitError {
+    /// A service file is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A service file says something that cannot be.
+    #[error("{file}: {message}")]
+    Spec {
+        /// The file, or the service.
+        file: String,
+        /// What is wrong.
+        message: String,
+    },
+    /// Services need each other in a circle.
+    #[error("services need each other in a circle: {0}")]
+    Cycle(String),
+    /// No service of that name.
+    #[error("no service named {name:?}{hint}")]
+    Unknown {
+        /// The name asked for.
+        name: String,
+        /// `; did you mean …?`, or empty.
+        hint: String,
+    },
+    /// A user or group of a service does not exist.
+    #[error("service {service}: no {what} named {name:?}")]
+    NoAccount {
+        /// Which service.
+        service: String,
+        /// `user` or `group`.
+        what: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// Something about a file or directory failed.
+    #[error("{what} {}: {source}", path.display())]
+    Path {
+        /// What was tried.
+        what: &'static str,
+        /// On which path.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// The process could not be locked down or started.
+    #[error("service {service}: {source}")]
+    Confine {
+        /// Which service.
+        service: String,
+        /// Why.
+        source: ConfineError,
+    },
+    /// Another instance runs on the same tree.
+    #[error("another aios-init already runs on {}", .0.display())]
+    Running(PathBuf),
+    /// Only root can change users.
+    #[error("aios-init runs as uid {0}, but services have users of their own")]
+    NotRoot(u32),
+    /// The caller may not do that.
+    #[error("uid {0} may not change services")]
+    Denied(u32),
+    /// The caller cannot be identified.
+    #[error("the caller cannot be identified")]
+    Nobody,
+    /// A request with a value that does not exist.
+    #[error("{field}: {value:?} is not one of {allowed}")]
+    Value {
+        /// Field of the request.
+        field: &'static str,
+        /// What it was.
+        value: String,
+        /// What it may be.
+        allowed: &'static str,
+    },
+    /// The system is going down.
+    #[error("the system is shutting down")]
+    Ending,
+    /// The service cannot be started.
+    #[error("service {service} did not start: {reason}")]
+    NotStarted {
+        /// Which.
+        service: String,
+        /// Why.
+        reason: String,
+    },
+    /// A system call of the supervisor itself failed.
+    #[error("{what}: {source}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// The gRPC server failed.
+    #[error(transparent)]
+    Rpc(#[from] aios_core::rpc::RpcError),
+}
+
+impl InitError {
+    /// For `map_err` on a path.
+    pub fn path(what: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Path { what, path, source }
+    }
+
+    /// For `map_err` on a system call.
+    pub fn system<E: Into<io::Error>>(what: &'static str) -> impl FnOnce(E) -> Self {
+        move |source| Self::System {
+            what,
+            source: source.into(),
+        }
+    }
+}
+
+impl Coded for InitError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Config(error) => error.code(),
+            Self::Rpc(error) => error.code(),
+            Self::Spec { .. } => "AIOS-INIT-0001",
+            Self::Cycle(_) => "AIOS-INIT-0002",
+            Self::Unknown { .. } => "AIOS-INIT-0003",
+            Self::NoAccount { .. } => "AIOS-INIT-0004",
+            Self::Path { .. } => "AIOS-INIT-0005",
+            Self::Confine { .. } => "AIOS-INIT-0006",
+            Self::Running(_) => "AIOS-INIT-0007",
+            Self::NotRoot(_) => "AIOS-INIT-0008",
+            Self::Denied(_) => "AIOS-INIT-0009",
+            Self::Nobody => "AIOS-INIT-0010",
+            Self::Value { .. } => "AIOS-INIT-0011",
+            Self::Ending => "AIOS-INIT-0012",
+            Self::NotStarted { .. } => "AIOS-INIT-0013",
+            Self::System { .. } => "AIOS-INIT-0014",
+        }
+    }
+
+    fn next_step(&self) -> String {
+        match self {
+            Self::Config(error) => error.next_step(),
+            Self::Rpc(error) => error.next_step(),
+            Self::Spec { .. } => "correct the service's file".into(),
+            Self::Cycle(_) => "take one of the `needs` or `after` out of the circle".into(),
+            Self::Unknown { .. } => "see `aiosctl service list`".into(),
+            Self::NoAccount { what, name, .. } => format!("create the {what} {name}: `make setup` does it"),
+            Self::Path { .. } => "check owner, mode and free space there".into(),
+            Self::Confine { source, .. } => source.next_step(),
+            Self::Running(_) => "stop it with `make down`, or use another --state".into(),
+            Self::NotRoot(_) => "start it with sudo".into(),
+            Self::Denied(_) => "ask root or an enrolled person".into(),
+            Self::Nobody => "connect over the Unix socket".into(),
+            Self::Value { allowed, .. } => format!("use one of {allowed}"),
+            Self::Ending => "wait until it has started again".into(),
+            Self::NotStarted { service, .. } => format!("see `aiosctl service logs {service}`"),
+            Self::System { .. } => "check the limits and the kernel's log".into(),
+        }
+    }
+
+    fn class(&self) -> Class {
+        match self {
+            Self::Unknown { .. } => Class::NotFound,
+            Self::Denied(_) => Class::PermissionDenied,
+            Self::Nobody => Class::Unauthenticated,
+            Self::Ending => Class::Unavailable,
+            Self::Running(_) | Self::NotRoot(_) | Self::NotStarted { .. } | Self::NoAccount { .. } => {
+                Class::FailedPrecondition
+            }
+            Self::Config(_) | Self::Spec { .. } | Self::Cycle(_) | Self::Value { .. } => {
+                Class::InvalidArgument
+            }
+            _ => Class::Internal,
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! The end: whatever still runs is ended, file systems are flushed and taken away, and the machine
+//! is switched off, started again, or left.
+
+use crate::link::End;
+use nix::errno::Errno;
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sys::reboot::{RebootMode, reboot, set_cad_enabled};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::{Pid, sync};
+use std::fs;
+use std::io::Write;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+
+/// How long processes that the supervisor did not know may take after SIGTERM.
+const LAST_GRACE: Duration = Duration::from_secs(2);
+
+/// Exit status of the whole program, when it is not process 1 of a machine.
+static EXIT_CODE: AtomicU8 = AtomicU8::new(0);
+
+/// A sentence on standard error, without allocation. Where that is closed nobody can be told.
+pub(super) fn say(text: &str, rest: &str) {
+    let mut out = std::io::stderr();
+    for part in [text, rest, "\n"] {
+        let _unheard = out.write_all(part.as_bytes());
+    }
+}
+
+/// Sets what the program ends with.
+pub(super) fn set_exit_code(code: i32) {
+    EXIT_CODE.store(u8::try_from(code).unwrap_or(1).max(1), Ordering::Relaxed);
+}
+
+/// Lets the kernel send us SIGINT at Ctrl-Alt-Del; a container may not ask for that.
+pub(super) fn catch_ctrl_alt_del() {
+    let _only_on_a_machine = set_cad_enabled(false);
+}
+
+/// Ends everything. As process 1 of a machine it does not return; else it yields the exit status.
+pub(super) fn finish(end: End, first: bool) -> u8 {
+    if first {
+        end_all();
+        sync();
+        unmount_all();
+        let mode = match end {
+            End::Reboot => Some(RebootMode::RB_AUTOBOOT),
+            End::PowerOff => Some(RebootMode::RB_POWER_OFF),
+            End::Exit => None,
+        };
+        if let Some(mode) = mode {
+            // Only comes back where there is no machine to switch: in a container, whose end is ours.
+            match reboot(mode) {
+                Ok(never) => match never {},
+                Err(error) => say("aios-init: reboot: ", error.desc()),
+            }
+        }
+    } else {
+        end_children();
+    }
+    EXIT_CODE.load(Ordering::Relaxed)
+}
+
+/// As process 1: asks everything to end, then ends it.
+fn end_all() {
+    let everyone = Pid::from_raw(-1);
+    if kill(everyone, Signal::SIGTERM).is_ok() && !reap_until(super::now() + LAST_GRACE) {
+        let _none_left = kill(everyone, Signal::SIGKILL);
+        reap_until(super::now() + LAST_GRACE);
+    }
+}
+
+/// As an ordinary process: ends what became our child because its parent ended.
+fn end_children() {
+    let path = format!("/proc/self/task/{}/children", std::process::id());
+    // Each pass may bring the children of those that it ended.
+    for _ in 0..64 {
+        let list = fs::read_to_string(&path).unwrap_or_default();
+        let mut any = false;
+        for pid in list.split_whitespace().filter_map(|word| word.parse().ok()) {
+            any = true;
+            let _gone = kill(Pid::from_raw(pid), Signal::SIGKILL);
+            let _reaped = waitpid(Pid::from_raw(pid), None);
+        }
+        if !any {
+            return;
+        }
+    }
+}
+
+/// Reaps until there is no child left or the time is over; says whether none is left.
+fn reap_until(until: Duration) -> bool {
+    loop {
+        match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+            Err(Errno::ECHILD) => return true,
+            Ok(WaitStatus::StillAlive) if super::now() >= until => return false,
+            Ok(WaitStatus::StillAlive) => pause(),
+            _ => {}
+        }
+    }
+}
+
+/// A short sleep: SIGCHLD is blocked here and nothing else runs.
+fn pause() {
+    let limit = nix::sys::time::TimeSpec::from(Duration::from_millis(20));
+    let _over = nix::poll::ppoll(&mut [], Some(limit), None);
+}
+
+/// Unmounts what can be unmounted, deepest first, and makes the rest read-only.
+fn unmount_all() {
+    let table = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let keep = ["/", "/proc", "/sys", "/dev", "/run"];
+    let mut targets: Vec<&str> = table.lines().filter_map(|line| line.split(' ').nth(4)).collect();
+    targets.reverse();
+    for target in targets {
+        if keep.contains(&target) || umount2(target, MntFlags::empty()).is_ok() {
+            continue;
+        }
+        read_only(target);
+    }
+    read_only("/");
+    sync();
+}
+
+fn read_only(target: &str) {
+    let flags = MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY;
+    if mount(None::<&str>, target, None::<&str>, flags, None::<&str>).is_err() {
+        let bound = flags | MsFlags::MS_BIND;
+        // A file system that is still written to stays; it was flushed before.
+        let _flushed = mount(None::<&str>, target, None::<&str>, bound, None::<&str>);
+    }
+}

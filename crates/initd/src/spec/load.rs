@@ -1,0 +1,182 @@
+//! Reading service files: two layers, placeholders, and checks that the types cannot make.
+
+use super::Spec;
+use crate::error::{InitError, Result};
+use aios_core::config::{self, ConfigError};
+use aios_core::paths::Paths;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The services of both layers, by name, and what is wrong with the files that were left out.
+///
+/// # Errors
+/// A directory cannot be read.
+pub fn load_all(paths: &Paths) -> Result<(BTreeMap<String, Spec>, Vec<InitError>)> {
+    let mut files: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
+    for directory in paths.layers("services") {
+        for path in toml_files(&directory)? {
+            if let Some(name) = path.file_stem().and_then(|stem| stem.to_str()) {
+                files.entry(name.to_owned()).or_default().push(path);
+            }
+        }
+    }
+    let (mut specs, mut errors) = (BTreeMap::new(), Vec::new());
+    for (name, layers) in files {
+        match load_one(&name, &layers, paths) {
+            Ok(spec) => {
+                specs.insert(name, spec);
+            }
+            Err(error) => errors.push(error),
+        }
+    }
+    Ok((specs, errors))
+}
+
+fn toml_files(directory: &Path) -> Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(InitError::path("cannot read", directory)(error)),
+    };
+    let mut list = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(InitError::path("cannot read", directory))?.path();
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            list.push(path);
+        }
+    }
+    list.sort();
+    Ok(list)
+}
+
+fn load_one(name: &str, layers: &[PathBuf], paths: &Paths) -> Result<Spec> {
+    let mut merged = toml::Table::new();
+    let mut last = String::new();
+    for path in layers {
+        let file = path.display().to_string();
+        let text = fs::read_to_string(path).map_err(|source| ConfigError::Read {
+            file: path.clone(),
+            source,
+        })?;
+        // Each layer is checked by itself, so that an error names the right file and line.
+        config::parse_file::<Spec>(&file, &text)?;
+        for (key, value) in config::parse_file::<toml::Table>(&file, &text)? {
+            merge(&mut merged, key, value);
+        }
+        last = file;
+    }
+    let mut spec: Spec = toml::Value::Table(merged)
+        .try_into()
+        .map_err(|error: toml::de::Error| InitError::Spec {
+            file: last.clone(),
+            message: error.message().into(),
+        })?;
+    name.clone_into(&mut spec.name);
+    expand(&mut spec, paths);
+    check(&spec, &last)?;
+    Ok(spec)
+}
+
+fn merge(into: &mut toml::Table, key: String, value: toml::Value) {
+    match (into.get_mut(&key), value) {
+        (Some(toml::Value::Table(old)), toml::Value::Table(new)) => {
+            for (key, value) in new {
+                merge(old, key, value);
+            }
+        }
+        (_, value) => {
+            into.insert(key, value);
+        }
+    }
+}
+
+/// Puts the directories of this instance in.
+fn expand(spec: &mut Spec, paths: &Paths) {
+    let fill = |text: &mut String| {
+        for (name, path) in [
+            ("${VENDOR}", &paths.vendor),
+            ("${ETC}", &paths.etc),
+            ("${STATE}", &paths.state),
+            ("${RUN}", &paths.run),
+        ] {
+            if text.contains(name) {
+                *text = text.replace(name, &path.to_string_lossy());
+            }
+        }
+    };
+    let confine = &mut spec.confine;
+    let lists = [
+        &mut spec.command,
+        &mut confine.hide,
+        &mut confine.hide_if_there,
+        &mut confine.bind,
+        &mut confine.bind_read_only,
+        &mut confine.read_only,
+    ];
+    lists.into_iter().flatten().for_each(fill);
+    spec.environment.values_mut().for_each(fill);
+    spec.socket.iter_mut().for_each(|socket| fill(&mut socket.path));
+    spec.directory
+        .iter_mut()
+        .for_each(|directory| fill(&mut directory.path));
+    if let Some(program) = spec.command.first_mut().filter(|program| !program.contains('/')) {
+        *program = paths
+            .vendor
+            .join("bin")
+            .join(&*program)
+            .to_string_lossy()
+            .into_owned();
+    }
+}
+
+/// What must hold beyond the types.
+fn check(spec: &Spec, file: &str) -> Result<()> {
+    let fail = |message: String| {
+        Err(InitError::Spec {
+            file: file.to_owned(),
+            message,
+        })
+    };
+    if spec.command.is_empty() {
+        return fail("key `command` is missing: the program to run".into());
+    }
+    if spec.user.is_empty() {
+        return fail("key `user` is missing: the user to run as".into());
+    }
+    if spec.restart_min_ms == 0 || spec.restart_max_ms < spec.restart_min_ms {
+        return fail("`restart_min_ms` must be above 0 and not above `restart_max_ms`".into());
+    }
+    if spec.name.len() > 40
+        || !spec
+            .name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
+    {
+        return fail("a service's name is at most 40 letters, digits, `-` or `_`".into());
+    }
+    if !spec.confine.seccomp.is_empty() && !spec.confine.no_new_privs {
+        return fail("`confine.seccomp` needs `confine.no_new_privs`".into());
+    }
+    if !["services", "workers", "agents"].contains(&spec.confine.slice.as_str()) {
+        return fail(format!(
+            "`confine.slice` is {:?}, not services, workers or agents",
+            spec.confine.slice
+        ));
+    }
+    let modes = spec
+        .socket
+        .iter()
+        .map(|s| &s.mode)
+        .chain(spec.directory.iter().map(|d| &d.mode));
+    for mode in modes.chain([&spec.confine.umask]) {
+        if u32::from_str_radix(mode, 8).map_or(true, |bits| bits > 0o7777) {
+            return fail(format!("{mode:?} is not an octal mode"));
+        }
+    }
+    aios_confine::caps::CapSet::of(&spec.confine.capabilities).map_err(|source| InitError::Confine {
+        service: spec.name.clone(),
+        source,
+    })?;
+    Ok(())
+}

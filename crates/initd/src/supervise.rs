@@ -1,0 +1,102 @@
+//! The second half: services.
+//!
+//! One task, [`manager`], owns all state; everything else sends it events. Sockets, log pipes and the
+//! notification socket are also stored with PID 1, and what runs is written to `run/init/state.json`,
+//! so that a successor takes over without a service noticing.
+
+mod launch;
+mod logs;
+mod manager;
+mod memory;
+mod notify;
+mod persons;
+mod requests;
+mod server;
+mod sockets;
+mod stopping;
+mod unit;
+mod users;
+mod watch;
+mod world;
+
+use crate::boot;
+use crate::error::{InitError, Result};
+use crate::link::End;
+use crate::{graph, spec};
+use aios_core::error::Report;
+use aios_core::tasks::{Tasks, termination};
+use manager::{Event, Manager};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+pub(crate) use launch::runtime_dir;
+pub(crate) use users::{account, gid_or, uid_or};
+pub(crate) use world::World;
+
+/// The boot that an earlier supervisor of this instance made.
+pub(crate) fn recalled_boot(world: &World) -> boot::Boot {
+    memory::recall(world).boot
+}
+
+/// Events that may wait for the manager; senders wait when there are more.
+const QUEUE: usize = 1024;
+
+/// Runs until everything has stopped. `state` names a development tree.
+pub fn run(state: Option<&Path>) -> ExitCode {
+    aios_core::telemetry::init("aios-init");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let result = runtime
+        .map_err(InitError::system("cannot start the runtime"))
+        .and_then(|runtime| runtime.block_on(supervise(state)));
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let report = Report::of(&error);
+            tracing::error!(
+                code = report.code,
+                next_step = report.next_step,
+                "{}",
+                report.message
+            );
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn supervise(state: Option<&Path>) -> Result<()> {
+    let mut world = World::open(state)?;
+    let (specs, errors) = spec::load_all(&world.paths)?;
+    let errors = world.judge(errors)?;
+    let order = graph::start_order(&specs)?;
+    let boot = boot::run(&mut world, &specs)?;
+    let tasks = Tasks::new();
+    let (events, inbox) = mpsc::channel(QUEUE);
+    let mut manager = Manager::new(world, specs, order, boot, events.clone(), tasks.clone())?;
+    manager.refused(&errors);
+    listen_for_signals(&tasks, events.clone());
+    let served = server::start(&manager, events, &tasks)?;
+    let end = manager.run(inbox).await;
+    let in_time = tasks.shutdown(Duration::from_secs(5)).await;
+    tracing::info!(end = end.word(), in_time, "everything has stopped");
+    drop(served);
+    Ok(())
+}
+
+/// SIGTERM and SIGINT stop everything in order.
+fn listen_for_signals(tasks: &Tasks, events: mpsc::Sender<Event>) {
+    let token = tasks.token();
+    tasks.spawn("signals", async move {
+        tokio::select! {
+            () = token.cancelled() => {}
+            result = termination() => {
+                if let Err(error) = result {
+                    tracing::error!(%error, "cannot hear signals");
+                }
+                // Without a manager there is nothing left to stop.
+                let _ended = events.send(Event::End(End::Exit)).await;
+            }
+        }
+    });
+}

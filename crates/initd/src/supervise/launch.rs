@@ -1,0 +1,269 @@
+//! From a service's file to a running, confined process.
+
+use super::sockets::Held;
+use super::unit::Process;
+use super::users::{self, Account};
+use super::world::World;
+use super::{notify, watch};
+use crate::boot;
+use crate::error::{InitError, Result};
+use crate::spec::{Ready, Spec};
+use aios_confine::caps::CapSet;
+use aios_confine::cgroup::{self, Cgroup};
+use aios_confine::plan::{Capabilities, Limit, Plan, Resource};
+use aios_confine::spawn::{Program, spawn};
+use aios_confine::view::{Bind, View};
+use aios_confine::{ConfineError, Degradation};
+use std::ffi::OsString;
+use std::fs::File;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Descriptors that go into the process.
+pub(crate) struct Wiring<'a> {
+    pub(crate) log: &'a OwnedFd,
+    pub(crate) sockets: &'a [Held],
+    /// End of a pipe on which a newline means ready.
+    pub(crate) ready: Option<OwnedFd>,
+}
+
+/// What came of it.
+pub(crate) struct Launched {
+    pub(crate) process: Process,
+    pub(crate) degradations: Vec<Degradation>,
+}
+
+/// Starts a service.
+pub(crate) fn launch(world: &World, spec: &Spec, wiring: &Wiring<'_>) -> Result<Launched> {
+    let confine = |source: ConfineError| InitError::Confine {
+        service: spec.name.clone(),
+        source,
+    };
+    let account = users::account(spec)?;
+    let group = make_group(world, spec, &account)?;
+    let plan = plan(world, spec, &account, group.as_ref())?;
+    let prepared = plan
+        .prepare(&world.machine, world.config.allow_degraded)
+        .map_err(confine)?;
+    let null = File::open("/dev/null").map_err(InitError::path("cannot open", "/dev/null"))?;
+    let mut fds: Vec<_> = wiring.sockets.iter().map(|socket| socket.fd.as_fd()).collect();
+    fds.extend(wiring.ready.as_ref().map(AsFd::as_fd));
+    let mut command = spec.command.iter();
+    let path = command.next().map(PathBuf::from).unwrap_or_default();
+    let program = Program {
+        path,
+        args: command.map(OsString::from).collect(),
+        env: environment(world, spec, &account, wiring),
+        stdio: [null.as_fd(), wiring.log.as_fd(), wiring.log.as_fd()],
+        fds,
+        listen_pid: !wiring.sockets.is_empty(),
+    };
+    let spawned = spawn(&program, &prepared).map_err(confine)?;
+    let process = Process {
+        pid: spawned.pid,
+        starttime: watch::starttime(spawned.pid).unwrap_or(0),
+        pidfd: Arc::new(spawned.pidfd),
+    };
+    Ok(Launched {
+        process,
+        degradations: prepared.degradations().to_vec(),
+    })
+}
+
+/// Where a service's processes are. None on a machine without cgroup v2.
+pub(crate) fn group_of(world: &World, spec: &Spec) -> Option<Cgroup> {
+    let root = boot::cgroup_root(world)?;
+    let slice = root.join(&spec.confine.slice);
+    Some(Cgroup::at(if spec.confine.delegate {
+        slice.join("leaf")
+    } else {
+        slice.join(&spec.name)
+    }))
+}
+
+fn make_group(world: &World, spec: &Spec, account: &Account) -> Result<Option<Cgroup>> {
+    let confine = |source| InitError::Confine {
+        service: spec.name.clone(),
+        source,
+    };
+    let Some(group) = group_of(world, spec) else {
+        return Ok(None);
+    };
+    let group = Cgroup::create(group.path()).map_err(confine)?;
+    if spec.confine.delegate {
+        let (uid, gid) = (account.identity.uid, account.identity.gid);
+        let slice = group.path().parent().map_or_else(|| group.clone(), Cgroup::at);
+        slice
+            .delegate(uid, gid)
+            .and_then(|()| group.delegate(uid, gid))
+            .map_err(confine)?;
+    }
+    let limits = cgroup::Limits {
+        memory_bytes: spec.limits.memory_bytes,
+        pids: spec.limits.pids,
+        cpu_weight: spec.limits.cpu_weight,
+    };
+    if world.machine.has(aios_confine::machine::Feature::Controllers) {
+        group.limit(&limits).map_err(confine)?;
+    }
+    Ok(Some(group))
+}
+
+fn plan(world: &World, spec: &Spec, account: &Account, group: Option<&Cgroup>) -> Result<Plan> {
+    let wanted = &spec.confine;
+    let capabilities = if wanted.setuid_helpers {
+        Capabilities::Untouched
+    } else {
+        let set = CapSet::of(&wanted.capabilities).map_err(|source| InitError::Confine {
+            service: spec.name.clone(),
+            source,
+        })?;
+        Capabilities::Keep(set)
+    };
+    let named = |text: &String| (!text.is_empty()).then(|| text.clone());
+    let directory = if account.home.is_dir() {
+        account.home.clone()
+    } else {
+        PathBuf::from("/")
+    };
+    Ok(Plan {
+        identity: Some(account.identity.clone()),
+        capabilities,
+        no_new_privs: wanted.no_new_privs,
+        apparmor: named(&wanted.apparmor),
+        landlock: None,
+        seccomp: named(&wanted.seccomp),
+        cgroup: group.map(|group| group.path().to_path_buf()),
+        view: view(world, spec, account),
+        limits: limits(spec),
+        umask: u32::from_str_radix(&wanted.umask, 8).ok(),
+        oom_score_adj: spec.limits.oom_score_adj,
+        directory: Some(if spec.runtime_dir {
+            directory
+        } else {
+            PathBuf::from("/")
+        }),
+        parent_death_signal: 0,
+        new_session: true,
+    })
+}
+
+/// The directory of the notification socket is put back into every view.
+fn view(world: &World, spec: &Spec, account: &Account) -> Option<View> {
+    let wanted = &spec.confine;
+    if wanted.hide.is_empty() && wanted.hide_if_there.is_empty() && wanted.read_only.is_empty() {
+        return None;
+    }
+    let uid = account.identity.uid.to_string();
+    let paths = |list: &[String]| -> Vec<PathBuf> {
+        list.iter()
+            .map(|path| PathBuf::from(path.replace("${UID}", &uid)))
+            .collect()
+    };
+    let mut bind: Vec<Bind> = paths(&wanted.bind).into_iter().map(Bind::writable).collect();
+    bind.extend(paths(&wanted.bind_read_only).into_iter().map(Bind::read_only));
+    let hide = paths(&wanted.hide);
+    if let Some(directory) = notify::path(world)
+        .parent()
+        .filter(|d| hide.iter().any(|h| d.starts_with(h)))
+    {
+        bind.push(Bind::writable(directory));
+    }
+    Some(View {
+        hide,
+        hide_if_there: paths(&wanted.hide_if_there),
+        bind,
+        read_only: paths(&wanted.read_only),
+    })
+}
+
+fn limits(spec: &Spec) -> Vec<Limit> {
+    let mut list = vec![Limit {
+        resource: Resource::Core,
+        soft: 0,
+        hard: 0,
+    }];
+    if let Some(files) = spec.limits.open_files {
+        list.push(Limit {
+            resource: Resource::Nofile,
+            soft: files,
+            hard: files,
+        });
+    }
+    list
+}
+
+fn environment(
+    world: &World,
+    spec: &Spec,
+    account: &Account,
+    wiring: &Wiring<'_>,
+) -> Vec<(OsString, OsString)> {
+    let mut env: Vec<(OsString, OsString)> = Vec::new();
+    let mut set =
+        |name: &str, value: &dyn AsRef<std::ffi::OsStr>| env.push((name.into(), value.as_ref().into()));
+    set(
+        "PATH",
+        &"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    );
+    set("LANG", &"C.UTF-8");
+    set("HOME", &account.home);
+    set("USER", &spec.user);
+    for (name, path) in world.paths.to_env() {
+        set(name, &path);
+    }
+    for (name, value) in passed_through(world) {
+        set(&name.to_string_lossy(), &value);
+    }
+    if spec.runtime_dir {
+        set("XDG_RUNTIME_DIR", &runtime_dir(account));
+    }
+    if spec.ready == Ready::Notify || spec.watchdog_ms > 0 {
+        set("NOTIFY_SOCKET", &notify::path(world));
+    }
+    if spec.watchdog_ms > 0 {
+        set(
+            "WATCHDOG_USEC",
+            &spec.watchdog_ms.saturating_mul(1000).to_string(),
+        );
+    }
+    if wiring.ready.is_some() {
+        set("READY_FD", &(3 + wiring.sockets.len()).to_string());
+    }
+    if !wiring.sockets.is_empty() {
+        let names: Vec<&str> = wiring.sockets.iter().map(|socket| socket.name.as_str()).collect();
+        set("LISTEN_FDS", &wiring.sockets.len().to_string());
+        set("LISTEN_FDNAMES", &names.join(":"));
+    }
+    for (name, value) in &spec.environment {
+        set(name, &value.replace("${UID}", &account.identity.uid.to_string()));
+    }
+    env
+}
+
+/// The `/run/user/UID` of a service's user.
+pub(crate) fn runtime_dir(account: &Account) -> PathBuf {
+    Path::new("/run/user").join(account.identity.uid.to_string())
+}
+
+/// Of our own environment: on a development tree what configures aiOS (log filters, failpoints,
+/// configuration), on a machine nothing.
+fn passed_through(world: &World) -> Vec<(OsString, OsString)> {
+    if world.booted {
+        return Vec::new();
+    }
+    let own = [
+        "AIOS_VENDOR_DIR",
+        "AIOS_ETC_DIR",
+        "AIOS_STATE_DIR",
+        "AIOS_RUN_DIR",
+    ];
+    std::env::vars_os()
+        .filter(|(name, _)| {
+            let name = name.to_string_lossy();
+            name == "RUST_BACKTRACE"
+                || (name.starts_with("AIOS_") && !name.starts_with("AIOS_INIT_") && !own.contains(&&*name))
+        })
+        .collect()
+}

@@ -1,0 +1,617 @@
+//! The one task that owns every service. Everything else sends it [`Event`]s; it never waits for
+//! anything but the next one.
+
+use super::launch::{self, Wiring};
+use super::logs::Logs;
+use super::memory::{self, Remembered};
+use super::notify::{self, Word};
+use super::requests::{Request, Waiter};
+use super::sockets::{self, Held};
+use super::unit::{Process, State, Unit};
+use super::watch;
+use super::world::World;
+use crate::boot::{self, Boot, Phase};
+use crate::error::{InitError, Result};
+use crate::link::{self, End};
+use crate::spec::{Ready, Spec};
+use aios_confine::spawn::pidfd_open;
+use aios_core::tasks::Tasks;
+use nix::fcntl::OFlag;
+use nix::unistd::pipe2;
+use std::collections::{BTreeMap, HashMap};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::io::AsyncReadExt;
+use tokio::net::unix::pipe::Receiver;
+use tokio::sync::mpsc;
+
+/// What can happen.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// Someone asks through the API.
+    Asked(Request),
+    /// A process ended.
+    Ended { name: String, run: u64, exit: String },
+    /// A process spoke on the notification socket.
+    Notified { pid: i32, word: Word },
+    /// A newline came on a readiness descriptor.
+    Signalled { name: String, run: u64 },
+    /// The first connection to a listening service.
+    Connected { name: String },
+    /// A time is over.
+    Due { name: String, run: u64, timer: Timer },
+    /// Everything shall stop.
+    End(End),
+}
+
+/// Times that are waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Timer {
+    /// It should be ready by now.
+    Start,
+    /// It should have ended by now.
+    Stop,
+    /// The pause before a restart is over.
+    Pause,
+    /// It should have given a sign of life by now.
+    Watchdog,
+}
+
+/// The owner of all services.
+pub(crate) struct Manager {
+    pub(super) world: World,
+    pub(super) units: BTreeMap<String, Unit>,
+    pub(super) order: Vec<String>,
+    pub(super) boot: Boot,
+    pub(super) logs: Logs,
+    pub(super) sockets: HashMap<String, Vec<Held>>,
+    pub(super) waiters: Vec<Waiter>,
+    pub(super) ending: Option<End>,
+    log_pipes: HashMap<String, OwnedFd>,
+    events: mpsc::Sender<Event>,
+    tasks: Tasks,
+    services_since_ms: u64,
+}
+
+impl Manager {
+    pub(crate) fn new(
+        mut world: World,
+        specs: BTreeMap<String, Spec>,
+        order: Vec<String>,
+        boot: Boot,
+        events: mpsc::Sender<Event>,
+        tasks: Tasks,
+    ) -> Result<Self> {
+        let logs = Logs::default();
+        notify::start(&mut world, events.clone(), &tasks)?;
+        let mut log_pipes = HashMap::new();
+        for name in specs.keys() {
+            log_pipes.insert(name.clone(), logs.open(&mut world, name, &tasks)?);
+        }
+        let remembered = memory::recall(&world).units;
+        let units = specs
+            .into_iter()
+            .map(|(name, spec)| (name, Unit::new(spec)))
+            .collect();
+        let mut manager = Self {
+            world,
+            units,
+            order,
+            boot,
+            logs,
+            sockets: HashMap::new(),
+            waiters: Vec::new(),
+            ending: None,
+            log_pipes,
+            events,
+            tasks,
+            services_since_ms: boot::uptime_ms(),
+        };
+        manager.open_sockets();
+        manager.begin(&remembered);
+        manager.listen_to_pid1();
+        Ok(manager)
+    }
+
+    /// Service files that were left out because they are wrong.
+    pub(crate) fn refused(&mut self, errors: &[InitError]) {
+        for error in errors {
+            tracing::error!(%error, "a service file was left out");
+            self.boot
+                .phases
+                .push(Phase::failed("service-file", &error.to_string()));
+        }
+    }
+
+    /// Works until everything has stopped.
+    pub(crate) async fn run(mut self, mut inbox: mpsc::Receiver<Event>) -> End {
+        self.world.alive();
+        self.settle();
+        while let Some(event) = inbox.recv().await {
+            self.handle(event);
+            self.settle();
+            if let Some(end) = self.ending
+                && self.all_stopped()
+            {
+                self.finish(end);
+                return end;
+            }
+        }
+        End::Exit
+    }
+
+    fn handle(&mut self, event: Event) {
+        match event {
+            Event::Asked(request) => self.asked(request),
+            Event::Ended { name, run, exit } => self.ended(&name, run, &exit),
+            Event::Notified { pid, word } => self.notified(pid, word),
+            Event::Signalled { name, run } => self.ready(&name, run),
+            Event::Connected { name } => self.connected(&name),
+            Event::Due { name, run, timer } => self.due(&name, run, timer),
+            Event::End(end) => self.end(end),
+        }
+    }
+
+    /// Brings everything as far as it can go now, answers who waited for it, and writes it down.
+    pub(super) fn settle(&mut self) {
+        self.stop_what_can_stop();
+        self.start_what_can_start();
+        self.answer();
+        self.note_boot();
+        if let Err(error) = memory::note(&self.world, &self.boot, &self.units) {
+            tracing::error!(%error, "a successor would not know what runs");
+        }
+    }
+
+    fn open_sockets(&mut self) {
+        for (name, unit) in &mut self.units {
+            match sockets::open_all(&mut self.world, &unit.spec) {
+                Ok(held) => {
+                    self.sockets.insert(name.clone(), held);
+                }
+                Err(error) => fail(unit, &error),
+            }
+        }
+    }
+
+    /// At boot: what is enabled is wanted. As a successor: everything is as it was.
+    fn begin(&mut self, remembered: &BTreeMap<String, Remembered>) {
+        for name in self.order.clone() {
+            match remembered.get(&name) {
+                Some(known) => self.adopt(&name, known),
+                None if self
+                    .units
+                    .get(&name)
+                    .is_some_and(|u| u.spec.enabled && u.state != State::Failed) =>
+                {
+                    self.want(&name);
+                }
+                None => {}
+            }
+        }
+    }
+
+    fn adopt(&mut self, name: &str, known: &Remembered) {
+        let Some(unit) = self.units.get_mut(name) else {
+            return;
+        };
+        unit.wanted = known.wanted;
+        unit.restarts = known.restarts;
+        unit.started_ms = known.started_ms;
+        unit.ready_ms = known.ready_ms;
+        unit.last_exit.clone_from(&known.last_exit);
+        unit.state = known.state;
+        if !known.state.has_process() {
+            if matches!(known.state, State::Backoff) {
+                unit.state = State::Waiting;
+            }
+            if known.state == State::Listening {
+                self.watch_sockets(name);
+            }
+            return;
+        }
+        match adopted(known) {
+            Some(process) => {
+                tracing::info!(service = name, pid = known.pid, "adopted");
+                unit.ready_since_ms = known.ready_since_ms;
+                unit.beat_ms = now_ms();
+                unit.process = Some(process);
+                let (run, spec) = (unit.run, unit.spec.clone());
+                self.watch(name, run);
+                match known.state {
+                    State::Starting => self.after(name, run, spec.start_timeout_ms, Timer::Start),
+                    State::Stopping => self.after(name, run, spec.stop_timeout_ms, Timer::Stop),
+                    _ => {}
+                }
+                if spec.watchdog_ms > 0 {
+                    self.after(name, run, spec.watchdog_ms, Timer::Watchdog);
+                }
+            }
+            None => self.over(name, "exit unknown"),
+        }
+    }
+
+    /// Marks a service, and what it needs and wants, as wanted.
+    pub(super) fn want(&mut self, name: &str) {
+        let specs: BTreeMap<String, Spec> = self
+            .units
+            .iter()
+            .map(|(n, u)| (n.clone(), u.spec.clone()))
+            .collect();
+        for wanted in crate::graph::wanted_by(name, &specs) {
+            let Some(unit) = self.units.get_mut(&wanted) else {
+                continue;
+            };
+            unit.wanted = true;
+            let listens = unit.spec.on_demand() && wanted != name;
+            match unit.state {
+                State::Stopped | State::Failed if listens => {
+                    unit.state = State::Listening;
+                    self.watch_sockets(&wanted);
+                }
+                State::Stopped | State::Failed => unit.state = State::Waiting,
+                _ => {}
+            }
+        }
+        self.listen_if_on_demand(name);
+    }
+
+    /// At boot an on-demand service only listens.
+    fn listen_if_on_demand(&mut self, name: &str) {
+        let Some(unit) = self.units.get_mut(name) else {
+            return;
+        };
+        if unit.spec.on_demand() && unit.state == State::Waiting && unit.run == 0 {
+            unit.state = State::Listening;
+            self.watch_sockets(name);
+        }
+    }
+
+    fn start_what_can_start(&mut self) {
+        if self.ending.is_some() {
+            return;
+        }
+        for name in self.order.clone() {
+            if self
+                .units
+                .get(&name)
+                .is_some_and(|unit| unit.state == State::Waiting && self.can_start(unit))
+            {
+                self.start(&name);
+            }
+        }
+    }
+
+    fn can_start(&self, unit: &Unit) -> bool {
+        let state = |name: &String| self.units.get(name).map(|unit| unit.state);
+        let needs = unit
+            .spec
+            .needs
+            .iter()
+            .all(|name| state(name).is_some_and(State::satisfies));
+        let before = unit.spec.after.iter().chain(&unit.spec.wants);
+        let settled = before
+            .into_iter()
+            .all(|name| !matches!(state(name), Some(State::Waiting | State::Starting)));
+        needs && settled
+    }
+
+    fn start(&mut self, name: &str) {
+        let Some(unit) = self.units.get_mut(name) else {
+            return;
+        };
+        unit.run += 1;
+        unit.started_ms = now_ms();
+        unit.next_start_ms = 0;
+        unit.status.clear();
+        let run = unit.run;
+        match self.launch(name, run) {
+            Ok(()) => {}
+            Err(error) => {
+                tracing::error!(service = name, %error, "cannot start");
+                let pause = self.units.get_mut(name).map(|unit| {
+                    unit.last_exit = error.to_string();
+                    unit.back_off(now_ms())
+                });
+                if let Some(pause) = pause {
+                    self.after(name, run, pause, Timer::Pause);
+                }
+            }
+        }
+    }
+
+    fn launch(&mut self, name: &str, run: u64) -> Result<()> {
+        let Some(unit) = self.units.get_mut(name) else {
+            return Ok(());
+        };
+        let spec = unit.spec.clone();
+        boot::dirs_of_service(&spec)?;
+        let (reader, writer) = match spec.ready {
+            Ready::Fd => {
+                let pipe = pipe2(OFlag::O_CLOEXEC).map_err(InitError::system("cannot make a pipe"))?;
+                (Some(pipe.0), Some(pipe.1))
+            }
+            _ => (None, None),
+        };
+        let log = self.log_pipes.get(name).ok_or(InitError::Ending)?;
+        let held = self.sockets.get(name).map_or(&[][..], Vec::as_slice);
+        let wiring = Wiring {
+            log,
+            sockets: held,
+            ready: writer,
+        };
+        let launched = launch::launch(&self.world, &spec, &wiring)?;
+        drop(wiring);
+        tracing::info!(service = name, pid = launched.process.pid, "started");
+        unit.process = Some(launched.process);
+        unit.degradations = launched.degradations;
+        unit.state = State::Starting;
+        unit.beat_ms = now_ms();
+        self.watch(name, run);
+        match reader {
+            Some(reader) => self.watch_ready(name, run, reader)?,
+            None if spec.ready == Ready::None => self.ready(name, run),
+            None => {}
+        }
+        if spec.ready != Ready::None {
+            self.after(name, run, spec.start_timeout_ms, Timer::Start);
+        }
+        if spec.watchdog_ms > 0 {
+            self.after(name, run, spec.watchdog_ms, Timer::Watchdog);
+        }
+        Ok(())
+    }
+
+    fn ready(&mut self, name: &str, run: u64) {
+        if let Some(unit) = self.current(name, run)
+            && unit.state == State::Starting
+        {
+            unit.set_ready(now_ms());
+            tracing::info!(service = name, ready_ms = unit.ready_ms, "ready");
+        }
+    }
+
+    fn notified(&mut self, pid: i32, word: Word) {
+        let sender = self
+            .units
+            .iter()
+            .find(|(_, u)| u.process.as_ref().is_some_and(|p| p.pid == pid));
+        let Some((name, run)) = sender.map(|(name, unit)| (name.clone(), unit.run)) else {
+            return tracing::warn!(pid, ?word, "a notification from no service's main process");
+        };
+        if word == Word::Ready {
+            self.ready(&name, run);
+        }
+        let Some(unit) = self.units.get_mut(&name) else {
+            return;
+        };
+        unit.beat_ms = now_ms();
+        match word {
+            Word::Status(status) => unit.status = status,
+            Word::Stopping => "stopping".clone_into(&mut unit.status),
+            Word::Ready | Word::Alive => {}
+        }
+    }
+
+    fn connected(&mut self, name: &str) {
+        if let Some(unit) = self.units.get_mut(name)
+            && unit.state == State::Listening
+        {
+            unit.state = State::Waiting;
+        }
+    }
+
+    fn ended(&mut self, name: &str, run: u64, exit: &str) {
+        if self.current(name, run).is_some() {
+            self.over(name, exit);
+        }
+    }
+
+    /// The main process is gone: ends what it left, then decides what follows.
+    fn over(&mut self, name: &str, exit: &str) {
+        self.end_rest(name);
+        let Some(unit) = self.units.get_mut(name) else {
+            return;
+        };
+        let pid = unit.pid();
+        let pause = unit.ended(exit, now_ms());
+        let (run, state) = (unit.run, unit.state.word());
+        tracing::info!(service = name, pid, exit, state, pause_ms = pause, "ended");
+        if let Some(pause) = pause {
+            self.after(name, run, pause, Timer::Pause);
+        }
+    }
+
+    fn due(&mut self, name: &str, run: u64, timer: Timer) {
+        let Some(unit) = self.current(name, run) else {
+            return;
+        };
+        match (timer, unit.state) {
+            (Timer::Pause, State::Backoff) => unit.state = State::Waiting,
+            (Timer::Start, State::Starting) => {
+                tracing::error!(service = name, "not ready in time");
+                self.kill(name);
+            }
+            (Timer::Stop, State::Stopping) => {
+                tracing::warn!(service = name, "did not end in time");
+                self.kill(name);
+            }
+            (Timer::Watchdog, State::Ready | State::Starting) => self.check_watchdog(name, run),
+            _ => {}
+        }
+    }
+
+    fn check_watchdog(&mut self, name: &str, run: u64) {
+        let Some(unit) = self.units.get(name) else { return };
+        let silent = u64::try_from(now_ms() - unit.beat_ms).unwrap_or(0);
+        let limit = unit.spec.watchdog_ms;
+        if unit.state == State::Ready && silent >= limit {
+            tracing::error!(service = name, silent_ms = silent, "no sign of life");
+            self.kill(name);
+        } else {
+            self.after(name, run, limit.saturating_sub(silent).max(10), Timer::Watchdog);
+        }
+    }
+
+    /// The unit, if `run` is still its current start.
+    fn current(&mut self, name: &str, run: u64) -> Option<&mut Unit> {
+        self.units.get_mut(name).filter(|unit| unit.run == run)
+    }
+
+    fn finish(&mut self, end: End) {
+        for held in self.sockets.values().flatten() {
+            sockets::close(held);
+        }
+        self.clean_up();
+        memory::forget(&self.world);
+        self.world.ended(end);
+    }
+
+    // Tasks that turn something outside into an event. Each ends with the supervisor.
+
+    /// Sends `event` when `future` completes.
+    fn when<F>(&self, name: &'static str, future: F)
+    where
+        F: Future<Output = Option<Event>> + Send + 'static,
+    {
+        let (events, token) = (self.events.clone(), self.tasks.token());
+        self.tasks.spawn(name, async move {
+            let event = tokio::select! {
+                () = token.cancelled() => None,
+                event = future => event,
+            };
+            if let Some(event) = event {
+                // The manager only goes away with everything else.
+                let _ended = events.send(event).await;
+            }
+        });
+    }
+
+    pub(super) fn after(&self, name: &str, run: u64, ms: u64, timer: Timer) {
+        let name = name.to_owned();
+        self.when("timer", async move {
+            tokio::time::sleep(Duration::from_millis(ms)).await;
+            Some(Event::Due { name, run, timer })
+        });
+    }
+
+    fn watch(&self, name: &str, run: u64) {
+        let Some(pidfd) = self
+            .units
+            .get(name)
+            .and_then(|u| u.process.as_ref())
+            .map(|p| p.pidfd.clone())
+        else {
+            return;
+        };
+        let name = name.to_owned();
+        self.when("process", async move {
+            Some(Event::Ended {
+                name,
+                run,
+                exit: watch::ended(pidfd).await,
+            })
+        });
+    }
+
+    fn watch_ready(&self, name: &str, run: u64, reader: OwnedFd) -> Result<()> {
+        let mut pipe = Receiver::from_owned_fd(reader).map_err(InitError::system("cannot read a pipe"))?;
+        let name = name.to_owned();
+        self.when("readiness", async move {
+            loop {
+                match pipe.read_u8().await {
+                    Ok(b'\n') => return Some(Event::Signalled { name, run }),
+                    Ok(_) => {}
+                    // Closed without a newline: the start timeout decides.
+                    Err(_) => return None,
+                }
+            }
+        });
+        Ok(())
+    }
+
+    fn watch_sockets(&self, name: &str) {
+        for held in self.sockets.get(name).into_iter().flatten() {
+            let (name, fd) = (name.to_owned(), held.fd.clone());
+            self.when("socket", async move {
+                watch::readable(fd).await;
+                Some(Event::Connected { name })
+            });
+        }
+    }
+
+    fn listen_to_pid1(&self) {
+        let Some(link) = self.world.link().map(Arc::new) else {
+            return;
+        };
+        self.when("link", async move {
+            loop {
+                watch::readable(link.clone()).await;
+                match link::receive(std::os::fd::AsFd::as_fd(&link), false) {
+                    Ok(Some(message)) => {
+                        if let ("end", word) = message.words() {
+                            return End::parse(word).map(Event::End);
+                        }
+                    }
+                    // PID 1 of a development tree was killed; we get SIGTERM then.
+                    Ok(None) => return None,
+                    Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+                    Err(_) => return None,
+                }
+            }
+        });
+    }
+
+    /// The last phases, when they are reached.
+    fn note_boot(&mut self) {
+        let has = |boot: &Boot, name| boot.phases.iter().any(|phase| phase.name == name);
+        if has(&self.boot, "services") {
+            return;
+        }
+        let open = self
+            .units
+            .values()
+            .any(|u| matches!(u.state, State::Waiting | State::Starting));
+        if !open {
+            let missing: Vec<&str> = self
+                .units
+                .values()
+                .filter(|u| u.spec.critical && u.wanted && !u.state.satisfies())
+                .map(|u| u.spec.name.as_str())
+                .collect();
+            self.boot
+                .phases
+                .push(Phase::since("services", self.services_since_ms, &missing));
+            self.boot
+                .phases
+                .push(Phase::since("ready", boot::uptime_ms(), &missing));
+            tracing::info!(missing = missing.join(" "), "boot finished");
+        }
+    }
+}
+
+fn adopted(known: &Remembered) -> Option<Process> {
+    let pidfd = pidfd_open(known.pid).ok()?;
+    // Looked at after the descriptor was opened, so it is about the process that the descriptor names.
+    if watch::starttime(known.pid)? != known.starttime || watch::is_over(known.pid) {
+        return None;
+    }
+    Some(Process {
+        pid: known.pid,
+        starttime: known.starttime,
+        pidfd: Arc::new(pidfd),
+    })
+}
+
+fn fail(unit: &mut Unit, error: &InitError) {
+    tracing::error!(service = unit.spec.name, %error, "cannot open the sockets of a service");
+    unit.last_exit = error.to_string();
+    unit.state = State::Failed;
+}
+
+/// UTC, milliseconds.
+pub(super) fn now_ms() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
+}

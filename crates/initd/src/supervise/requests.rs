@@ -1,0 +1,237 @@
+//! What the API asks of the manager, and who still waits for an answer.
+
+use super::logs::Logs;
+use super::manager::{Manager, now_ms};
+use super::unit::{State, Unit};
+use crate::error::{InitError, Result};
+use crate::link::End;
+use aios_confine::cgroup::Cgroup;
+use aios_proto::common::v1::Usage;
+use aios_proto::init::v1::{BootPhase, GetBootResponse, ServiceInfo};
+use tokio::sync::oneshot;
+
+/// Where an answer goes.
+pub(crate) type Reply<T> = oneshot::Sender<Result<T>>;
+
+/// A question or an order.
+#[derive(Debug)]
+pub(crate) enum Request {
+    List(Reply<Vec<ServiceInfo>>),
+    Get(String, Reply<ServiceInfo>),
+    Change(Change, String, Reply<ServiceInfo>),
+    Boot(Reply<GetBootResponse>),
+    Knows(String, Reply<()>),
+    Shutdown(End, Reply<()>),
+}
+
+/// Orders about one service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Change {
+    Start,
+    Stop,
+    Restart,
+}
+
+/// Someone who waits for a change.
+#[derive(Debug)]
+pub(crate) struct Waiter {
+    change: Change,
+    name: String,
+    /// The service's start number when it was asked.
+    run: u64,
+    reply: Reply<ServiceInfo>,
+}
+
+impl Manager {
+    pub(super) fn logs(&self) -> Logs {
+        self.logs.clone()
+    }
+
+    pub(super) fn asked(&mut self, request: Request) {
+        // A caller that went away needs no answer.
+        match request {
+            Request::List(reply) => {
+                let list = self
+                    .order
+                    .iter()
+                    .filter_map(|name| self.units.get(name))
+                    .map(|u| self.info(u))
+                    .collect();
+                let _gone = reply.send(Ok(list));
+            }
+            Request::Get(name, reply) => {
+                let _gone = reply.send(self.unit(&name).map(|unit| self.info(unit)));
+            }
+            Request::Knows(name, reply) => {
+                let _gone = reply.send(self.unit(&name).map(|_| ()));
+            }
+            Request::Boot(reply) => {
+                let _gone = reply.send(Ok(self.boot_answer()));
+            }
+            Request::Change(change, name, reply) => self.change(change, name, reply),
+            Request::Shutdown(end, reply) => {
+                let _gone = reply.send(Ok(()));
+                self.end(end);
+            }
+        }
+    }
+
+    fn unit(&self, name: &str) -> Result<&Unit> {
+        self.units.get(name).ok_or_else(|| {
+            let near = self
+                .order
+                .iter()
+                .find(|known| known.ends_with(name) || known.starts_with(name));
+            let hint = near
+                .map(|known| format!("; did you mean `{known}`?"))
+                .unwrap_or_default();
+            InitError::Unknown {
+                name: name.chars().take(80).collect(),
+                hint,
+            }
+        })
+    }
+
+    fn change(&mut self, change: Change, name: String, reply: Reply<ServiceInfo>) {
+        let known = self.unit(&name).map(|unit| (unit.run, unit.state));
+        let (run, state) = match known {
+            Ok(known) => known,
+            Err(error) => {
+                let _gone = reply.send(Err(error));
+                return;
+            }
+        };
+        if self.ending.is_some() {
+            let _gone = reply.send(Err(InitError::Ending));
+            return;
+        }
+        match change {
+            Change::Stop => self.unwant(&name),
+            Change::Start => self.start_by_person(&name),
+            Change::Restart => {
+                if matches!(state, State::Starting | State::Ready) {
+                    self.ask_to_end(&name);
+                }
+                self.start_by_person(&name);
+            }
+        }
+        self.waiters.push(Waiter {
+            change,
+            name,
+            run,
+            reply,
+        });
+    }
+
+    /// Starts at once, without the rest of a pause, and counts restarts anew.
+    fn start_by_person(&mut self, name: &str) {
+        self.want(name);
+        if let Some(unit) = self.units.get_mut(name) {
+            unit.restarts = 0;
+            unit.failures = 0;
+            if matches!(unit.state, State::Backoff | State::Listening | State::Failed) {
+                unit.state = State::Waiting;
+            }
+        }
+    }
+
+    /// Answers those whose change is made or has failed.
+    pub(super) fn answer(&mut self) {
+        let mut open = Vec::new();
+        for waiter in std::mem::take(&mut self.waiters) {
+            match self.result_of(&waiter) {
+                Some(result) => {
+                    let _gone = waiter.reply.send(result);
+                }
+                None => open.push(waiter),
+            }
+        }
+        self.waiters = open;
+    }
+
+    fn result_of(&self, waiter: &Waiter) -> Option<Result<ServiceInfo>> {
+        let unit = match self.unit(&waiter.name) {
+            Ok(unit) => unit,
+            Err(error) => return Some(Err(error)),
+        };
+        let failed = || InitError::NotStarted {
+            service: waiter.name.clone(),
+            reason: unit.last_exit.clone(),
+        };
+        match (waiter.change, unit.state) {
+            (Change::Stop, State::Stopped | State::Failed) => Some(Ok(self.info(unit))),
+            (Change::Stop, _) => None,
+            (Change::Restart, State::Ready) if unit.run == waiter.run => None,
+            (_, State::Ready) => Some(Ok(self.info(unit))),
+            (_, State::Failed | State::Backoff | State::Stopped) => Some(Err(failed())),
+            _ => None,
+        }
+    }
+
+    fn info(&self, unit: &Unit) -> ServiceInfo {
+        let spec = &unit.spec;
+        let held = self.sockets.get(&spec.name).into_iter().flatten();
+        ServiceInfo {
+            name: spec.name.clone(),
+            state: unit.state.word().into(),
+            pid: unit.pid(),
+            user: spec.user.clone(),
+            restarts: unit.restarts,
+            ready_since_ms: unit.ready_since_ms,
+            ready_ms: unit.ready_ms,
+            last_exit: unit.last_exit.clone(),
+            usage: Some(usage(unit, super::launch::group_of(&self.world, spec).as_ref())),
+            needs: spec.needs.clone(),
+            sockets: held.map(|held| held.path.display().to_string()).collect(),
+            critical: spec.critical,
+            next_start_ms: if unit.state == State::Backoff {
+                unit.next_start_ms.max(now_ms())
+            } else {
+                0
+            },
+            confinement: spec.confinement(),
+        }
+    }
+
+    fn boot_answer(&self) -> GetBootResponse {
+        let phases = self.boot.phases.iter().map(|phase| BootPhase {
+            name: phase.name.clone(),
+            start_ms: phase.start_ms,
+            duration_ms: phase.duration_ms,
+            state: phase.state.clone(),
+            message: phase.message.clone(),
+        });
+        GetBootResponse {
+            phases: phases.collect(),
+            booted: self.world.booted,
+            degradations: self
+                .world
+                .machine
+                .degradations()
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
+        }
+    }
+}
+
+/// Of the whole group where the kernel counts it, else of the main process.
+fn usage(unit: &Unit, group: Option<&Cgroup>) -> Usage {
+    let cpu_ms = group.and_then(Cgroup::cpu_us).map_or(0, |us| us / 1000);
+    let rss_bytes = group
+        .and_then(Cgroup::memory_bytes)
+        .or_else(|| resident(unit.pid()))
+        .unwrap_or(0);
+    Usage { rss_bytes, cpu_ms }
+}
+
+/// Resident memory of a process, bytes.
+fn resident(pid: u32) -> Option<u64> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.split_whitespace()
+        .next()?
+        .parse::<u64>()
+        .ok()
+        .map(|kib| kib * 1024)
+}

@@ -1,0 +1,250 @@
+//! `init.sock`: the gRPC service of `aios.init.v1`.
+
+use super::logs::{Line, Logs};
+use super::manager::{Event, Manager};
+use super::persons;
+use super::requests::{Change, Reply, Request};
+use crate::error::{InitError, Result};
+use crate::link::End;
+use aios_core::rpc;
+use aios_core::tasks::Tasks;
+use aios_proto::init::v1::init_server::{Init, InitServer};
+use aios_proto::init::v1::{
+    GetBootRequest, GetBootResponse, GetServiceRequest, ListServicesRequest, ListServicesResponse, LogLine,
+    LogsRequest, ServiceInfo, ServiceRequest, ShutdownRequest, ShutdownResponse,
+};
+use nix::unistd::{Gid, Group, chown};
+use std::path::PathBuf;
+use std::pin::Pin;
+use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio_stream::{Stream, StreamExt};
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+use tonic::{Response, Status};
+
+/// The service.
+struct Server {
+    events: mpsc::Sender<Event>,
+    logs: Logs,
+    state: PathBuf,
+    token: CancellationToken,
+}
+
+/// Removes the socket when the supervisor ends.
+pub(super) struct Served(PathBuf);
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        // Gone with `run/` where the whole tree was removed.
+        let _gone = std::fs::remove_file(&self.0);
+    }
+}
+
+/// Opens the socket and serves until the tasks end.
+pub(super) fn start(manager: &Manager, events: mpsc::Sender<Event>, tasks: &Tasks) -> Result<Served> {
+    let paths = &manager.world.paths;
+    let path = paths.socket("init");
+    // The lock on the tree says that nobody else serves here: a socket that is there is stale.
+    super::sockets::remove_stale(&path)?;
+    let listener = rpc::listen("init", &path, 0o660)?;
+    let group = Group::from_name("aios")
+        .ok()
+        .flatten()
+        .map_or(Gid::from_raw(0), |group| group.gid);
+    chown(&path, None, Some(group))
+        .map_err(|error| InitError::path("cannot give away", &path)(error.into()))?;
+    let token = tasks.token();
+    let server = Server {
+        events,
+        logs: manager.logs(),
+        state: paths.state.clone(),
+        token: token.clone(),
+    };
+    let routes = Routes::new(InitServer::new(server));
+    tasks.spawn("init.sock", async move {
+        if let Err(error) = rpc::serve(listener, routes, &["aios.init.v1.Init"], token).await {
+            tracing::error!(%error, "init.sock is not served any more");
+        }
+    });
+    Ok(Served(path))
+}
+
+impl Server {
+    async fn ask<T>(&self, request: impl FnOnce(Reply<T>) -> Request) -> std::result::Result<T, Status> {
+        let (reply, answer) = oneshot::channel();
+        let ending = |_| rpc::status(&InitError::Ending);
+        self.events
+            .send(Event::Asked(request(reply)))
+            .await
+            .map_err(|_| rpc::status(&InitError::Ending))?;
+        answer.await.map_err(ending)?.map_err(|error| rpc::status(&error))
+    }
+
+    async fn change(
+        &self,
+        change: Change,
+        request: tonic::Request<ServiceRequest>,
+    ) -> std::result::Result<Response<ServiceInfo>, Status> {
+        persons::may_change(&request, &self.state).map_err(|error| rpc::status(&error))?;
+        let name = request.into_inner().name;
+        self.ask(|reply| Request::Change(change, name, reply))
+            .await
+            .map(Response::new)
+    }
+}
+
+#[tonic::async_trait]
+impl Init for Server {
+    async fn list_services(
+        &self,
+        _: tonic::Request<ListServicesRequest>,
+    ) -> std::result::Result<Response<ListServicesResponse>, Status> {
+        let services = self.ask(Request::List).await?;
+        Ok(Response::new(ListServicesResponse { services }))
+    }
+
+    async fn get_service(
+        &self,
+        request: tonic::Request<GetServiceRequest>,
+    ) -> std::result::Result<Response<ServiceInfo>, Status> {
+        let name = request.into_inner().name;
+        self.ask(|reply| Request::Get(name, reply))
+            .await
+            .map(Response::new)
+    }
+
+    async fn start_service(
+        &self,
+        request: tonic::Request<ServiceRequest>,
+    ) -> std::result::Result<Response<ServiceInfo>, Status> {
+        self.change(Change::Start, request).await
+    }
+
+    async fn stop_service(
+        &self,
+        request: tonic::Request<ServiceRequest>,
+    ) -> std::result::Result<Response<ServiceInfo>, Status> {
+        self.change(Change::Stop, request).await
+    }
+
+    async fn restart_service(
+        &self,
+        request: tonic::Request<ServiceRequest>,
+    ) -> std::result::Result<Response<ServiceInfo>, Status> {
+        self.change(Change::Restart, request).await
+    }
+
+    type LogsStream = Pin<Box<dyn Stream<Item = std::result::Result<LogLine, Status>> + Send>>;
+
+    async fn logs(
+        &self,
+        request: tonic::Request<LogsRequest>,
+    ) -> std::result::Result<Response<Self::LogsStream>, Status> {
+        let LogsRequest { name, last, follow } = request.into_inner();
+        let known = name.clone();
+        self.ask(|reply| Request::Knows(known, reply)).await?;
+        let count = if last == 0 {
+            100
+        } else {
+            usize::try_from(last).unwrap_or(usize::MAX)
+        };
+        let (lines, more) = self.logs.last(&name, count);
+        let (sender, receiver) = mpsc::channel(64);
+        let token = self.token.clone();
+        let feed = async move {
+            for line in lines {
+                if sender.send(wire(&name, line, 0)).await.is_err() {
+                    return;
+                }
+            }
+            if follow {
+                tokio::select! {
+                    () = token.cancelled() => {}
+                    () = pass_on(&name, more, &sender) => {}
+                }
+            }
+        };
+        // The stream drives the feed itself, so that no task outlives its listener.
+        let lines = tokio_stream::wrappers::ReceiverStream::new(receiver).map(Ok);
+        Ok(Response::new(Box::pin(Fed {
+            feed: Some(Box::pin(feed)),
+            lines,
+        })))
+    }
+
+    async fn get_boot(
+        &self,
+        _: tonic::Request<GetBootRequest>,
+    ) -> std::result::Result<Response<GetBootResponse>, Status> {
+        self.ask(Request::Boot).await.map(Response::new)
+    }
+
+    async fn shutdown(
+        &self,
+        request: tonic::Request<ShutdownRequest>,
+    ) -> std::result::Result<Response<ShutdownResponse>, Status> {
+        persons::may_change(&request, &self.state).map_err(|error| rpc::status(&error))?;
+        let kind = request.into_inner().kind;
+        let end = End::parse(&kind).ok_or_else(|| {
+            let value = kind.chars().take(80).collect();
+            rpc::status(&InitError::Value {
+                field: "kind",
+                value,
+                allowed: "poweroff, reboot, exit",
+            })
+        })?;
+        self.ask(|reply| Request::Shutdown(end, reply)).await?;
+        Ok(Response::new(ShutdownResponse {}))
+    }
+}
+
+fn wire(name: &str, line: Line, lost: u64) -> LogLine {
+    LogLine {
+        time_ms: line.time_ms,
+        name: name.to_owned(),
+        text: line.text,
+        lost,
+    }
+}
+
+/// New lines until the listener goes; those it was too slow for are counted.
+async fn pass_on(name: &str, mut more: broadcast::Receiver<Line>, sender: &mpsc::Sender<LogLine>) {
+    let mut lost = 0;
+    loop {
+        match more.recv().await {
+            Ok(line) => {
+                if sender
+                    .send(wire(name, line, std::mem::take(&mut lost)))
+                    .await
+                    .is_err()
+                {
+                    return;
+                }
+            }
+            Err(broadcast::error::RecvError::Lagged(count)) => lost += count,
+            Err(broadcast::error::RecvError::Closed) => return,
+        }
+    }
+}
+
+/// A stream with the future that fills it.
+struct Fed<S> {
+    feed: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    lines: S,
+}
+
+impl<S: Stream + Unpin> Stream for Fed<S> {
+    type Item = S::Item;
+
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Self::Item>> {
+        if let Some(feed) = &mut self.feed
+            && feed.as_mut().poll(cx).is_ready()
+        {
+            self.feed = None;
+        }
+        Pin::new(&mut self.lines).poll_next(cx)
+    }
+}

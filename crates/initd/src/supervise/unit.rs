@@ -1,0 +1,242 @@
+//! One service while the supervisor runs: its state and what is known of its process.
+
+use crate::spec::{Restart, Spec};
+use aios_confine::Degradation;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+/// Where a service is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum State {
+    /// Not running, and not to be.
+    Stopped,
+    /// To be started when what it needs is there.
+    Waiting,
+    /// Its process runs, but is not ready.
+    Starting,
+    /// Ready.
+    Ready,
+    /// Asked to end.
+    Stopping,
+    /// Ended by itself; to be started after a pause.
+    Backoff,
+    /// Ended or could not be started, and will not be tried again.
+    Failed,
+    /// Its sockets are open; the first connection starts it.
+    Listening,
+}
+
+impl State {
+    /// The word in the API.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Stopped => "stopped",
+            Self::Waiting => "waiting",
+            Self::Starting => "starting",
+            Self::Ready => "ready",
+            Self::Stopping => "stopping",
+            Self::Backoff => "backoff",
+            Self::Failed => "failed",
+            Self::Listening => "listening",
+        }
+    }
+
+    /// Whether what needs the service can go on.
+    pub(crate) fn satisfies(self) -> bool {
+        matches!(self, Self::Ready | Self::Listening)
+    }
+
+    /// Whether there is a process.
+    pub(crate) fn has_process(self) -> bool {
+        matches!(self, Self::Starting | Self::Ready | Self::Stopping)
+    }
+}
+
+/// The running process.
+#[derive(Debug, Clone)]
+pub(crate) struct Process {
+    pub(crate) pid: i32,
+    /// Field 22 of `/proc/PID/stat`: together with the id it names one process of this boot.
+    pub(crate) starttime: u64,
+    pub(crate) pidfd: Arc<OwnedFd>,
+}
+
+/// A service.
+#[derive(Debug)]
+pub(crate) struct Unit {
+    pub(crate) spec: Spec,
+    pub(crate) state: State,
+    /// Whether it is to run.
+    pub(crate) wanted: bool,
+    pub(crate) process: Option<Process>,
+    /// Number of the current start; events of earlier ones are ignored.
+    pub(crate) run: u64,
+    pub(crate) restarts: u32,
+    /// Ends in a row without a long time of being ready, for the pause.
+    pub(crate) failures: u32,
+    pub(crate) started_ms: i64,
+    pub(crate) ready_since_ms: i64,
+    pub(crate) ready_ms: u64,
+    pub(crate) next_start_ms: i64,
+    pub(crate) last_exit: String,
+    /// What it says about itself.
+    pub(crate) status: String,
+    /// Last sign of life, for the watchdog.
+    pub(crate) beat_ms: i64,
+    pub(crate) degradations: Vec<Degradation>,
+}
+
+/// After being ready so long, the next failure counts as the first.
+const STABLE_MS: i64 = 10_000;
+
+impl Unit {
+    pub(crate) fn new(spec: Spec) -> Self {
+        Self {
+            spec,
+            state: State::Stopped,
+            wanted: false,
+            process: None,
+            run: 0,
+            restarts: 0,
+            failures: 0,
+            started_ms: 0,
+            ready_since_ms: 0,
+            ready_ms: 0,
+            next_start_ms: 0,
+            last_exit: String::new(),
+            status: String::new(),
+            beat_ms: 0,
+            degradations: Vec::new(),
+        }
+    }
+
+    /// Process id, 0 when there is none.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process
+            .as_ref()
+            .and_then(|p| u32::try_from(p.pid).ok())
+            .unwrap_or(0)
+    }
+
+    /// Notes that it is ready.
+    pub(crate) fn set_ready(&mut self, now_ms: i64) {
+        self.state = State::Ready;
+        self.ready_since_ms = now_ms;
+        self.ready_ms = u64::try_from(now_ms - self.started_ms).unwrap_or(0);
+    }
+
+    /// What follows when its process ended: the pause before the next start, or none when it stays down.
+    pub(crate) fn ended(&mut self, exit: &str, now_ms: i64) -> Option<u64> {
+        let was = self.state;
+        self.process = None;
+        self.last_exit = exit.to_owned();
+        if was == State::Ready && now_ms - self.ready_since_ms >= STABLE_MS {
+            self.failures = 0;
+        }
+        self.ready_since_ms = 0;
+        if !self.wanted {
+            self.state = State::Stopped;
+            return None;
+        }
+        // It was stopped by us to be started again.
+        if was == State::Stopping {
+            self.state = State::Waiting;
+            return None;
+        }
+        let again = match self.spec.restart {
+            Restart::Always => true,
+            Restart::OnFailure => exit != "exit 0",
+            Restart::Never => false,
+        };
+        if !again {
+            self.wanted = false;
+            self.state = if exit == "exit 0" {
+                State::Stopped
+            } else {
+                State::Failed
+            };
+            return None;
+        }
+        Some(self.back_off(now_ms))
+    }
+
+    /// Enters the pause and yields its length, milliseconds.
+    pub(crate) fn back_off(&mut self, now_ms: i64) -> u64 {
+        let doubled = self
+            .spec
+            .restart_min_ms
+            .saturating_mul(1 << self.failures.min(32));
+        let pause = doubled.min(self.spec.restart_max_ms);
+        self.failures += 1;
+        self.restarts += 1;
+        self.state = State::Backoff;
+        self.next_start_ms = now_ms.saturating_add_unsigned(pause);
+        pause
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn running(restart: Restart) -> Unit {
+        let spec = Spec {
+            restart,
+            restart_min_ms: 100,
+            restart_max_ms: 1000,
+            ..Spec::default()
+        };
+        Unit {
+            state: State::Ready,
+            wanted: true,
+            ..Unit::new(spec)
+        }
+    }
+
+    #[test]
+    fn the_pause_doubles_up_to_its_cap_and_starts_over_after_a_stable_time() {
+        let mut unit = running(Restart::Always);
+        let mut pauses = Vec::new();
+        for _ in 0..6 {
+            pauses.push(unit.ended("signal 9", 0).unwrap());
+            unit.state = State::Starting;
+        }
+        assert_eq!(pauses, [100, 200, 400, 800, 1000, 1000]);
+        unit.set_ready(0);
+        assert_eq!(unit.ended("signal 9", STABLE_MS), Some(100));
+        assert_eq!(unit.restarts, 7);
+    }
+
+    #[test]
+    fn what_is_not_wanted_stays_down() {
+        let mut unit = running(Restart::Always);
+        unit.wanted = false;
+        unit.state = State::Stopping;
+        assert_eq!(unit.ended("signal 15", 0), None);
+        assert_eq!(unit.state, State::Stopped);
+    }
+
+    #[test]
+    fn the_restart_rule_decides() {
+        let cases = [
+            (Restart::OnFailure, "exit 0", State::Stopped),
+            (Restart::OnFailure, "exit 3", State::Backoff),
+            (Restart::Never, "exit 3", State::Failed),
+            (Restart::Never, "exit 0", State::Stopped),
+        ];
+        for (rule, exit, wanted) in cases {
+            let mut unit = running(rule);
+            unit.ended(exit, 0);
+            assert_eq!(unit.state, wanted, "{rule:?} {exit}");
+        }
+    }
+
+    #[test]
+    fn a_restart_by_a_person_has_no_pause() {
+        let mut unit = running(Restart::Always);
+        unit.state = State::Stopping;
+        assert_eq!(unit.ended("signal 15", 0), None);
+        assert_eq!((unit.state, unit.restarts), (State::Waiting, 0));
+    }
+}

@@ -1,0 +1,142 @@
+//! What the supervisor finds when it starts: paths, the machine, the link to PID 1 and the descriptors
+//! that came over it.
+
+use crate::error::{InitError, Result};
+use crate::link::{self, End, GENERATION, LINK_FD};
+use crate::sys;
+use aios_confine::Machine;
+use aios_core::config;
+use aios_core::paths::Paths;
+use nix::fcntl::{Flock, FlockArg};
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+/// Section `[init]` of the configuration.
+#[derive(Debug, Clone, Default, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Config {
+    /// Whether services run although this machine lacks something that confines them.
+    pub(crate) allow_degraded: bool,
+}
+
+/// The surroundings.
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) paths: Paths,
+    /// Whether this is a booted machine or container of its own.
+    pub(crate) booted: bool,
+    pub(crate) config: Config,
+    pub(crate) machine: Machine,
+    /// How many supervisors of this instance came before.
+    pub(crate) generation: u32,
+    link: Option<OwnedFd>,
+    stored: HashMap<String, OwnedFd>,
+    /// Held as long as the supervisor lives.
+    _lock: Flock<File>,
+}
+
+impl World {
+    pub(crate) fn open(state: Option<&Path>) -> Result<Self> {
+        let uid = nix::unistd::geteuid();
+        if !uid.is_root() {
+            return Err(InitError::NotRoot(uid.as_raw()));
+        }
+        let generation = std::env::var(GENERATION).ok().and_then(|text| text.parse().ok());
+        let link = generation.and_then(|_: u32| sys::inherited(LINK_FD));
+        let stored = match &link {
+            Some(link) => take_stored(link.as_fd())?,
+            None => HashMap::new(),
+        };
+        let paths = match state {
+            Some(root) => {
+                Paths::development(&std::path::absolute(root).map_err(InitError::path("no such tree", root))?)
+            }
+            None => Paths::from_env(),
+        };
+        let lock = lock(&paths)?;
+        let booted = state.is_none() && nix::unistd::getppid().as_raw() == 1;
+        Ok(Self {
+            config: config::load(&paths, "init")?,
+            paths,
+            booted,
+            machine: Machine::probe(),
+            generation: generation.unwrap_or(0),
+            link,
+            stored,
+            _lock: lock,
+        })
+    }
+
+    /// On a booted machine one wrong file must not stop the others; elsewhere it is an error.
+    pub(crate) fn judge(&self, errors: Vec<InitError>) -> Result<Vec<InitError>> {
+        if self.booted {
+            return Ok(errors);
+        }
+        match errors.into_iter().next() {
+            Some(error) => Err(error),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// The descriptor of that name that a supervisor before us stored.
+    pub(crate) fn take(&mut self, name: &str) -> Option<OwnedFd> {
+        self.stored.remove(name)
+    }
+
+    /// Stores a descriptor with PID 1. Without it a successor could not take over, which is logged.
+    pub(crate) fn store(&self, name: &str, fd: BorrowedFd<'_>) {
+        self.tell(["store", name], Some(fd));
+    }
+
+    /// Says that from now on we are to be started again when we die.
+    pub(crate) fn alive(&self) {
+        self.tell(["alive", ""], None);
+    }
+
+    /// Says that everything has stopped.
+    pub(crate) fn ended(&self, end: End) {
+        self.tell(["end", end.word()], None);
+    }
+
+    /// Copy of our end of the link, to listen on.
+    pub(crate) fn link(&self) -> Option<OwnedFd> {
+        self.link.as_ref().and_then(|link| link.try_clone().ok())
+    }
+
+    fn tell(&self, words: [&str; 2], fd: Option<BorrowedFd<'_>>) {
+        if let Some(link) = &self.link
+            && let Err(error) = link::send(link.as_fd(), words, fd)
+        {
+            tracing::warn!(message = words[0], name = words[1], %error, "PID 1 did not take a message");
+        }
+    }
+}
+
+fn take_stored(link: BorrowedFd<'_>) -> Result<HashMap<String, OwnedFd>> {
+    let mut stored = HashMap::new();
+    loop {
+        let message = link::receive(link, true).map_err(InitError::system("the link to PID 1"))?;
+        let Some(message) = message else { return Ok(stored) };
+        match message.words() {
+            ("fd", name) => {
+                let name = name.to_owned();
+                if let Some(fd) = message.fd {
+                    stored.insert(name, fd);
+                }
+            }
+            ("all", _) => return Ok(stored),
+            _ => {}
+        }
+    }
+}
+
+/// One supervisor a tree.
+fn lock(paths: &Paths) -> Result<Flock<File>> {
+    let directory = paths.run.join("init");
+    fs::create_dir_all(&directory).map_err(InitError::path("cannot make", &directory))?;
+    let path = directory.join("lock");
+    let file = File::create(&path).map_err(InitError::path("cannot make", &path))?;
+    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|_| InitError::Running(paths.run.clone()))
+}
