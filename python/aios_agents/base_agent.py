@@ -1,11 +1,11 @@
 """What every agent is: a set of skills behind one session.
 
-    class Janitor(BaseAgent):
-        @skill("maintenance.free_space")
-        async def free_space(self, task: TaskContext) -> Outcome: ...
+class Janitor(BaseAgent):
+    @skill("maintenance.free_space")
+    async def free_space(self, task: TaskContext) -> Outcome: ...
 
-    if __name__ == "__main__":
-        main(Janitor())
+if __name__ == "__main__":
+    main(Janitor())
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Keeps a machine tidy. One skill so far: freeing space by deleting old files of one name pattern."""
+"""Keeps a machine tidy. One skill so far: freeing space by deleting old files of one pattern."""
 
 from __future__ import annotations
 
@@ -77,9 +77,7 @@ async def usage_after(task: TaskContext, wanted: FreeSpace) -> FsDiskUsageResult
         return None
 
 
-def nothing_to_do(
-    wanted: FreeSpace, before: FsDiskUsageResult, found: FsSearchResult
-) -> Outcome:
+def nothing_to_do(wanted: FreeSpace, before: FsDiskUsageResult, found: FsSearchResult) -> Outcome:
     """The outcome when nothing matches."""
     summary = f"Nothing to do: no {describe(wanted)} under {wanted.root}."
     if found["kept"]:

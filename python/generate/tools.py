@@ -105,8 +105,8 @@ def generate(registry: Iterable[Mapping[str, Any]]) -> str:
 
 
 def _declare_all(module: Module, namespace: str, defs: Mapping[str, Mapping[str, Any]]) -> None:
-    # A definition may use another one; annotations are lazy, so the order does not matter to Python,
-    # except for literals, which are values.
+    # A definition may use another one; annotations are lazy, so the order does not matter to
+    # Python, except for literals, which are values.
     for name, schema in sorted(defs.items(), key=lambda item: not _is_enum(item[1])):
         full = _named(namespace, name)
         if _is_enum(schema):
@@ -123,7 +123,9 @@ def _method(tool: Mapping[str, Any], namespace: str, verb: str, result: str) -> 
     clash = [name for name in properties if name in RESERVED]
     if clash:
         raise SystemExit(f"{tool['name']} has an argument `{clash[0]}`, which belongs to the call")
-    names = sorted(properties, key=lambda name: (name not in required, list(properties).index(name)))
+    names = sorted(
+        properties, key=lambda name: (name not in required, list(properties).index(name))
+    )
     parameters = []
     for name in names:
         kind = _type(properties[name], namespace)

@@ -6,6 +6,8 @@ from aios_agents._proto.aios.common.v1 import common_pb2
 
 # Codes of a refusal, as opposed to a failure: the call was understood and is not allowed.
 DENIAL_PREFIXES = ("AIOS-GUARD-", "AIOS-AUTH-", "AIOS-POLICY-")
+# The orchestrator's word for a person who said no, or nobody who answered in time.
+NOT_APPROVED = "AIOS-ORCH-0023"
 
 
 class AgentError(Exception):
@@ -88,7 +90,8 @@ class Denied(CallError):  # noqa: N818 - the name says what happened
 
 def call_error(error: common_pb2.Error) -> CallError:
     """The typed error of a call that did not succeed."""
-    kind = Denied if error.code.startswith(DENIAL_PREFIXES) else CallError
+    denied = error.code.startswith(DENIAL_PREFIXES) or error.code == NOT_APPROVED
+    kind = Denied if denied else CallError
     return kind(
         error.message or "the call failed without a message",
         code=error.code or AgentError.code,
