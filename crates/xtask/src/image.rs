@@ -44,6 +44,8 @@ pub(crate) fn run(host: &Host, args: &Args) -> Result<()> {
     inputs = if args.compile {
         inputs
             .path(&host.root.join("crates"))?
+            .path(&host.root.join("proto"))?
+            .path(&host.root.join("Cargo.toml"))?
             .path(&host.root.join("Cargo.lock"))?
     } else {
         inputs.path(&contexts.binaries)?
