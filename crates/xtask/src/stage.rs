@@ -80,8 +80,15 @@ fn names(host: &Host) -> Result<Vec<String>> {
 }
 
 /// Tools of the repository, benchmarks and tests are not installed.
-fn is_product(package: &str) -> bool {
-    package != "xtask" && !package.starts_with("aios-bench") && !package.starts_with("aios-tests")
+fn is_product(package: &serde_json::Value) -> bool {
+    let text = |key: &str| {
+        package
+            .get(key)
+            .and_then(serde_json::Value::as_str)
+            .unwrap_or_default()
+    };
+    let name = text("name");
+    name != "xtask" && !name.starts_with("aios-bench") && !text("manifest_path").contains("/tests/")
 }
 
 fn binary_targets(metadata: &serde_json::Value) -> Vec<String> {
@@ -94,12 +101,7 @@ fn binary_targets(metadata: &serde_json::Value) -> Vec<String> {
     };
     list(metadata, "packages")
         .iter()
-        .filter(|package| {
-            package
-                .get("name")
-                .and_then(serde_json::Value::as_str)
-                .is_some_and(is_product)
-        })
+        .filter(|package| is_product(package))
         .flat_map(|package| list(package, "targets"))
         .filter(|target| list(target, "kind").iter().any(|kind| kind == "bin"))
         .filter_map(|target| target.get("name")?.as_str().map(str::to_owned))
@@ -138,7 +140,7 @@ mod tests {
     fn only_binaries_are_staged_and_never_this_tool() {
         let metadata = serde_json::json!({"packages": [
             {"name": "xtask", "targets": [{"name": "xtask", "kind": ["bin"]}]},
-            {"name": "aios-tests-kills", "targets": [{"name": "killer", "kind": ["bin"]}]},
+            {"name": "aios-harness", "manifest_path": "/src/tests/harness/Cargo.toml", "targets": [{"name": "killer", "kind": ["bin"]}]},
             {"name": "aios-sandbox", "targets": [
                 {"name": "aios_sandbox", "kind": ["lib"]},
                 {"name": "aios-sandbox", "kind": ["bin"]},
