@@ -114,6 +114,10 @@ fn check<T: DeserializeOwned + Serialize>(
     _tool: &str,
     json: &str,
 ) -> std::result::Result<Value, (String, String)> {
+    // A struct can also be read from an array; arguments are named, so only an object will do.
+    if !json.trim_start().starts_with('{') {
+        return Err((".".to_owned(), "must be a JSON object".to_owned()));
+    }
     let mut reader = serde_json::Deserializer::from_str(json);
     let typed: T = serde_path_to_error::deserialize(&mut reader)
         .map_err(|error| (error.path().to_string(), error.inner().to_string()))?;

@@ -259,8 +259,7 @@ async fn a_restart_forgets_nothing_that_undo_needs() {
             .await,
     );
     let task = house.task;
-    let mut house = house.restart().await;
-    house.task = task;
+    let house = house.restart().await;
     let undo = aios_core::id::ExecutionKey { task, step: 77 };
     result(house.undo_as(house.token(), undo, key).await);
     assert_eq!(fs::read_to_string(house.path("a")).unwrap(), "precious");

@@ -244,6 +244,16 @@ pub(crate) struct House {
     tasks: Tasks,
     counter: AtomicU64,
     step: AtomicU64,
+    process: Option<std::process::Child>,
+}
+
+impl Drop for House {
+    fn drop(&mut self) {
+        if let Some(process) = &mut self.process {
+            process.kill().unwrap();
+            process.wait().unwrap();
+        }
+    }
 }
 
 pub(crate) fn roles() -> Roles {
@@ -264,16 +274,98 @@ impl House {
 
     async fn at(home: tempfile::TempDir, data: PathBuf, paths: Paths, guard: GuardDouble) -> Self {
         let keys = guard.inner.secrets.public();
-        let service = WorkerServer::new(run::fs_service(&paths, keys, roles()).unwrap());
         let tasks = Tasks::new();
+        let service = WorkerServer::new(run::fs_service(&paths, keys, roles()).unwrap());
         let listener = rpc::listen("none", &paths.worker_socket("fs"), 0o600).unwrap();
         let server = rpc::serve(listener, tonic::service::Routes::new(service), &[], tasks.token());
         tasks.spawn("worker", async move { server.await.unwrap() });
+        let house = Self::before(home, data, paths, guard, tasks);
+        house.push_trust(false, &[]).await;
+        house
+    }
+
+    /// A house whose worker is a process of its own, which can be killed.
+    pub(crate) async fn with_process() -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let data = home.path().canonicalize().unwrap().join("data");
+        std::fs::create_dir(&data).unwrap();
+        let paths = Paths::development(&home.path().join("aios"));
+        for dir in [
+            paths.run.join("worker"),
+            paths.run.join("trust"),
+            paths.state.join("worker/fs"),
+            paths.vendor.clone(),
+        ] {
+            std::fs::create_dir_all(dir).unwrap();
+        }
+        std::fs::create_dir(home.path().join("failpoints")).unwrap();
+        let guard = GuardDouble::new();
+        guard.inner.secrets.public().write(&paths.trust_file()).unwrap();
+        let me = rustix::process::geteuid().as_raw().to_string();
+        let users = [
+            "guard",
+            "orchestrator",
+            "tools",
+            "fs",
+            "memory",
+            "console",
+            "sandbox",
+        ]
+        .map(|name| format!("{name} = \"{me}\"\n"))
+        .concat();
+        std::fs::write(paths.vendor.join("config.toml"), format!("[users]\n{users}")).unwrap();
+        let mut house = Self::before(home, data, paths, guard, Tasks::new());
+        house.start().await;
+        house
+    }
+
+    /// Starts the worker's process and waits until it answers.
+    pub(crate) async fn start(&mut self) {
+        let process = std::process::Command::new(env!("CARGO_BIN_EXE_aios-worker-fs"))
+            .envs(self.paths.to_env())
+            .env("AIOS_FAILPOINT_DIR", self.home.path().join("failpoints"))
+            .env("AIOS_LOG", "warn")
+            .spawn()
+            .unwrap();
+        self.process = Some(process);
+        while tokio::net::UnixStream::connect(self.paths.worker_socket("fs"))
+            .await
+            .is_err()
+        {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        self.push_trust(false, &[]).await;
+    }
+
+    /// Asks for one crash at a failpoint.
+    pub(crate) fn arm(&self, failpoint: &str) {
+        std::fs::write(self.home.path().join("failpoints").join(failpoint), "").unwrap();
+    }
+
+    /// Waits for the process to die by SIGKILL and starts another.
+    pub(crate) async fn after_crash(&mut self) {
+        let mut process = self.process.take().unwrap();
+        let status = tokio::task::spawn_blocking(move || process.wait().unwrap())
+            .await
+            .unwrap();
+        assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(9));
+        self.start().await;
+    }
+
+    fn before(
+        home: tempfile::TempDir,
+        data: PathBuf,
+        paths: Paths,
+        guard: GuardDouble,
+        tasks: Tasks,
+    ) -> Self {
+        let keys = guard.inner.secrets.public();
         let workers = GrpcWorkers::of(&paths, ["fs"]);
         let registry = Arc::new(Registry::builtin());
         let pipeline = Pipeline::new(registry, keys, Arc::new(SystemClock), guard.clone(), workers).unwrap();
         let worker = WorkerClient::new(rpc::channel(&paths.worker_socket("fs")));
-        let house = Self {
+        Self {
+            process: None,
             home,
             data,
             paths,
@@ -284,9 +376,7 @@ impl House {
             tasks,
             counter: AtomicU64::new(u64::try_from(SystemClock.now_ms()).unwrap()),
             step: AtomicU64::new(0),
-        };
-        house.push_trust(false, &[]).await;
-        house
+        }
     }
 
     pub(crate) async fn push_trust(&self, emergency: bool, revoked: &[&str]) {
@@ -399,8 +489,14 @@ impl House {
 
     /// Ends the worker and starts another on the same state.
     pub(crate) async fn restart(self) -> Self {
-        self.tasks.shutdown(std::time::Duration::from_secs(5)).await;
-        Self::at(self.home, self.data, self.paths, self.guard).await
+        let mut old = self;
+        old.tasks.shutdown(std::time::Duration::from_secs(5)).await;
+        let home = std::mem::replace(&mut old.home, tempfile::tempdir().unwrap());
+        let (task, data, paths, guard) = (old.task, old.data.clone(), old.paths.clone(), old.guard.clone());
+        drop(old);
+        let mut house = Self::at(home, data, paths, guard).await;
+        house.task = task;
+        house
     }
 }
 
