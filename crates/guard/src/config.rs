@@ -1,0 +1,44 @@
+//! Section `[guard]` of the configuration. Approval times, limits and rules stand in `policy.toml`.
+
+use aios_auth::level::Autonomy;
+use serde::{Deserialize, Serialize};
+
+/// The guard's configuration.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Longest life of a token, milliseconds.
+    pub token_ms: u64,
+    /// Life of a receipt, milliseconds: time from the decision until the worker starts.
+    pub receipt_ms: u64,
+    /// How long an approval request waits for a person, milliseconds; unset: as policy says.
+    pub approval_timeout_ms: Option<u64>,
+    /// Approval requests that may wait at once.
+    pub approvals_waiting: u32,
+    /// Life of a one-time sign-in code, milliseconds.
+    pub sign_in_ms: u64,
+    /// Life of a console session, milliseconds.
+    pub session_ms: u64,
+    /// Time between two pushes of the trust state to the workers, milliseconds.
+    pub push_ms: u64,
+    /// How much to ask when a goal does not say.
+    pub autonomy: Autonomy,
+    /// Ceiling of the built-in executor, which acts for the orchestrator without an agent.
+    pub executor_capabilities: Vec<String>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            token_ms: 15 * 60_000,
+            receipt_ms: 60_000,
+            approval_timeout_ms: None,
+            approvals_waiting: 1000,
+            sign_in_ms: 5 * 60_000,
+            session_ms: 12 * 60 * 60_000,
+            push_ms: 1000,
+            autonomy: Autonomy::Supervised,
+            executor_capabilities: vec!["fs:*:/**".to_owned()],
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Tokens: minted for one task of a running agent, within the ceiling of its kind.
+
+use crate::ceilings::EXECUTOR;
+use crate::error::GuardError;
+use crate::guard::Guard;
+use crate::store::TokenRow;
+use aios_audit::{Durability, Record};
+use aios_auth::capability::Capability;
+use aios_auth::level::Autonomy;
+use aios_auth::token::{self, Grant, Revocations};
+use aios_core::id::{AgentId, GoalId, TaskId};
+use aios_proto::guard::v1 as pb;
+
+/// Parses capabilities of a request.
+pub(crate) fn capabilities(texts: &[String]) -> Result<Vec<Capability>, GuardError> {
+    texts.iter().map(|text| Ok(Capability::parse(text)?)).collect()
+}
+
+impl Guard {
+    /// What a record says of a mint, granted or denied.
+    pub(crate) fn mint_context(request: &pb::MintRequest) -> Record {
+        let some =
+            |text: &str| Some(text.chars().take(80).collect::<String>()).filter(|text| !text.is_empty());
+        Record {
+            goal_id: some(&request.goal_id),
+            task_id: some(&request.task_id),
+            agent_id: some(&request.agent_id),
+            agent_kind: some(&request.agent_kind),
+            capabilities: request
+                .capabilities
+                .iter()
+                .take(token::MAX_CAPABILITIES)
+                .cloned()
+                .collect(),
+            ..Record::new("token.minted")
+        }
+    }
+
+    /// Mints a token.
+    pub(crate) async fn mint(&self, request: &pb::MintRequest) -> Result<pb::MintResponse, GuardError> {
+        let (agent, goal, task) = (
+            AgentId::parse(&request.agent_id)?,
+            GoalId::parse(&request.goal_id)?,
+            TaskId::parse(&request.task_id)?,
+        );
+        let wanted = capabilities(&request.capabilities)?;
+        let ttl_ms = if request.ttl_ms == 0 {
+            self.config.token_ms
+        } else {
+            request.ttl_ms
+        };
+        if ttl_ms > self.config.token_ms {
+            return Err(GuardError::Lifetime {
+                wanted_ms: ttl_ms,
+                most_ms: self.config.token_ms,
+            });
+        }
+        self.ceilings.check(&request.agent_kind, &wanted)?;
+        self.check_agent(agent, &request.agent_kind)?;
+        let now_ms = self.now_ms();
+        let expires_at_ms = now_ms.saturating_add(i64::try_from(ttl_ms).unwrap_or(i64::MAX));
+        let epoch = {
+            let state = self.state();
+            if state.trust.emergency().stopped {
+                return Err(GuardError::Emergency);
+            }
+            state.trust.epoch()
+        };
+        let minted = self.keys.minter.mint(&Grant {
+            agent,
+            agent_kind: request.agent_kind.clone(),
+            goal,
+            task,
+            capabilities: wanted,
+            expires_at_ms,
+            tainted: request.tainted,
+            autonomy: Autonomy::from_wire(request.autonomy).unwrap_or(self.config.autonomy),
+            epoch,
+        })?;
+        let row = TokenRow {
+            id: minted.token_id.clone(),
+            task: task.to_string(),
+            goal: goal.to_string(),
+            agent: agent.to_string(),
+            epoch,
+            expires_ms: expires_at_ms,
+        };
+        let record = Record {
+            token_id: Some(minted.token_id.clone()),
+            ..Self::mint_context(request)
+        }
+        .with("expires_at_ms", expires_at_ms)
+        .with("tainted", request.tainted);
+        self.log.append(record, Durability::Within20ms).await?;
+        self.state().store.save_token(&row, now_ms)?;
+        Ok(pb::MintResponse {
+            token: minted.token,
+            token_id: minted.token_id,
+            expires_at_ms,
+        })
+    }
+
+    /// An agent must be one that the sandbox runs, under the kind that it runs as.
+    fn check_agent(&self, agent: AgentId, kind: &str) -> Result<(), GuardError> {
+        if kind == EXECUTOR {
+            return Ok(());
+        }
+        let known = self.state().store.agent_kind(&agent.to_string())?;
+        if known.as_deref() == Some(kind) {
+            Ok(())
+        } else {
+            Err(GuardError::UnknownAgent {
+                agent: agent.to_string(),
+                kind: kind.to_owned(),
+            })
+        }
+    }
+
+    /// Narrows a token for clients without Biscuit.
+    pub(crate) fn attenuate(
+        &self,
+        request: &pb::AttenuateRequest,
+    ) -> Result<pb::AttenuateResponse, GuardError> {
+        let wanted = capabilities(&request.capabilities)?;
+        let end = Some(request.expires_at_ms).filter(|end| *end != 0);
+        Ok(pb::AttenuateResponse {
+            token: token::attenuate(&request.token, &self.keys.public.mint, &wanted, end)?,
+        })
+    }
+}
