@@ -262,7 +262,8 @@ pub fn prove<R: PersonRequest>(aios: &Instance, mut request: R) -> Result<R> {
     Ok(request)
 }
 
-/// The whole audit log, oldest first: each record's canonical JSON with `seq` and `kind` beside it.
+/// The whole audit log, oldest first: each record's canonical JSON, with `seq`, `kind` and the payloads
+/// (as far as the guard hands them out) beside it.
 ///
 /// # Errors
 /// The guard does not answer.
@@ -277,7 +278,13 @@ pub async fn audit(aios: &Instance) -> Result<Vec<Value>> {
     while let Some(record) = stream.next().await {
         let record = record.map_err(plain)?;
         let canonical: Value = serde_json::from_slice(&record.canonical)?;
-        records.push(serde_json::json!({"seq": record.seq, "kind": record.kind, "record": canonical}));
+        records.push(serde_json::json!({
+            "seq": record.seq,
+            "kind": record.kind,
+            "record": canonical,
+            "input": record.input_json,
+            "output": record.output_json,
+        }));
     }
     Ok(records)
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use aios_auth::key::SecretKey;
 use aios_auth::person::PersonKey;
+use aios_confine::plan::Identity;
 use aios_core::paths::Paths;
 use anyhow::{Context, Result};
 use hyper_util::rt::TokioIo;
@@ -19,12 +20,11 @@ use tempfile::TempDir;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::process::{Ended, Process, Start, tail};
+use crate::service::CHECKOUT;
 use crate::who::{PERSON_UID, Who, connect_as, group};
-use crate::{Service, client};
+use crate::{Service, client, process};
 
 const END_LIMIT: Duration = Duration::from_secs(30);
-/// The checkout, for the vendor configuration.
-const CHECKOUT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
 /// What an instance starts with.
 #[derive(Debug, Clone)]
@@ -198,7 +198,7 @@ impl Instance {
         if let Some(process) = self.processes.get_mut(&service) {
             anyhow::ensure!(process.poll()?.is_some(), "{} still runs", service.program());
         }
-        let program = self.install(service)?;
+        let program = self.install(service.program())?;
         if !self.listeners.contains_key(&service) {
             let listener = self.listen(service)?;
             self.listeners.insert(service, listener);
@@ -207,6 +207,7 @@ impl Instance {
         let process = Process::start(&Start {
             service,
             program,
+            plan: service.plan(&self.paths)?,
             env: self.environment(),
             listener,
             log: self.log_file(service),
@@ -217,11 +218,14 @@ impl Instance {
         Ok(())
     }
 
-    /// Links (or copies) a program from the build to where other users can run it.
-    fn install(&self, service: Service) -> Result<PathBuf> {
-        let to = self.paths.vendor.join("bin").join(service.program());
+    /// Links (or copies) a program of this build to where other users can run it; answers that place.
+    ///
+    /// # Errors
+    /// It is not built.
+    pub fn install(&self, program: &str) -> Result<PathBuf> {
+        let to = self.paths.vendor.join("bin").join(program);
         if !to.exists() {
-            let from = built(service.program())?;
+            let from = built(program)?;
             if fs::hard_link(&from, &to).is_err() {
                 fs::copy(&from, &to)?;
             }
@@ -408,6 +412,31 @@ impl Instance {
         command
             .output()
             .with_context(|| format!("setpriv … {}", program.join(" ")))
+    }
+
+    /// Runs a program to its end as a service is confined (user, capabilities, view, seccomp), or with
+    /// another identity in the same confinement; answers what it printed.
+    ///
+    /// # Errors
+    /// It cannot be started, or does not end in 30 s.
+    pub fn run_confined(
+        &self,
+        like: Service,
+        identity: Option<Identity>,
+        program: &[String],
+    ) -> Result<String> {
+        let [path, args @ ..] = program else {
+            anyhow::bail!("no program")
+        };
+        let mut plan = like.plan(&self.paths)?;
+        plan.identity = identity.or(plan.identity);
+        process::run_to_end(
+            &plan,
+            path,
+            args,
+            self.environment(),
+            &self.root.path().join("log/confined.log"),
+        )
     }
 
     fn process(&mut self, service: Service) -> Result<&mut Process> {

@@ -8,16 +8,14 @@ use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use aios_confine::plan::{Identity, Plan};
 use aios_confine::spawn::{Program, spawn};
-use aios_confine::{Machine, plan};
+use aios_confine::{Machine, Plan};
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 use crate::Service;
-use crate::who::Who;
 
 /// A service must say that it is ready by then; the machine may be busy with other tests.
 const READY_LIMIT: Duration = Duration::from_secs(60);
@@ -43,6 +41,7 @@ pub(crate) struct Process {
 pub(crate) struct Start<'a> {
     pub(crate) service: Service,
     pub(crate) program: PathBuf,
+    pub(crate) plan: Plan,
     pub(crate) env: Vec<(OsString, OsString)>,
     pub(crate) listener: &'a UnixListener,
     pub(crate) log: PathBuf,
@@ -58,7 +57,7 @@ impl Process {
         let mut env = start.env.clone();
         let mut set = |name: &str, value: &str| env.push((name.into(), value.into()));
         set("LISTEN_FDS", "1");
-        set("LISTEN_FDNAMES", start.service.name());
+        set("LISTEN_FDNAMES", start.service.fd_name());
         set("NOTIFY_SOCKET", &start.notify.to_string_lossy());
         let fd: BorrowedFd<'_> = start.listener.as_fd();
         let program = Program {
@@ -69,7 +68,7 @@ impl Process {
             fds: vec![fd],
             listen_pid: true,
         };
-        let prepared = confinement(start.service)?.prepare(&Machine::probe(), true)?;
+        let prepared = start.plan.prepare(&Machine::probe(), true)?;
         let spawned =
             spawn(&program, &prepared).with_context(|| format!("start {}", start.program.display()))?;
         let mut process = Self {
@@ -151,22 +150,32 @@ impl Process {
     }
 }
 
-/// What aios-init does to each service: its own user, no new privileges, only the capabilities it needs.
-fn confinement(service: Service) -> Result<Plan> {
-    let ids = Who::Of(service).ids()?;
-    Ok(plan::Plan {
-        identity: Some(Identity {
-            uid: ids.uid,
-            gid: ids.gid,
-            groups: ids.groups,
-        }),
-        capabilities: service.capabilities()?,
-        no_new_privs: true,
-        umask: Some(0o077),
-        // A test that is killed leaves nothing running.
-        parent_death_signal: Signal::SIGKILL as i32,
-        ..Plan::default()
-    })
+/// Runs a program under a plan to its end; answers what it printed. What it printed last is in `log`.
+pub(crate) fn run_to_end(
+    plan: &Plan,
+    path: &str,
+    args: &[String],
+    env: Vec<(OsString, OsString)>,
+    log: &Path,
+) -> Result<String> {
+    let output = File::create(log)?;
+    let null = File::open("/dev/null")?;
+    let program = Program {
+        path: path.into(),
+        args: args.iter().map(Into::into).collect(),
+        env,
+        stdio: [null.as_fd(), output.as_fd(), output.as_fd()],
+        fds: Vec::new(),
+        listen_pid: false,
+    };
+    let prepared = plan.prepare(&Machine::probe(), true)?;
+    let spawned = spawn(&program, &prepared).with_context(|| format!("start {path}"))?;
+    Process {
+        pid: Pid::from_raw(spawned.pid),
+        ended: None,
+    }
+    .wait(READY_LIMIT)?;
+    Ok(std::fs::read_to_string(log)?)
 }
 
 fn ended(status: WaitStatus) -> Option<Ended> {

@@ -1,0 +1,216 @@
+//! Policy, approvals and the emergency stop say no.
+#![cfg(test)]
+
+use aios_harness::client;
+use aios_harness::{Options, Service, Who};
+use aios_proto::guard::v1::{EmergencyStopRequest, ResumeRequest};
+use aios_proto::tools::v1::call_response::Result as Answer;
+use aios_tests_deny::{path_args, refused, refused_rpc, start};
+use anyhow::Result;
+
+#[tokio::test]
+async fn denied_by_policy() -> Result<()> {
+    let policy = "[[rule]]\nid = \"never-here\"\nnamespace = \"fs\"\naction = \"delete\"\neffect = \"deny\"\nreason = \"nothing is deleted here\"\n";
+    let Some(aios) = start(Options {
+        policy: Some(policy.into()),
+        ..Options::default()
+    })?
+    else {
+        return Ok(());
+    };
+    let file = aios.file("a.log", b"text")?;
+    let task = client::mint_full(&aios, &["fs:*:/**"]).await?;
+    let answer = client::call(&aios, &task, 1, "fs.delete", &path_args(&file)).await;
+    assert!(
+        matches!(&answer, Ok(Answer::Denied(denied)) if denied.rule_id == "never-here"),
+        "{answer:?}"
+    );
+    refused(&aios, answer, "AIOS-GUARD-0015").await?;
+    assert!(std::fs::exists(&file)?);
+    assert!(client::audited(&aios, "denied", "never-here").await?);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_approval_is_for_one_digest() -> Result<()> {
+    let Some(aios) = start(Options::default())? else {
+        return Ok(());
+    };
+    let (first, second) = (aios.file("a.log", b"1")?, aios.file("b.log", b"2")?);
+    let task = client::mint(&aios, &["fs:*:/**"]).await?;
+    let one = client::ask(&aios, &task, 1, "fs.delete", &path_args(&first)).await?;
+    let two = client::ask(&aios, &task, 2, "fs.delete", &path_args(&second)).await?;
+    // The person was shown another call than the one that the approval is about.
+    let mut wrong = client::decision(&aios, &one, true).await?;
+    wrong.call_digest = client::decision(&aios, &two, true).await?.call_digest;
+    let wrong = client::prove(&aios, wrong)?;
+    let mut guard = client::guard(&aios, Who::Person)?;
+    let answer = guard.decide_approval(wrong).await;
+    assert!(answer.is_err(), "{answer:?}");
+    // An approved key does not run another call.
+    client::approve(&aios, &one).await?;
+    let other = client::call(&aios, &task, 1, "fs.delete", &path_args(&second)).await;
+    let code = client::refusal(&other).unwrap_or_default();
+    assert!(
+        ["AIOS-GUARD-0013", "AIOS-GUARD-0014", "AIOS-TOOLS-0016"].contains(&code.as_str()),
+        "{other:?}"
+    );
+    refused(&aios, other, &code).await?;
+    assert!(std::fs::exists(&second)?);
+    Ok(())
+}
+
+#[tokio::test]
+async fn denied_when_nobody_answers_in_time_or_a_person_declines() -> Result<()> {
+    let config = "[guard]\napproval_timeout_ms = 1000\n".to_owned();
+    let Some(aios) = start(Options {
+        config,
+        ..Options::default()
+    })?
+    else {
+        return Ok(());
+    };
+    let file = path_args(&aios.file("a.log", b"text")?);
+    let task = client::mint(&aios, &["fs:*:/**"]).await?;
+    let approval = client::ask(&aios, &task, 1, "fs.delete", &file).await?;
+    let late = client::decision(&aios, &approval, true).await?;
+    tokio::time::sleep(std::time::Duration::from_millis(1200)).await;
+    let answer = client::guard(&aios, Who::Person)?.decide_approval(late).await;
+    assert!(answer.is_err(), "{answer:?}");
+    refused(
+        &aios,
+        client::call(&aios, &task, 1, "fs.delete", &file).await,
+        "AIOS-GUARD-0018",
+    )
+    .await?;
+
+    let approval = client::ask(&aios, &task, 2, "fs.delete", &file).await?;
+    let no = client::decision(&aios, &approval, false).await?;
+    client::guard(&aios, Who::Person)?.decide_approval(no).await?;
+    refused(
+        &aios,
+        client::call(&aios, &task, 2, "fs.delete", &file).await,
+        "AIOS-GUARD-0017",
+    )
+    .await
+}
+
+#[tokio::test]
+async fn an_emergency_stop_refuses_what_changes_and_only_a_person_lifts_it() -> Result<()> {
+    let Some(aios) = start(Options::default())? else {
+        return Ok(());
+    };
+    let file = aios.file("a.log", b"text")?;
+    let (reader, writer) = (
+        client::mint(&aios, &["fs:*:/**"]).await?,
+        client::mint_full(&aios, &["fs:*:/**"]).await?,
+    );
+    let mut person = client::guard(&aios, Who::Person)?;
+    let stop = EmergencyStopRequest {
+        reason: "a test".into(),
+        proof: None,
+    };
+    for who in [
+        Who::Of(Service::Orchestrator),
+        Who::Stranger,
+        Who::Of(Service::Console),
+        Who::Root,
+    ] {
+        let answer = client::guard(&aios, who)?.emergency_stop(stop.clone()).await;
+        assert!(answer.is_err(), "{who:?}: {answer:?}");
+    }
+    person.emergency_stop(client::prove(&aios, stop)?).await?;
+    let answer = client::call(&aios, &writer, 1, "fs.delete", &path_args(&file)).await;
+    let code = client::refusal(&answer).unwrap_or_default();
+    assert!(
+        ["AIOS-GUARD-0016", "AIOS-AUTH-0206", "AIOS-AUTH-0426"].contains(&code.as_str()),
+        "{answer:?}"
+    );
+    refused(&aios, answer, &code).await?;
+    assert!(std::fs::exists(&file)?);
+    let _ = reader;
+    for who in [
+        Who::Of(Service::Orchestrator),
+        Who::Stranger,
+        Who::Of(Service::Console),
+        Who::Root,
+    ] {
+        let signed = client::prove(&aios, ResumeRequest::default())?;
+        let answer = client::guard(&aios, who)?.resume(signed).await;
+        assert!(answer.is_err(), "{who:?}: {answer:?}");
+    }
+    assert!(
+        person
+            .status(aios_proto::guard::v1::StatusRequest {})
+            .await?
+            .into_inner()
+            .emergency
+            .is_some_and(|it| it.stopped)
+    );
+    person
+        .resume(client::prove(&aios, ResumeRequest::default())?)
+        .await?;
+    let again = client::mint_full(&aios, &["fs:*:/**"]).await?;
+    // Workers hear of it with the next push.
+    tokio::time::sleep(std::time::Duration::from_millis(2500)).await;
+    let answer = client::call(&aios, &again, 1, "fs.delete", &path_args(&file)).await;
+    assert_eq!(client::refusal(&answer), None, "{answer:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_worker_that_hears_nothing_changes_nothing() -> Result<()> {
+    let Some(mut aios) = start(Options::default())? else {
+        return Ok(());
+    };
+    let file = aios.file("a.log", b"text")?;
+    let task = client::mint_full(&aios, &["fs:*:/**"]).await?;
+    aios.kill(Service::Guard)?;
+    let args = path_args(&file);
+    let answer = client::call(&aios, &task, 1, "fs.delete", &args);
+    let answer = tokio::time::timeout(std::time::Duration::from_secs(8), answer).await;
+    assert!(!matches!(answer, Ok(Ok(Answer::Done(_)))), "{answer:?}");
+    assert!(std::fs::exists(&file)?);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_decision_needs_a_fresh_proof_of_the_enrolled_person() -> Result<()> {
+    let Some(aios) = start(Options::default())? else {
+        return Ok(());
+    };
+    let file = path_args(&aios.file("a.log", b"text")?);
+    let task = client::mint(&aios, &["fs:*:/**"]).await?;
+    let approval = client::ask(&aios, &task, 1, "fs.delete", &file).await?;
+    let good = client::decision(&aios, &approval, true).await?;
+
+    let bare = aios_proto::guard::v1::DecideApprovalRequest {
+        proof: None,
+        ..good.clone()
+    };
+    let mut person = client::guard(&aios, Who::Person)?;
+    refused_rpc(
+        &aios,
+        person.decide_approval(bare.clone()).await,
+        "AIOS-AUTH-0501",
+    )
+    .await?;
+    let mut old = bare.clone();
+    aios.person().prove(&mut old, client::now_ms() - 60_000)?;
+    refused_rpc(&aios, person.decide_approval(old).await, "AIOS-AUTH-0504").await?;
+    let stranger =
+        aios_auth::person::PersonKey::new(Who::Stranger.uid()?, aios_auth::key::SecretKey::generate()?);
+    let mut unknown = bare.clone();
+    stranger.prove(&mut unknown, client::now_ms())?;
+    let answer = client::guard(&aios, Who::Stranger)?
+        .decide_approval(unknown)
+        .await;
+    refused_rpc(&aios, answer, "AIOS-AUTH-0502").await?;
+    let answer = client::guard(&aios, Who::Stranger)?
+        .decide_approval(good.clone())
+        .await;
+    refused_rpc(&aios, answer, "AIOS-AUTH-0503").await?;
+    person.decide_approval(good.clone()).await?;
+    assert!(person.decide_approval(good).await.is_err());
+    Ok(())
+}

@@ -1,0 +1,287 @@
+//! An orchestrator that was taken over, with its user and its socket rights, gains nothing beyond what
+//! it was granted, approved and logged.
+#![cfg(test)]
+
+use aios_auth::approval::ApprovalBody;
+use aios_auth::call;
+use aios_auth::key::SecretKey;
+use aios_auth::receipt::ReceiptBody;
+use aios_core::id::{ApprovalId, ExecutionKey};
+use aios_harness::client;
+use aios_harness::{Instance, Options, PERSON_UID, Service, Who};
+use aios_proto::common::v1::{PersonProof, SessionProof, person_proof::Credential};
+use aios_proto::guard::v1 as guard;
+use aios_proto::worker::v1::{ExecuteRequest, PrepareRequest};
+use aios_tests_deny::{logged, path_args, refused_rpc, start};
+use anyhow::{Context, Result};
+
+const SELF: Who = Who::Of(Service::Orchestrator);
+
+async fn mint(aios: &Instance, request: guard::MintRequest) -> Result<(), tonic::Status> {
+    let mut client = client::guard(aios, SELF).map_err(|error| tonic::Status::internal(error.to_string()))?;
+    client.mint(request).await.map(|_| ())
+}
+
+#[tokio::test]
+async fn it_cannot_mint_above_the_ceiling_or_for_agents_that_are_not_there() -> Result<()> {
+    let Some(aios) = start(Options::default())? else {
+        return Ok(());
+    };
+    let own = client::mint_request(&["fs:read:/**"]);
+    for wide in ["net:connect:**", "service:restart:nginx"] {
+        let above = guard::MintRequest {
+            capabilities: vec![wide.into()],
+            ..own.clone()
+        };
+        refused_rpc(&aios, mint(&aios, above).await, "AIOS-GUARD-0020").await?;
+    }
+    let unknown = guard::MintRequest {
+        agent_kind: "no_such_agent".into(),
+        ..own.clone()
+    };
+    refused_rpc(&aios, mint(&aios, unknown).await, "AIOS-GUARD-0021").await?;
+    let absent = guard::MintRequest {
+        agent_kind: "maintenance_agent".into(),
+        ..own.clone()
+    };
+    refused_rpc(&aios, mint(&aios, absent).await, "AIOS-GUARD-0022").await?;
+    let forever = guard::MintRequest {
+        ttl_ms: 365 * 24 * 3_600_000,
+        ..own
+    };
+    refused_rpc(&aios, mint(&aios, forever).await, "AIOS-GUARD-0023").await
+}
+
+#[tokio::test]
+async fn only_it_can_mint() -> Result<()> {
+    let Some(aios) = start(Options::default())? else {
+        return Ok(());
+    };
+    for who in [
+        Who::Person,
+        Who::Stranger,
+        Who::Of(Service::Tools),
+        Who::Of(Service::WorkerFs),
+        Who::Of(Service::Console),
+    ] {
+        let answer = client::guard(&aios, who)?
+            .mint(client::mint_request(&["fs:read:/**"]))
+            .await;
+        let status = answer.err().with_context(|| format!("{who:?} minted"))?;
+        assert_eq!(client::code(&status), "AIOS-AUTH-0602", "{who:?}");
+        logged(&aios, "AIOS-AUTH-0602").await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn it_cannot_decide_record_outcomes_or_enrol_itself() -> Result<()> {
+    let Some(aios) = start(Options::default())? else {
+        return Ok(());
+    };
+    let task = client::mint(&aios, &["fs:*:/**"]).await?;
+    let mut own = client::guard(&aios, SELF)?;
+    let authorize = guard::AuthorizeRequest {
+        token: task.token.clone(),
+        key: Some(task.key(1)),
+        ..Default::default()
+    };
+    refused_rpc(&aios, own.authorize(authorize).await, "AIOS-AUTH-0602").await?;
+    let outcome = guard::RecordOutcomeRequest {
+        key: Some(task.key(1)),
+        status: "done".into(),
+        ..Default::default()
+    };
+    refused_rpc(&aios, own.record_outcome(outcome).await, "AIOS-AUTH-0602").await?;
+    let key = SecretKey::generate()?;
+    let enrol = guard::EnrolPersonRequest {
+        uid: SELF.uid()?,
+        name: "nobody special".into(),
+        public_key: key.public().to_bytes().to_vec(),
+        proof: None,
+    };
+    let answer = own.enrol_person(enrol.clone()).await;
+    assert!(answer.is_err(), "{answer:?}");
+    // Nor does root once a person is there, nor the person for a service's uid.
+    let answer = client::guard(&aios, Who::Root)?
+        .enrol_person(guard::EnrolPersonRequest {
+            uid: 1234,
+            ..enrol.clone()
+        })
+        .await;
+    assert!(answer.is_err(), "{answer:?}");
+    let answer = client::guard(&aios, Who::Person)?
+        .enrol_person(client::prove(&aios, enrol)?)
+        .await;
+    assert!(answer.is_err(), "{answer:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn it_cannot_reach_a_worker_and_forged_receipts_are_refused_there() -> Result<()> {
+    let Some(aios) = start(Options::default())? else {
+        return Ok(());
+    };
+    let file = aios.file("a.log", b"text")?;
+    let task = client::mint_full(&aios, &["fs:*:/**"]).await?;
+    let prepare = PrepareRequest {
+        token: task.token.clone(),
+        key: Some(task.key(1)),
+        tool: "fs.delete".into(),
+        args_json: path_args(&file),
+        timeout_ms: 5_000,
+        undo_of: None,
+    };
+    for who in [
+        SELF,
+        Who::Person,
+        Who::Of(Service::Console),
+        Who::Of(Service::Sandbox),
+    ] {
+        let answer = client::worker(&aios, who)?.prepare(prepare.clone()).await;
+        assert!(answer.is_err(), "{who:?} reached the worker: {answer:?}");
+    }
+    // Root and the guard get as far as the worker's own check of who calls.
+    for who in [Who::Root, Who::Of(Service::Guard)] {
+        let answer = client::worker(&aios, who)?.prepare(prepare.clone()).await;
+        let status = answer.err().with_context(|| format!("{who:?} was served"))?;
+        assert_eq!(
+            status.code(),
+            tonic::Code::PermissionDenied,
+            "{who:?}: {status:?}"
+        );
+    }
+    // A captured tool service is let in, and has nothing to show.
+    let mut worker = client::worker(&aios, Who::Of(Service::Tools))?;
+    let prepared = worker.prepare(prepare).await?.into_inner();
+    let digest = call::digest_json("fs.delete", &prepared.canonical_args_json, &prepared.identities)?;
+    assert_eq!(digest.to_vec(), prepared.call_digest);
+    let key = ExecutionKey {
+        task: task.task,
+        step: 1,
+    };
+    let approval_id = ApprovalId::new();
+    let forger = SecretKey::generate()?;
+    let now = client::now_ms();
+    let approval = ApprovalBody {
+        approval_id,
+        goal: task.goal,
+        key,
+        call_digest: digest,
+        scope: None,
+        approver_uid: PERSON_UID,
+        approver: "tester".into(),
+        decided_at_ms: now,
+        expires_at_ms: now + 60_000,
+    };
+    let receipt = ReceiptBody {
+        key,
+        tool: "fs.delete".into(),
+        call_digest: digest,
+        token_id: task.token_id.clone(),
+        rule_id: "forged".into(),
+        approval_id: Some(approval_id),
+        mutating: true,
+        audit_seq: 1,
+        epoch: 1,
+        issued_at_ms: now,
+        expires_at_ms: now + 60_000,
+    };
+    let forged = receipt.sign(&forger, Some(approval.sign(&forger)?))?;
+    let execute = ExecuteRequest {
+        token: task.token.clone(),
+        key: Some(task.key(1)),
+        tool: "fs.delete".into(),
+        args_json: prepared.canonical_args_json,
+        identities: prepared.identities,
+        receipt: Some(forged),
+        timeout_ms: 5_000,
+        undo_of: None,
+    };
+    for (receipt, code) in [
+        (execute.receipt.clone(), "AIOS-AUTH-0411"),
+        (None, "AIOS-AUTH-0410"),
+    ] {
+        let answer = worker
+            .execute(ExecuteRequest {
+                receipt,
+                ..execute.clone()
+            })
+            .await;
+        let status = answer.err().context("a forged receipt was accepted")?;
+        assert_eq!(client::code(&status), code);
+    }
+    assert!(std::fs::exists(&file)?);
+    Ok(())
+}
+
+#[tokio::test]
+async fn it_cannot_use_the_session_of_a_signed_in_person() -> Result<()> {
+    let Some(aios) = start(Options::default())? else {
+        return Ok(());
+    };
+    let file = aios.file("a.log", b"text")?;
+    let task = client::mint(&aios, &["fs:*:/**"]).await?;
+    let approval = client::ask(&aios, &task, 1, "fs.delete", &path_args(&file)).await?;
+    let sign_in = client::prove(&aios, guard::CreateSignInRequest::default())?;
+    let code = client::guard(&aios, Who::Person)?
+        .create_sign_in(sign_in)
+        .await?
+        .into_inner()
+        .code;
+
+    let redeem = guard::RedeemSignInRequest { code };
+    let answer = client::guard(&aios, SELF)?.redeem_sign_in(redeem.clone()).await;
+    refused_rpc(&aios, answer, "AIOS-AUTH-0602").await?;
+    let mut console = client::guard(&aios, Who::Of(Service::Console))?;
+    let session = console.redeem_sign_in(redeem.clone()).await?.into_inner();
+    assert!(console.redeem_sign_in(redeem).await.is_err(), "a code works once");
+
+    let mut decision = client::decision(&aios, &approval, true).await?;
+    let proof = SessionProof {
+        secret: session.secret.clone(),
+    };
+    decision.proof = Some(PersonProof {
+        credential: Some(Credential::Session(proof)),
+    });
+    for who in [SELF, Who::Of(Service::Tools), Who::Person, Who::Root] {
+        let answer = client::guard(&aios, who)?.decide_approval(decision.clone()).await;
+        assert!(answer.is_err(), "{who:?}: {answer:?}");
+    }
+    let check = guard::CheckSessionRequest {
+        secret: session.secret,
+    };
+    let answer = client::guard(&aios, SELF)?.check_session(check).await;
+    refused_rpc(&aios, answer, "AIOS-AUTH-0602").await?;
+    assert!(std::fs::exists(&file)?);
+    console.decide_approval(decision).await?;
+    let answer = client::call(&aios, &task, 1, "fs.delete", &path_args(&file)).await;
+    assert_eq!(client::refusal(&answer), None, "{answer:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn tools_serves_nobody_else() -> Result<()> {
+    let Some(aios) = start(Options::default())? else {
+        return Ok(());
+    };
+    let file = aios.file("a.log", b"text")?;
+    let task = client::mint(&aios, &["fs:*:/**"]).await?;
+    let request = client::call_request(&task, 1, "fs.stat", &path_args(&file));
+    for who in [
+        Who::Person,
+        Who::Stranger,
+        Who::Root,
+        Who::Of(Service::Console),
+        Who::Of(Service::Sandbox),
+    ] {
+        let answer = client::tools(&aios, who)?.call(request.clone()).await;
+        let status = answer.err().with_context(|| format!("{who:?} was served"))?;
+        assert_eq!(
+            status.code(),
+            tonic::Code::PermissionDenied,
+            "{who:?}: {status:?}"
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,191 @@
+//! A person's credential presented by anything that aiOS confines is refused, also when it has the
+//! person's uid and key.
+#![cfg(test)]
+
+use std::process::Output;
+
+use aios_confine::plan::Identity;
+use aios_harness::client::{self, Task};
+use aios_harness::{Instance, Options, PERSON_UID, Service, Who};
+use aios_proto::guard::v1::{ApprovalState, GetApprovalRequest};
+use aios_tests_deny::{logged, path_args, start};
+use anyhow::{Context, Result};
+
+/// A call that waits for approval, and what a captured process would run to approve it.
+struct Waiting {
+    aios: Instance,
+    approval: String,
+    probe: Vec<String>,
+    _task: Task,
+}
+
+impl Waiting {
+    async fn new() -> Result<Option<Self>> {
+        let Some(aios) = start(Options::default())? else {
+            return Ok(None);
+        };
+        let file = aios.file("a.log", b"text")?;
+        let task = client::mint(&aios, &["fs:*:/**"]).await?;
+        let approval = client::ask(&aios, &task, 1, "fs.delete", &path_args(&file)).await?;
+        let digest = hex::encode(client::decision(&aios, &approval, true).await?.call_digest);
+        let probe = vec![
+            aios.install("deny-probe")?.to_string_lossy().into_owned(),
+            aios.paths().run.to_string_lossy().into_owned(),
+            aios.paths().person_key(PERSON_UID).to_string_lossy().into_owned(),
+            PERSON_UID.to_string(),
+            approval.clone(),
+            digest,
+        ];
+        Ok(Some(Self {
+            aios,
+            approval,
+            probe,
+            _task: task,
+        }))
+    }
+
+    fn run(&self, who: Who, confined: bool, wrap: &[&str]) -> Result<String> {
+        let words: Vec<&str> = wrap
+            .iter()
+            .copied()
+            .chain(self.probe.iter().map(String::as_str))
+            .collect();
+        said(&self.aios.probe(who, confined, &words)?)
+    }
+
+    async fn still_pending(&self) -> Result<()> {
+        let request = GetApprovalRequest {
+            approval_id: self.approval.clone(),
+        };
+        let approval = client::guard(&self.aios, Who::Person)?
+            .get_approval(request)
+            .await?
+            .into_inner();
+        anyhow::ensure!(approval.state() == ApprovalState::Pending, "{approval:?}");
+        Ok(())
+    }
+
+    async fn refused(&self, said: &str, code: &str) -> Result<()> {
+        anyhow::ensure!(said == code, "{code} was wanted, not {said}");
+        self.still_pending().await?;
+        logged(&self.aios, code).await
+    }
+}
+
+fn said(output: &Output) -> Result<String> {
+    let text = String::from_utf8(output.stdout.clone())?;
+    anyhow::ensure!(output.status.success(), "{output:?}");
+    Ok(text.trim().to_owned())
+}
+
+#[tokio::test]
+async fn the_person_approves_from_an_ordinary_process() -> Result<()> {
+    let Some(waiting) = Waiting::new().await? else {
+        return Ok(());
+    };
+    assert_eq!(waiting.run(Who::Person, false, &[])?, "approved");
+    Ok(())
+}
+
+#[tokio::test]
+async fn refused_from_a_process_under_no_new_privs_with_the_persons_uid_and_key() -> Result<()> {
+    let Some(waiting) = Waiting::new().await? else {
+        return Ok(());
+    };
+    let said = waiting.run(Who::Person, true, &[])?;
+    waiting.refused(&said, "AIOS-AUTH-0603").await
+}
+
+#[tokio::test]
+async fn refused_from_a_detached_descendant_of_a_confined_process() -> Result<()> {
+    let Some(waiting) = Waiting::new().await? else {
+        return Ok(());
+    };
+    let answer = waiting.aios.tree().join("answer");
+    let answer = answer.to_string_lossy();
+    // Forks twice in a session of its own; the first two processes are gone before it speaks.
+    let script =
+        format!("setsid sh -c '(sleep 0.3; \"$@\" > {answer}.new; mv {answer}.new {answer}) &' sh \"$@\" &");
+    let words: Vec<&str> = ["sh", "-c", &script, "sh"]
+        .into_iter()
+        .chain(waiting.probe.iter().map(String::as_str))
+        .collect();
+    let output = waiting.aios.probe(Who::Person, true, &words)?;
+    anyhow::ensure!(output.status.success(), "{output:?}");
+    for _ in 0..200 {
+        if std::fs::exists(&*answer)? {
+            let said = std::fs::read_to_string(&*answer)?;
+            return waiting.refused(said.trim(), "AIOS-AUTH-0603").await;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    anyhow::bail!("the detached process never answered")
+}
+
+#[tokio::test]
+async fn refused_from_namespaces_of_its_own() -> Result<()> {
+    let Some(waiting) = Waiting::new().await? else {
+        return Ok(());
+    };
+    // A namespace in which the person's uid stays what it is: no other sign tells it apart.
+    let said = waiting.run(Who::Person, false, &["unshare", "--user", "--map-current-user"])?;
+    waiting.refused(&said, "AIOS-AUTH-0603").await
+}
+
+#[tokio::test]
+async fn refused_within_a_workers_confinement() -> Result<()> {
+    let Some(waiting) = Waiting::new().await? else {
+        return Ok(());
+    };
+    let aios = &waiting.aios;
+    // As the worker is: neither the key nor the socket is in its view.
+    let own = aios.run_confined(Service::WorkerFs, None, &waiting.probe)?;
+    assert_ne!(own.trim(), "approved");
+    waiting.still_pending().await?;
+    // Even with the person's uid in that confinement.
+    let ids = Identity {
+        uid: PERSON_UID,
+        gid: PERSON_UID,
+        groups: Vec::new(),
+    };
+    let other = aios.run_confined(Service::WorkerFs, Some(ids.clone()), &waiting.probe)?;
+    assert_ne!(other.trim(), "approved");
+    waiting.still_pending().await?;
+    // And in that of a service which does see the guard's socket, with a copy of the key.
+    let copy = aios.tree().join("stolen");
+    std::fs::copy(aios.paths().person_key(PERSON_UID), &copy)?;
+    std::os::unix::fs::chown(&copy, Some(PERSON_UID), Some(PERSON_UID))?;
+    let mut probe = waiting.probe.clone();
+    *probe.get_mut(2).context("the key")? = copy.to_string_lossy().into_owned();
+    let groups = vec![
+        nix::unistd::Group::from_name("aios")?
+            .context("group aios")?
+            .gid
+            .as_raw(),
+    ];
+    let said = aios.run_confined(Service::Tools, Some(Identity { groups, ..ids }), &probe)?;
+    waiting.refused(said.trim(), "AIOS-AUTH-0603").await
+}
+
+#[tokio::test]
+async fn refused_from_every_service_with_the_persons_key() -> Result<()> {
+    let Some(waiting) = Waiting::new().await? else {
+        return Ok(());
+    };
+    let aios = &waiting.aios;
+    for service in [
+        Service::Tools,
+        Service::WorkerFs,
+        Service::Orchestrator,
+        Service::Sandbox,
+        Service::Memory,
+    ] {
+        let decision = client::decision(aios, &waiting.approval, true).await?;
+        let answer = client::guard(aios, Who::Of(service))?
+            .decide_approval(decision)
+            .await;
+        let status = answer.err().with_context(|| format!("{service:?} approved"))?;
+        waiting.refused(&client::code(&status), "AIOS-AUTH-0503").await?;
+    }
+    Ok(())
+}
