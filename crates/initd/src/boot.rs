@@ -4,6 +4,11 @@
 //! (directories). On a development tree the phases that belong to a machine are skipped and say so.
 
 mod dirs;
+mod hardware;
+mod machine_id;
+mod profiles;
+mod settings;
+mod tmpfiles;
 
 pub(crate) use dirs::of_service as dirs_of_service;
 
@@ -34,6 +39,24 @@ pub(crate) struct Phase {
 }
 
 impl Phase {
+    /// One that has just ended.
+    fn of(name: &str, start_ms: u64, result: &Result<Outcome>) -> Self {
+        let (state, message) = match result {
+            Ok(Outcome::Done(message)) => ("done", message.clone()),
+            Ok(Outcome::Skipped(why)) => ("skipped", (*why).to_owned()),
+            Err(error) => ("failed", error.to_string()),
+        };
+        let duration_ms = uptime_ms().saturating_sub(start_ms);
+        tracing::info!(phase = name, state, message, duration_ms, "boot");
+        Self {
+            name: name.into(),
+            start_ms,
+            duration_ms,
+            state: state.into(),
+            message,
+        }
+    }
+
     /// One that failed outside the list.
     pub(crate) fn failed(name: &str, message: &str) -> Self {
         let start_ms = uptime_ms();
@@ -72,7 +95,78 @@ pub(crate) enum Outcome {
 type Work = fn(&mut World, &BTreeMap<String, Spec>) -> Result<Outcome>;
 
 /// Phases between the essential mounts, which PID 1 makes, and the services.
-const PHASES: [(&str, bool, Work); 2] = [("cgroups", false, cgroups), ("directories", true, dirs::make)];
+const PHASES: [Named; 10] = [
+    Named {
+        name: "shared-root",
+        vital: false,
+        machine: true,
+        work: settings::share_root,
+    },
+    Named {
+        name: "machine-id",
+        vital: false,
+        machine: true,
+        work: machine_id::make,
+    },
+    Named {
+        name: "tmpfiles",
+        vital: false,
+        machine: true,
+        work: tmpfiles::make,
+    },
+    Named {
+        name: "cgroups",
+        vital: false,
+        machine: false,
+        work: cgroups,
+    },
+    Named {
+        name: "modules",
+        vital: false,
+        machine: true,
+        work: hardware::modules,
+    },
+    Named {
+        name: "devices",
+        vital: false,
+        machine: true,
+        work: hardware::devices,
+    },
+    Named {
+        name: "kernel-settings",
+        vital: false,
+        machine: true,
+        work: settings::kernel,
+    },
+    Named {
+        name: "loopback",
+        vital: false,
+        machine: true,
+        work: settings::loopback,
+    },
+    Named {
+        name: "apparmor",
+        vital: false,
+        machine: true,
+        work: profiles::load,
+    },
+    Named {
+        name: "directories",
+        vital: true,
+        machine: false,
+        work: dirs::make,
+    },
+];
+
+/// A phase before it ran.
+struct Named {
+    name: &'static str,
+    /// Whether nothing works without it.
+    vital: bool,
+    /// Whether it belongs to a booted machine only.
+    machine: bool,
+    work: Work,
+}
 
 /// Runs them. For a successor of a killed supervisor there is nothing to do.
 pub(crate) fn run(world: &mut World, specs: &BTreeMap<String, Spec>) -> Result<Boot> {
@@ -81,23 +175,18 @@ pub(crate) fn run(world: &mut World, specs: &BTreeMap<String, Spec>) -> Result<B
     }
     let mut boot = Boot::default();
     boot.phases.push(mounted());
-    for (name, vital, work) in PHASES {
-        let start = uptime_ms();
-        let result = work(world, specs);
-        let (state, message) = match &result {
-            Ok(Outcome::Done(message)) => ("done", message.clone()),
-            Ok(Outcome::Skipped(why)) => ("skipped", (*why).to_owned()),
-            Err(error) => ("failed", error.to_string()),
+    for named in PHASES {
+        let start_ms = uptime_ms();
+        let result = if named.machine && !world.own_machine {
+            Ok(Outcome::Skipped("not a booted machine"))
+        } else {
+            (named.work)(world, specs)
         };
-        tracing::info!(phase = name, state, message, "boot");
-        boot.phases.push(Phase {
-            name: name.into(),
-            start_ms: start,
-            duration_ms: uptime_ms().saturating_sub(start),
-            state: state.into(),
-            message,
-        });
-        if vital {
+        if let Err(error) = &result {
+            crate::supervise::console(world, &format!("{} failed: {error}", named.name));
+        }
+        boot.phases.push(Phase::of(named.name, start_ms, &result));
+        if named.vital {
             result?;
         }
     }

@@ -1,4 +1,5 @@
-//! The first process of aiOS and the supervisor of its services: one program, two halves.
+//! The first process of aiOS and the supervisor of its services: two halves, a program each, so that the
+//! first stays small.
 //!
 //! * [`pid1`]: a small synchronous loop. It mounts the essentials, reaps, keeps the supervisor's
 //!   descriptors safe, starts the supervisor again when it dies, and can always power off.

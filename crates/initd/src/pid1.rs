@@ -317,11 +317,13 @@ fn errno(error: std::io::Error) -> Errno {
     Errno::from_raw(error.raw_os_error().unwrap_or(0))
 }
 
-/// The supervisor's program: this one, with our environment.
+/// The supervisor's program: it lies beside this one, and gets our environment.
 fn image(state: Option<&Path>, mounted: [u64; 2]) -> nix::Result<Image> {
     let c = |bytes: Vec<u8>| CString::new(bytes).map_err(|_| Errno::EINVAL);
-    let path = std::env::current_exe().map_err(errno)?;
-    let mut args: Vec<OsString> = vec!["aios-init".into(), "supervise".into()];
+    let path = std::env::current_exe()
+        .map_err(errno)?
+        .with_file_name("aios-supervisor");
+    let mut args: Vec<OsString> = vec!["aios-supervisor".into()];
     if let Some(state) = state {
         let state: PathBuf = std::path::absolute(state).map_err(errno)?;
         args.extend(["--state".into(), state.into_os_string()]);

@@ -45,7 +45,15 @@ const QUEUE: usize = 1024;
 
 /// Runs until everything has stopped. `state` names a development tree.
 pub fn run(state: Option<&Path>) -> ExitCode {
+    let to_file = if state.is_none() && nix::unistd::getppid().as_raw() == 1 {
+        log_to_file()
+    } else {
+        Ok(())
+    };
     aios_core::telemetry::init("aios-init");
+    if let Err(error) = to_file {
+        tracing::error!(%error, "the log stays on the console");
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let result = runtime
         .map_err(InitError::system("cannot start the runtime"))
@@ -62,6 +70,35 @@ pub fn run(state: Option<&Path>) -> ExitCode {
             );
             ExitCode::FAILURE
         }
+    }
+}
+
+/// On a booted machine standard error is the console, which is for a person and may be a slow serial line.
+fn log_to_file() -> Result<()> {
+    use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+    let directory = aios_core::paths::Paths::from_env().state.join("log");
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o711)
+        .create(&directory)
+        .map_err(InitError::path("cannot make", &directory))?;
+    let path = directory.join("aios-init.log");
+    let file = std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o640)
+        .open(&path)
+        .map_err(InitError::path("cannot open", &path))?;
+    nix::unistd::dup2_stderr(&file).map_err(InitError::system("cannot redirect the log"))
+}
+
+/// One line on the console of a booted machine. Where there is none, nobody is watching.
+pub(crate) fn console(world: &World, text: &str) {
+    use std::io::Write;
+    if world.own_machine
+        && let Ok(mut console) = std::fs::OpenOptions::new().write(true).open("/dev/console")
+    {
+        let _unwatched = writeln!(console, "aiOS: {text}");
     }
 }
 

@@ -38,10 +38,16 @@ pub(super) fn catch_ctrl_alt_del() {
 }
 
 /// Ends everything. As process 1 of a machine it does not return; else it yields the exit status.
+///
+/// A container's process 1 touches neither mounts nor the power: its file systems, and the kernel,
+/// are the host's.
 pub(super) fn finish(end: End, first: bool) -> u8 {
     if first {
         end_all();
         sync();
+        if !crate::sys::is_machine() {
+            return EXIT_CODE.load(Ordering::Relaxed);
+        }
         unmount_all();
         let mode = match end {
             End::Reboot => Some(RebootMode::RB_AUTOBOOT),

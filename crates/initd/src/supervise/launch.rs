@@ -14,7 +14,8 @@ use aios_confine::plan::{Capabilities, Limit, Plan, Resource};
 use aios_confine::spawn::{Program, spawn};
 use aios_confine::view::{Bind, View};
 use aios_confine::{ConfineError, Degradation};
-use std::ffi::OsString;
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -194,15 +195,17 @@ fn limits(spec: &Spec) -> Vec<Limit> {
     list
 }
 
+/// Later entries win, so that a service's file can change anything.
 fn environment(
     world: &World,
     spec: &Spec,
     account: &Account,
     wiring: &Wiring<'_>,
 ) -> Vec<(OsString, OsString)> {
-    let mut env: Vec<(OsString, OsString)> = Vec::new();
-    let mut set =
-        |name: &str, value: &dyn AsRef<std::ffi::OsStr>| env.push((name.into(), value.as_ref().into()));
+    let mut env: BTreeMap<OsString, OsString> = BTreeMap::new();
+    let mut set = |name: &str, value: &dyn AsRef<OsStr>| {
+        env.insert(name.into(), value.as_ref().into());
+    };
     set(
         "PATH",
         &"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -218,6 +221,9 @@ fn environment(
     }
     if spec.runtime_dir {
         set("XDG_RUNTIME_DIR", &runtime_dir(account));
+    }
+    for (name, value) in &spec.environment {
+        set(name, &value.replace("${UID}", &account.identity.uid.to_string()));
     }
     if spec.ready == Ready::Notify || spec.watchdog_ms > 0 {
         set("NOTIFY_SOCKET", &notify::path(world));
@@ -236,10 +242,7 @@ fn environment(
         set("LISTEN_FDS", &wiring.sockets.len().to_string());
         set("LISTEN_FDNAMES", &names.join(":"));
     }
-    for (name, value) in &spec.environment {
-        set(name, &value.replace("${UID}", &account.identity.uid.to_string()));
-    }
-    env
+    env.into_iter().collect()
 }
 
 /// The `/run/user/UID` of a service's user.
@@ -262,8 +265,7 @@ fn passed_through(world: &World) -> Vec<(OsString, OsString)> {
     std::env::vars_os()
         .filter(|(name, _)| {
             let name = name.to_string_lossy();
-            name == "RUST_BACKTRACE"
-                || (name.starts_with("AIOS_") && !name.starts_with("AIOS_INIT_") && !own.contains(&&*name))
+            name == "RUST_BACKTRACE" || (name.starts_with("AIOS_") && !own.contains(&&*name))
         })
         .collect()
 }

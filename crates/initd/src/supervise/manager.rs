@@ -587,6 +587,12 @@ impl Manager {
                 .phases
                 .push(Phase::since("ready", boot::uptime_ms(), &missing));
             tracing::info!(missing = missing.join(" "), "boot finished");
+            let seconds = boot::uptime_ms() / 1000;
+            let text = match missing.is_empty() {
+                true => format!("ready {seconds} s after the kernel started"),
+                false => format!("not ready: {}", missing.join(", ")),
+            };
+            super::console(&self.world, &text);
         }
     }
 }

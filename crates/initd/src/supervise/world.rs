@@ -25,8 +25,10 @@ pub(crate) struct Config {
 #[derive(Debug)]
 pub(crate) struct World {
     pub(crate) paths: Paths,
-    /// Whether this is a booted machine or container of its own.
+    /// Whether process 1 is ours: a machine or a container that runs aiOS and nothing else.
     pub(crate) booted: bool,
+    /// Whether it is a machine, whose kernel and devices are ours to set up.
+    pub(crate) own_machine: bool,
     pub(crate) config: Config,
     pub(crate) machine: Machine,
     /// How many supervisors of this instance came before.
@@ -61,6 +63,7 @@ impl World {
             config: config::load(&paths, "init")?,
             paths,
             booted,
+            own_machine: booted && sys::is_machine(),
             machine: Machine::probe(),
             generation: generation.unwrap_or(0),
             link,

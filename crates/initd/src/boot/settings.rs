@@ -1,0 +1,54 @@
+//! Settings of the kernel: mount propagation, a few sysctls, the loopback interface.
+
+use super::Outcome;
+use crate::error::{InitError, Result};
+use crate::spec::Spec;
+use crate::supervise::World;
+use crate::sys;
+use nix::mount::{MsFlags, mount};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+/// Harder than the kernel's defaults where that costs nothing here.
+const SYSCTLS: [(&str, &str); 8] = [
+    ("kernel/kptr_restrict", "2"),
+    ("kernel/dmesg_restrict", "1"),
+    ("kernel/unprivileged_bpf_disabled", "1"),
+    ("kernel/yama/ptrace_scope", "2"),
+    ("fs/protected_hardlinks", "1"),
+    ("fs/protected_symlinks", "1"),
+    ("fs/protected_fifos", "2"),
+    ("fs/protected_regular", "2"),
+];
+
+/// Rootless containers need mounts below `/` to propagate.
+pub(super) fn share_root(_: &mut World, _: &BTreeMap<String, Spec>) -> Result<Outcome> {
+    let flags = MsFlags::MS_REC | MsFlags::MS_SHARED;
+    mount(None::<&str>, "/", None::<&str>, flags, None::<&str>)
+        .map_err(InitError::system("cannot share /"))?;
+    Ok(Outcome::Done(String::new()))
+}
+
+/// Writes the sysctls that this kernel has.
+pub(super) fn kernel(_: &mut World, _: &BTreeMap<String, Spec>) -> Result<Outcome> {
+    let mut failed = Vec::new();
+    for (name, value) in SYSCTLS {
+        let path = Path::new("/proc/sys").join(name);
+        // Some can only be raised; being higher already is no failure.
+        if path.exists() && fs::write(&path, value).is_err() {
+            failed.push(name);
+        }
+    }
+    Ok(Outcome::Done(if failed.is_empty() {
+        String::new()
+    } else {
+        format!("kept: {}", failed.join(" "))
+    }))
+}
+
+/// Brings `lo` up.
+pub(super) fn loopback(_: &mut World, _: &BTreeMap<String, Spec>) -> Result<Outcome> {
+    sys::interface_up("lo").map_err(InitError::system("cannot bring lo up"))?;
+    Ok(Outcome::Done(String::new()))
+}

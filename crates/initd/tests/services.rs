@@ -1,0 +1,428 @@
+//! Services as real processes: order, readiness, restart, sockets, logs, the end.
+
+mod common;
+
+use aios_core::rpc;
+use aios_proto::init::v1::{
+    GetBootRequest, GetServiceRequest, ListServicesRequest, LogsRequest, ServiceRequest, ShutdownRequest,
+};
+use common::{Instance, eventually, is_root, processes_with, python, signal};
+use nix::sys::signal::Signal;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use tokio_stream::StreamExt;
+use tonic::Code;
+
+const SLEEP: &str = "command = [\"/bin/sleep\", \"1000000\"]\nuser = \"daemon\"\nready = \"none\"\n";
+
+#[tokio::test]
+async fn services_start_in_order_and_stop_in_reverse_order() {
+    if !is_root("services_start_in_order_and_stop_in_reverse_order") {
+        return;
+    }
+    let body = |name: &str| {
+        format!(
+            "def end(*_):\n    say('order','-{name}'); sys.exit(0)\n\
+             signal.signal(signal.SIGTERM,end)\ntime.sleep(0.1)\nsay('order','+{name}')\nnotify(b'STATUS=up\\nREADY=1')\n\
+             while True: signal.pause()\n"
+        )
+    };
+    let by_fd = "def end(*_):\n    say('order','-c'); sys.exit(0)\n\
+        signal.signal(signal.SIGTERM,end)\ntime.sleep(0.1)\nsay('order','+c')\nos.write(int(os.environ['READY_FD']),b'\\n')\n\
+        while True: signal.pause()\n";
+    let mut instance = Instance::start(&[
+        ("a", &python(&body("a"), "needs = [\"b\"]\n")),
+        ("b", &python(&body("b"), "after = [\"c\"]\n")),
+        ("c", &python(by_fd, "ready = \"fd\"\n")),
+    ]);
+    let info = instance.until_state("a", "ready").await;
+    assert_eq!(info.user, "daemon");
+    assert_eq!(info.needs, ["b"]);
+    assert!(info.ready_ms >= 100, "{info:?}");
+    let list = instance
+        .client()
+        .list_services(ListServicesRequest {})
+        .await
+        .unwrap()
+        .into_inner()
+        .services;
+    assert_eq!(
+        list.iter().map(|s| s.name.as_str()).collect::<Vec<_>>(),
+        ["c", "b", "a"]
+    );
+    let boot = instance
+        .client()
+        .get_boot(GetBootRequest {})
+        .await
+        .unwrap()
+        .into_inner();
+    assert!(!boot.booted);
+    let names: Vec<&str> = boot.phases.iter().map(|phase| phase.name.as_str()).collect();
+    assert_eq!(names.first(), Some(&"mount-essentials"));
+    assert_eq!(names.last(), Some(&"ready"));
+    assert!(instance.stop());
+    assert_eq!(
+        instance.out("order").split_whitespace().collect::<Vec<_>>(),
+        ["+c", "+b", "+a", "-a", "-b", "-c"]
+    );
+}
+
+#[tokio::test]
+async fn a_failing_service_is_restarted_after_growing_pauses() {
+    if !is_root("a_failing_service_is_restarted_after_growing_pauses") {
+        return;
+    }
+    let instance = Instance::start(&[(
+        "flaky",
+        &python(
+            "say('runs',str(time.time()))\nsys.exit(3)\n",
+            "restart_min_ms = 50\nrestart_max_ms = 400\n",
+        ),
+    )]);
+    let info = instance
+        .until("flaky", |info| info.restarts >= 5 && info.state == "backoff")
+        .await;
+    assert_eq!(info.last_exit, "exit 3");
+    assert!(info.next_start_ms > 0);
+    let times: Vec<f64> = instance
+        .out("runs")
+        .lines()
+        .map(|line| line.parse().unwrap())
+        .collect();
+    let pauses: Vec<f64> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    // Lower bounds only: a busy machine makes pauses longer, never shorter.
+    for (pause, least) in pauses.iter().zip([0.05, 0.1, 0.2, 0.4]) {
+        assert!(*pause >= least, "{pauses:?}");
+    }
+}
+
+#[tokio::test]
+async fn no_connection_is_lost_while_a_service_is_killed() {
+    if !is_root("no_connection_is_lost_while_a_service_is_killed") {
+        return;
+    }
+    let echo = "l=socket.socket(fileno=3)\nassert os.environ['LISTEN_FDNAMES']=='echo' and int(os.environ['LISTEN_PID'])==os.getpid()\n\
+        notify(b'READY=1')\nwhile True:\n    c,_=l.accept(); c.sendall(c.recv(100)); c.close()\n";
+    let instance = Instance::start(&[(
+        "echo",
+        &python(
+            echo,
+            "restart_min_ms = 50\n[[socket]]\npath = \"${RUN}/echo.sock\"\ngroup = \"daemon\"\nmode = \"0600\"\n",
+        ),
+    )]);
+    let first = instance.until_state("echo", "ready").await;
+    assert_eq!(
+        first.sockets,
+        [instance.path("run/echo.sock").display().to_string()]
+    );
+    let pid = i32::try_from(first.pid).unwrap();
+    signal(pid, Signal::SIGSTOP);
+    let mut clients: Vec<UnixStream> = (0..50)
+        .map(|number| {
+            let mut client = UnixStream::connect(instance.path("run/echo.sock")).unwrap();
+            write!(client, "{number}").unwrap();
+            client
+        })
+        .collect();
+    signal(pid, Signal::SIGKILL);
+    for (number, client) in clients.iter_mut().enumerate() {
+        let mut text = String::new();
+        client.read_to_string(&mut text).unwrap();
+        assert_eq!(text, number.to_string());
+    }
+    let second = instance.until_state("echo", "ready").await;
+    assert_ne!(first.pid, second.pid);
+    assert_eq!(second.last_exit, "signal 9");
+}
+
+#[tokio::test]
+async fn the_first_connection_starts_a_service_on_demand() {
+    if !is_root("the_first_connection_starts_a_service_on_demand") {
+        return;
+    }
+    let echo = "l=socket.socket(fileno=3)\nnotify(b'READY=1')\nwhile True:\n    c,_=l.accept(); c.sendall(b'here'); c.close()\n";
+    let instance = Instance::start(&[(
+        "lazy",
+        &python(
+            echo,
+            "[[socket]]\npath = \"${RUN}/lazy.sock\"\ngroup = \"daemon\"\non_demand = true\n",
+        ),
+    )]);
+    let before = instance.until_state("lazy", "listening").await;
+    assert_eq!(before.pid, 0);
+    let mut text = String::new();
+    UnixStream::connect(instance.path("run/lazy.sock"))
+        .unwrap()
+        .read_to_string(&mut text)
+        .unwrap();
+    assert_eq!(text, "here");
+    instance.until_state("lazy", "ready").await;
+}
+
+#[tokio::test]
+async fn a_silent_service_is_killed_by_its_watchdog() {
+    if !is_root("a_silent_service_is_killed_by_its_watchdog") {
+        return;
+    }
+    let body = "notify(b'READY=1')\nassert os.environ['WATCHDOG_USEC']=='300000'\nfor _ in range(5):\n    time.sleep(0.1); notify(b'WATCHDOG=1')\n\
+        say('silent','1')\ntime.sleep(1000)\n";
+    let instance = Instance::start(&[(
+        "dog",
+        &python(
+            body,
+            "watchdog_ms = 300\nrestart_min_ms = 60000\nrestart_max_ms = 60000\n",
+        ),
+    )]);
+    let info = instance.until_state("dog", "backoff").await;
+    assert_eq!(info.last_exit, "signal 9");
+    assert_eq!(instance.out("silent"), "1\n");
+}
+
+#[tokio::test]
+async fn only_the_main_process_can_say_that_a_service_is_ready() {
+    if !is_root("only_the_main_process_can_say_that_a_service_is_ready") {
+        return;
+    }
+    let body = "if os.fork()==0:\n    notify(b'READY=1'); say('said','1'); os._exit(0)\nos.wait()\ntime.sleep(1000)\n";
+    let instance = Instance::start(&[("liar", &python(body, ""))]);
+    eventually("the child speaks", || instance.out("said") == "1\n").await;
+    eventually("the supervisor hears it", || {
+        instance.log().contains("no service's main process")
+    })
+    .await;
+    assert_eq!(instance.info("liar").await.unwrap().state, "starting");
+}
+
+#[tokio::test]
+async fn what_a_service_writes_is_kept_and_can_be_followed() {
+    if !is_root("what_a_service_writes_is_kept_and_can_be_followed") {
+        return;
+    }
+    let body = "print('one'); sys.stderr.write('two \\xff\\n'); notify(b'READY=1')\n\
+        while not os.path.exists('${OUT}/go'): time.sleep(0.02)\nprint('three')\ntime.sleep(1000)\n";
+    let instance = Instance::start(&[("talker", &python(body, ""))]);
+    instance.until_state("talker", "ready").await;
+    let request = |follow| LogsRequest {
+        name: "talker".into(),
+        last: 0,
+        follow,
+    };
+    let mut lines = instance.client().logs(request(true)).await.unwrap().into_inner();
+    assert_eq!(lines.next().await.unwrap().unwrap().text, "one");
+    assert!(lines.next().await.unwrap().unwrap().text.starts_with("two "));
+    std::fs::write(instance.path("out/go"), "").unwrap();
+    assert_eq!(lines.next().await.unwrap().unwrap().text, "three");
+    let mut ended = instance.client().logs(request(false)).await.unwrap().into_inner();
+    let mut count = 0;
+    while let Some(line) = ended.next().await {
+        assert_eq!(line.unwrap().name, "talker");
+        count += 1;
+    }
+    assert_eq!(count, 3);
+    assert!(
+        std::fs::read_to_string(instance.path("var/log/talker.log"))
+            .unwrap()
+            .contains(" one\n")
+    );
+}
+
+#[tokio::test]
+async fn a_person_stops_starts_and_restarts_services() {
+    if !is_root("a_person_stops_starts_and_restarts_services") {
+        return;
+    }
+    let instance = Instance::start(&[("base", SLEEP), ("user", &format!("{SLEEP}needs = [\"base\"]\n"))]);
+    let before = instance.until_state("user", "ready").await;
+    let named = |name: &str| ServiceRequest { name: name.into() };
+    let restarted = instance
+        .client()
+        .restart_service(named("user"))
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!((restarted.state.as_str(), restarted.restarts), ("ready", 0));
+    assert_ne!(restarted.pid, before.pid);
+    let stopped = instance
+        .client()
+        .stop_service(named("base"))
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!((stopped.state.as_str(), stopped.pid), ("stopped", 0));
+    assert_eq!(instance.info("user").await.unwrap().state, "stopped");
+    let started = instance
+        .client()
+        .start_service(named("user"))
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(started.state, "ready");
+    assert_eq!(instance.info("base").await.unwrap().state, "ready");
+}
+
+#[tokio::test]
+async fn wrong_requests_get_a_code_and_a_next_step() {
+    if !is_root("wrong_requests_get_a_code_and_a_next_step") {
+        return;
+    }
+    let instance = Instance::start(&[
+        ("fine", SLEEP),
+        (
+            "gone",
+            "command = [\"/nonexistent/program\"]\nuser = \"daemon\"\nenabled = false\n",
+        ),
+    ]);
+    instance.until_state("fine", "ready").await;
+    let mut client = instance.client();
+    let named = |name: &str| ServiceRequest { name: name.into() };
+    let long = "x".repeat(5000);
+    let cases = [
+        (
+            client
+                .get_service(GetServiceRequest { name: "fin".into() })
+                .await
+                .unwrap_err(),
+            Code::NotFound,
+            "AIOS-INIT-0003",
+        ),
+        (
+            client.start_service(named("")).await.unwrap_err(),
+            Code::NotFound,
+            "AIOS-INIT-0003",
+        ),
+        (
+            client.stop_service(named(&long)).await.unwrap_err(),
+            Code::NotFound,
+            "AIOS-INIT-0003",
+        ),
+        (
+            client.restart_service(named("../fine")).await.unwrap_err(),
+            Code::NotFound,
+            "AIOS-INIT-0003",
+        ),
+        (
+            client.start_service(named("gone")).await.unwrap_err(),
+            Code::FailedPrecondition,
+            "AIOS-INIT-0013",
+        ),
+        (
+            client
+                .logs(LogsRequest {
+                    name: "none".into(),
+                    last: 1,
+                    follow: true,
+                })
+                .await
+                .unwrap_err(),
+            Code::NotFound,
+            "AIOS-INIT-0003",
+        ),
+        (
+            client
+                .shutdown(ShutdownRequest {
+                    kind: "explode".into(),
+                })
+                .await
+                .unwrap_err(),
+            Code::InvalidArgument,
+            "AIOS-INIT-0011",
+        ),
+    ];
+    for (status, code, text) in cases {
+        let report = rpc::report_of(&status);
+        assert_eq!((status.code(), report.code.as_str()), (code, text));
+        assert!(!report.next_step.is_empty());
+    }
+    assert_eq!(instance.info("fine").await.unwrap().state, "ready");
+    client.stop_service(named("gone")).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_ordered_stop_leaves_nothing() {
+    if !is_root("an_ordered_stop_leaves_nothing") {
+        return;
+    }
+    let marker = format!("left-over-{}", std::process::id());
+    // A descendant in a session of its own, orphaned, that ignores SIGTERM; and the service ignores it too.
+    let body = format!(
+        "signal.signal(signal.SIGTERM,signal.SIG_IGN)\nif os.fork()==0:\n    os.setsid()\n    if os.fork()==0:\n        \
+         os.execv('/bin/sleep',['{marker}','1000000'])\n    os._exit(0)\nos.wait()\nnotify(b'READY=1')\ntime.sleep(1000)\n"
+    );
+    let keys = "stop_timeout_ms = 300\n[[socket]]\npath = \"${RUN}/x.sock\"\ngroup = \"daemon\"\n";
+    let mut instance = Instance::start(&[("stubborn", &python(&body, keys))]);
+    let info = instance.until_state("stubborn", "ready").await;
+    eventually("the descendant runs", || !processes_with(&marker).is_empty()).await;
+    assert!(instance.stop());
+    assert!(processes_with(&marker).is_empty());
+    assert!(!Path::new(&format!("/proc/{}", info.pid)).exists());
+    for name in ["run/x.sock", "run/init.sock", "run/notify/socket"] {
+        assert!(!instance.path(name).exists(), "{name}");
+    }
+    let tree = instance.root.path().to_string_lossy().into_owned();
+    assert!(
+        !std::fs::read_to_string("/proc/self/mounts")
+            .unwrap()
+            .contains(&tree)
+    );
+}
+
+#[tokio::test]
+async fn shutdown_over_the_api_ends_a_development_instance() {
+    if !is_root("shutdown_over_the_api_ends_a_development_instance") {
+        return;
+    }
+    let mut instance = Instance::start(&[("fine", SLEEP)]);
+    instance.until_state("fine", "ready").await;
+    instance
+        .client()
+        .shutdown(ShutdownRequest { kind: "exit".into() })
+        .await
+        .unwrap();
+    assert!(instance.child.wait().unwrap().success());
+}
+
+#[test]
+fn a_wrong_file_is_named_with_line_and_key() {
+    if !is_root("a_wrong_file_is_named_with_line_and_key") {
+        return;
+    }
+    let cases = [
+        (
+            format!("{SLEEP}nedds = [\"x\"]\n"),
+            vec!["bad.toml:4", "`nedds`", "did you mean `needs`?"],
+        ),
+        (
+            "user = \"daemon\"\ncommand = 7\n".into(),
+            vec!["bad.toml:2", "expected a sequence"],
+        ),
+        (
+            "user = \"daemon\"\n".into(),
+            vec!["bad.toml", "`command` is missing"],
+        ),
+        (
+            format!("{SLEEP}[[socket]]\npath = \"/x\"\nmode = \"9\"\n"),
+            vec!["bad.toml", "not an octal mode"],
+        ),
+        (
+            format!("{SLEEP}[confine]\ncapabilities = [\"CAP_ROOT\"]\n"),
+            vec!["CAP_ROOT"],
+        ),
+        (format!("{SLEEP}needs = [\"ghost\"]\n"), vec!["bad", "ghost"]),
+        (
+            format!("{SLEEP}needs = [\"bad\"]\n"),
+            vec!["circle", "bad -> bad"],
+        ),
+        (format!("{SLEEP}ready = \"maybe\"\n"), vec!["bad.toml:", "ready"]),
+    ];
+    for (text, wanted) in cases {
+        let tree = Instance::tree(&[("bad", &text)]);
+        let output = Instance::command(tree.path()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success(), "{text}");
+        for part in wanted {
+            assert!(said.contains(part), "{text}\n{part}\n{said}");
+        }
+        assert!(!tree.path().join("run/init.sock").exists());
+    }
+}
