@@ -53,6 +53,7 @@ impl Instance {
         let lookup = |name: &str| surroundings.environment.get(name).map(PathBuf::from);
         let run = socket
             .map(|dir| surroundings.current_dir.join(dir))
+            .or_else(|| lookup("AIOS_RUN_DIR"))
             .or_else(|| lookup("AIOS_STATE").map(|state| surroundings.current_dir.join(state).join("run")))
             .or_else(|| {
                 surroundings

@@ -16,6 +16,8 @@
 pub mod approval;
 pub mod audit;
 mod connect;
+#[cfg(feature = "doubles")]
+pub mod doubles;
 mod failure;
 pub mod goal;
 mod json;

@@ -155,7 +155,12 @@ pub(crate) fn ending(terminal: &mut Terminal, goal: &GoalView) {
     let state = terminal.tone(tone(goal.state), goal.state.word());
     terminal.line(format!("{state}: {}", one_line(&goal.status_line)));
     if let Some(error) = &goal.error {
-        terminal.line(format!("{}: {}", error.code, one_line(&error.message)));
+        let message = if error.message == goal.status_line {
+            String::new()
+        } else {
+            format!(": {}", one_line(&error.message))
+        };
+        terminal.line(format!("error[{}]{message}", one_line(&error.code)));
         terminal.line(format!("next: {}", one_line(&error.next_step)));
     }
     if goal.undoable && goal.undone_by.is_empty() {

@@ -1,0 +1,6 @@
+//! `aiosctl` against doubles of the services on real sockets.
+
+mod goals;
+mod support;
+mod system;
+mod usage;

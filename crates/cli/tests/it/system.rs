@@ -1,0 +1,269 @@
+//! Everything that is not a goal: status, services, agents, audit log, persons, configuration.
+
+use std::fs;
+
+use crate::support::{Bench, stable};
+use aios_client::doubles::Double;
+use aiosctl::Exit;
+
+#[tokio::test]
+async fn status_shows_the_whole_and_what_does_not_answer() {
+    let bench = Bench::enrolled().await;
+    insta::assert_snapshot!("status", bench.run(&["status"]).await.stable());
+    let partly = Bench::with(&[Double::Guard, Double::Init]).await;
+    let ran = partly.run(&["status"]).await;
+    assert_eq!(ran.exit, Exit::Failed);
+    insta::assert_snapshot!("status_partly", ran.stable());
+    let nothing = Bench::empty().run(&["status", "--json"]).await;
+    assert_eq!(nothing.exit, Exit::Unreachable);
+    assert_eq!(nothing.json()["guard"]["error"]["code"], "AIOS-CLIENT-0001");
+}
+
+#[tokio::test]
+async fn services_and_boot_are_shown() {
+    let bench = Bench::new().await;
+    for (name, words) in [
+        ("service_list", &["service", "list"][..]),
+        ("service_status", &["service", "status", "aios-memory"]),
+        ("service_restart", &["service", "restart", "aios-guard"]),
+        ("service_logs", &["service", "logs", "aios-guard", "-n", "5"]),
+        ("boot", &["boot"]),
+    ] {
+        insta::assert_snapshot!(name, bench.run(words).await.stable());
+    }
+    let unknown = bench.run(&["service", "status", "aios-nobody"]).await;
+    assert_eq!(unknown.exit, Exit::Failed);
+    insta::assert_snapshot!("service_unknown", unknown.stable());
+}
+
+#[tokio::test]
+async fn agents_are_listed_shown_frozen_and_thawed() {
+    let bench = Bench::new().await;
+    let id = "01930000-0000-7000-8000-0000000000aa";
+    for (name, words) in [
+        ("agent_list", &["agent", "list"][..]),
+        ("agent_show", &["agent", "show", id]),
+        ("agent_logs", &["agent", "logs", id]),
+    ] {
+        insta::assert_snapshot!(name, bench.run(words).await.stable());
+    }
+    assert!(bench.run(&["agent", "freeze", id]).await.out.contains("frozen"));
+    assert!(bench.run(&["agent", "thaw", id]).await.out.contains("running"));
+    let unknown = bench
+        .run(&["agent", "show", "01930000-0000-7000-8000-0000000000ff"])
+        .await;
+    assert!(unknown.err.contains("AIOS-CLI-0004"), "{unknown:?}");
+}
+
+#[tokio::test]
+async fn tools_memory_and_policy_are_shown() {
+    let bench = Bench::new().await;
+    for (name, words) in [
+        ("tool_list", &["tool", "list"][..]),
+        ("tool_show", &["tool", "show", "fs.delete"]),
+        ("memory_stats", &["memory", "stats"]),
+        ("memory_decisions", &["memory", "decisions"]),
+        ("memory_recent", &["memory", "recent"]),
+        (
+            "policy_explain",
+            &["policy", "explain", "fs.delete", "{\"path\":\"/var/tmp/a\"}"],
+        ),
+    ] {
+        insta::assert_snapshot!(name, bench.run(words).await.stable());
+    }
+}
+
+#[tokio::test]
+async fn the_log_is_tailed_verified_live_and_a_record_proved() {
+    let bench = Bench::new().await;
+    bench
+        .run(&["goal", "run", "free space under /var/tmp/logs"])
+        .await;
+    insta::assert_snapshot!("audit_tail", bench.run(&["audit", "tail"]).await.stable());
+    let proof = bench.run(&["audit", "prove", "1"]).await;
+    assert!(
+        proof.exit == Exit::Done && proof.out.ends_with("the proof holds\n"),
+        "{proof:?}"
+    );
+    let shown = bench.run(&["audit", "show", "0", "--json"]).await.json();
+    assert_eq!(shown["record"]["kind"], "goal.submitted");
+    let missing = bench.run(&["audit", "show", "999"]).await;
+    assert!(
+        missing.exit == Exit::Failed && missing.err.contains("error[AIOS-AUDIT-"),
+        "{missing:?}"
+    );
+}
+
+#[tokio::test]
+async fn an_export_verifies_against_an_anchor_and_an_altered_one_does_not() {
+    let bench = Bench::new().await;
+    bench
+        .run(&["goal", "run", "free space under /var/tmp/logs"])
+        .await;
+    let head = bench.run(&["audit", "head"]).await;
+    fs::write(bench.path("head"), &head.out).unwrap();
+    let (copy, anchor) = (bench.path("copy"), bench.path("head"));
+    let (copy, anchor) = (copy.to_str().unwrap(), anchor.to_str().unwrap());
+    let exported = bench.run(&["audit", "export", copy]).await;
+    assert_eq!(exported.exit, Exit::Done, "{exported:?}");
+    let again = bench.run(&["audit", "export", copy]).await;
+    assert!(
+        again.exit == Exit::Failed && again.err.contains("AIOS-CLI-0014"),
+        "{again:?}"
+    );
+    let whole = bench.run(&["audit", "verify", copy, "--anchor", anchor]).await;
+    assert!(
+        whole.exit == Exit::Done && whole.out.starts_with("whole: "),
+        "{whole:?}"
+    );
+    let segment = fs::read_dir(bench.path("copy/segments"))
+        .unwrap()
+        .next()
+        .expect("a segment")
+        .unwrap()
+        .path();
+    let text = fs::read_to_string(&segment)
+        .unwrap()
+        .replace("goal.submitted", "goal.submittex");
+    fs::write(&segment, text).unwrap();
+    let altered = bench.run(&["audit", "verify", copy, "--anchor", anchor]).await;
+    assert_eq!(altered.exit, Exit::Failed);
+    assert!(
+        altered.out.starts_with("NOT as it was written") && altered.err.contains("error[AIOS-CLI-0012]"),
+        "{altered:?}"
+    );
+    let json = bench.run(&["audit", "verify", copy, "--json"]).await;
+    assert_eq!(json.json()["ok"], false);
+    let no_anchor = bench
+        .run(&["audit", "verify", copy, "--anchor", "/nonexistent"])
+        .await;
+    assert!(no_anchor.err.contains("AIOS-CLI-0013"), "{no_anchor:?}");
+}
+
+#[tokio::test]
+async fn enrolling_makes_a_private_key_once() {
+    use std::os::unix::fs::PermissionsExt;
+    let bench = Bench::new().await;
+    let uid = rustix::process::geteuid().as_raw();
+    let key = bench.path(&format!("var/persons/{uid}/key"));
+    let first = bench.run(&["person", "enrol", "--json"]).await.json();
+    assert_eq!(first["already"], false);
+    assert_eq!(fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(
+        fs::metadata(key.parent().unwrap()).unwrap().permissions().mode() & 0o777,
+        0o700
+    );
+    let kept = fs::read(&key).unwrap();
+    let second = bench.run(&["person", "enrol", "--json"]).await.json();
+    assert_eq!(second["already"], true);
+    assert_eq!(second["public_key"], first["public_key"]);
+    assert_eq!(fs::read(&key).unwrap(), kept);
+    let nobody = bench.run(&["person", "enrol", "--user", "no-such-user"]).await;
+    assert!(nobody.err.contains("AIOS-CLI-0009"), "{nobody:?}");
+}
+
+#[tokio::test]
+async fn enrolling_makes_no_key_when_no_guard_answers() {
+    let bench = Bench::empty();
+    let ran = bench.run(&["person", "enrol"]).await;
+    assert_eq!(ran.exit, Exit::Unreachable);
+    assert!(!bench.path("var/persons").exists());
+}
+
+#[tokio::test]
+async fn a_key_that_others_can_read_is_refused() {
+    use std::os::unix::fs::PermissionsExt;
+    let bench = Bench::enrolled().await;
+    let uid = rustix::process::geteuid().as_raw();
+    let key = bench.path(&format!("var/persons/{uid}/key"));
+    fs::set_permissions(key, fs::Permissions::from_mode(0o644)).unwrap();
+    let ran = bench.run(&["emergency", "stop"]).await;
+    assert!(
+        ran.exit != Exit::Done && ran.err.contains("AIOS-AUTH-0405"),
+        "{ran:?}"
+    );
+}
+
+#[tokio::test]
+async fn emergency_stop_and_resume_need_a_person_and_are_shown() {
+    let bench = Bench::new().await;
+    assert_eq!(bench.run(&["emergency", "stop"]).await.exit, Exit::Denied);
+    bench.run(&["person", "enrol"]).await;
+    let stopped = bench.run(&["emergency", "stop", "smoke"]).await;
+    assert!(stopped.out.contains(": smoke\n"), "{stopped:?}");
+    assert!(bench.run(&["status"]).await.out.contains("EMERGENCY STOP"));
+    assert_eq!(
+        bench.run(&["emergency", "resume"]).await.out,
+        "resumed: agents may work again\n"
+    );
+}
+
+#[tokio::test]
+async fn console_open_prints_a_link_with_the_code_in_its_fragment() {
+    let bench = Bench::enrolled().await;
+    let ran = bench.run(&["console", "open"]).await;
+    assert!(
+        ran.out.starts_with("http://127.0.0.1:9090/signin#code-"),
+        "{ran:?}"
+    );
+    fs::create_dir_all(bench.path("etc")).unwrap();
+    fs::write(
+        bench.path("etc/config.toml"),
+        "[console]\nlisten = \"127.0.0.1:19090\"\n",
+    )
+    .unwrap();
+    let ran = bench.run(&["console", "open", "--json"]).await;
+    assert!(
+        ran.json()["link"]
+            .as_str()
+            .unwrap()
+            .starts_with("http://127.0.0.1:19090/signin#"),
+        "{ran:?}"
+    );
+}
+
+#[tokio::test]
+async fn configuration_is_shown_with_its_origin_and_mistakes_are_named() {
+    let bench = Bench::empty();
+    for dir in ["vendor", "etc", "run", "var"] {
+        fs::create_dir_all(bench.path(dir)).unwrap();
+    }
+    fs::write(
+        bench.path("vendor/config.toml"),
+        "[console]\nlisten = \"127.0.0.1:9090\"\n\n[guard]\napproval_timeout_ms = 600000\n",
+    )
+    .unwrap();
+    fs::write(
+        bench.path("etc/config.toml"),
+        "[guard]\napproval_timeout_ms = 1000\n",
+    )
+    .unwrap();
+    insta::assert_snapshot!(
+        "config_show",
+        stable(&bench.run(&["config", "show", "--origin"]).await.stable())
+    );
+    assert_eq!(bench.run(&["config", "check"]).await.exit, Exit::Done);
+    let cases = [
+        (
+            "[guard]\napproval_timeout = 5\n",
+            "did you mean `approval_timeout_ms`?",
+        ),
+        ("[gaurd]\n", "did you mean `guard`?"),
+        (
+            "[guard]\napproval_timeout_ms = \"5\"\n",
+            "must be a integer, not a string",
+        ),
+        ("[guard\n", "etc/config.toml:1: "),
+        ("guard = 5\n", "`guard` must be a section"),
+    ];
+    for (text, wanted) in cases {
+        fs::write(bench.path("etc/config.toml"), text).unwrap();
+        let ran = bench.run(&["config", "check"]).await;
+        assert!(
+            ran.exit == Exit::Failed && ran.err.contains(wanted),
+            "{text}: {ran:?}"
+        );
+    }
+    let none = bench.run(&["config", "check", "/nonexistent.toml"]).await;
+    assert!(none.err.contains("AIOS-CLI-0016"), "{none:?}");
+}
