@@ -45,10 +45,17 @@ async fn through_a_crash(house: &mut House, point: &str, tool: &str, args: &Valu
             "{tool} at {point} left something half done"
         );
     }
+    // The guard holds the digest of the first authorization, identities included, against the second.
+    let digests = house.guard.digests();
     let Answer::Done(again) = house.call_as(house.token(), key, tool, args.clone()).await else {
         panic!("{tool} at {point}")
     };
     assert_eq!(again.replayed, done, "{tool} at {point}");
+    assert_eq!(
+        house.guard.digests(),
+        digests,
+        "{tool} at {point} resolved to another call"
+    );
     let after = photograph(&house.data);
     result(house.undo(key).await);
     assert_eq!(

@@ -47,11 +47,13 @@ impl Applier<'_> {
         let mut restorer = Restorer::new(self.store, plan);
         let middle = plan.changes.len() / 2;
         for index in 0..plan.changes.len() {
-            budget.check()?;
             plan.touch(index);
             let Some(change) = plan.changes.get(index) else {
                 break;
             };
+            if change.step != Step::Delete {
+                budget.check()?;
+            }
             match &change.step {
                 Step::Delete => {
                     let dir = change.anchor.open_parent()?;
@@ -199,25 +201,55 @@ impl Applier<'_> {
         unlink(dir.as_fd(), &change.anchor.name, &change.anchor.path())
     }
 
-    /// Whether all of the plan had been done when the process died; then notes what is there.
+    /// Whether all of the plan was done when the process died, or can be completed without touching
+    /// anything that was not caught; then completes it and notes what is there.
     ///
     /// # Errors
     /// A place cannot be looked at.
     pub fn finish(&self, plan: &mut Plan) -> Result<bool> {
         let budget = Budget::of_ms(ROLLBACK_MS);
-        for (index, change) in plan.changes.iter().enumerate() {
-            let dir = change.anchor.open_parent()?;
-            let path = change.anchor.path();
-            if entry_in(dir.as_fd(), &plan.aside(index), &path, &change.anchor.root)?.is_some() {
-                return Ok(false);
+        if deletion_was_decided(plan)? {
+            for (index, change) in plan.changes.iter().enumerate() {
+                if change.step == Step::Delete {
+                    drop_name(change, &plan.aside(index))?;
+                }
             }
-            if !reached(change, &look(&change.anchor, &budget)?) {
+        }
+        for (index, change) in plan.changes.iter().enumerate() {
+            if is_there(change, &plan.aside(index))? || !reached(change, &look(&change.anchor, &budget)?) {
                 return Ok(false);
             }
         }
         self.settle(plan, &budget)?;
         Ok(true)
     }
+}
+
+/// Names are removed only when all of them were caught. So when none stands in its place any more and
+/// one is gone for good, the rest is to go too: bringing that one back would make another inode of it.
+fn deletion_was_decided(plan: &Plan) -> Result<bool> {
+    let mut gone = false;
+    for (index, change) in plan.changes.iter().enumerate() {
+        if change.step == Step::Delete && !is_there(change, &plan.aside(index))? {
+            if is_there(change, &change.anchor.name)? {
+                return Ok(false);
+            }
+            gone = true;
+        }
+    }
+    Ok(gone)
+}
+
+fn is_there(change: &Change, name: &str) -> Result<bool> {
+    let dir = change.anchor.open_parent()?;
+    Ok(entry_in(dir.as_fd(), name, &change.anchor.path(), &change.anchor.root)?.is_some())
+}
+
+fn drop_name(change: &Change, name: &str) -> Result<()> {
+    if is_there(change, name)? {
+        unlink(change.anchor.open_parent()?.as_fd(), name, &change.anchor.path())?;
+    }
+    Ok(())
 }
 
 /// Rolling back is not stopped by the caller's deadline, only by this one.

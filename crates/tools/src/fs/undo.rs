@@ -166,9 +166,7 @@ pub(super) fn plan(fs: &Fs, call: &Call<'_>, target: &Target<Plan>, identities: 
         .map(|(change, now)| Change {
             anchor: change.anchor.clone(),
             before: now,
-            step: Step::Restore {
-                image: change.before.clone(),
-            },
+            step: back_to(&change.before),
             after: None,
         })
         .collect();
@@ -184,6 +182,13 @@ pub(super) fn plan(fs: &Fs, call: &Call<'_>, target: &Target<Plan>, identities: 
         dir.restore = times_to_give_back(dir, &target.plan);
     }
     Ok(plan)
+}
+
+fn back_to(image: &Image) -> Step {
+    match image {
+        Image::Absent => Step::Delete,
+        image => Step::Restore { image: image.clone() },
+    }
 }
 
 /// A directory gets its earlier times back when nothing but the execution changed them.

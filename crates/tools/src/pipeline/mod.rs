@@ -13,7 +13,7 @@ pub use service::ToolsService;
 use crate::error::{Result, ToolError};
 use crate::registry::{Registry, ToolSpec, namespace_of};
 use aios_auth::receipt::ReceiptBody;
-use aios_auth::token::{NoRevocations, Verifier};
+use aios_auth::token::{NoRevocations, VerifiedToken, Verifier};
 use aios_auth::trust::TrustKeys;
 use aios_core::clock::Clock;
 use aios_core::error::Report;
@@ -48,6 +48,8 @@ struct Incoming<'a> {
     timeout_ms: u64,
     dry_run: bool,
     undo_of: Option<ExecutionKey>,
+    /// The token, once verified.
+    verified: Option<Arc<VerifiedToken>>,
 }
 
 /// Why a call has no answer: refused with a record of it, or nobody knows how it went.
@@ -130,6 +132,7 @@ impl<G: Guard, W: Workers> Pipeline<G, W> {
             },
             dry_run: request.dry_run,
             undo_of,
+            verified: None,
         })
     }
 
@@ -145,11 +148,12 @@ impl<G: Guard, W: Workers> Pipeline<G, W> {
             timeout_ms: spec.timeout_ms,
             dry_run: false,
             undo_of: Some(target),
+            verified: None,
         })
     }
 
-    async fn run(&self, call: Incoming<'_>) -> std::result::Result<Answer, Status> {
-        let answer = match self.pass(&call).await {
+    async fn run(&self, mut call: Incoming<'_>) -> std::result::Result<Answer, Status> {
+        let answer = match self.pass(&mut call).await {
             Ok(answer) | Err(Stop::Answer(answer)) => Ok(answer),
             Err(Stop::Status(status)) => Err(status),
         };
@@ -159,8 +163,8 @@ impl<G: Guard, W: Workers> Pipeline<G, W> {
         answer
     }
 
-    async fn pass(&self, call: &Incoming<'_>) -> std::result::Result<Answer, Stop> {
-        self.check_token(call).await?;
+    async fn pass(&self, call: &mut Incoming<'_>) -> std::result::Result<Answer, Stop> {
+        call.verified = Some(self.check_token(call).await?);
         let prepared = self.prepare(call).await?;
         let receipt = self.authorize(call, &prepared).await?;
         let body = ReceiptBody::verify(Some(&receipt), &self.keys.receipt).map_err(ToolError::auth)?;
@@ -183,12 +187,12 @@ impl<G: Guard, W: Workers> Pipeline<G, W> {
     }
 
     /// A token that is plainly wrong is refused here already; guard and worker check it for themselves.
-    async fn check_token(&self, call: &Incoming<'_>) -> std::result::Result<(), Stop> {
+    async fn check_token(&self, call: &Incoming<'_>) -> std::result::Result<Arc<VerifiedToken>, Stop> {
         let refusal = match self
             .verifier
             .verify(&call.token, self.clock.now_ms(), &NoRevocations)
         {
-            Ok(token) if token.task == call.key.task => return Ok(()),
+            Ok(token) if token.task == call.key.task => return Ok(token),
             Ok(token) => ToolError::OtherTask {
                 token: token.task.to_string(),
                 key: call.key.task.to_string(),
@@ -383,6 +387,7 @@ impl<G: Guard, W: Workers> Pipeline<G, W> {
         report: &Report,
         check: &str,
     ) -> std::result::Result<u64, Stop> {
+        let token = call.verified.as_ref();
         let details = json!({
             "tool": call.spec.name,
             "step": call.key.step,
@@ -390,12 +395,15 @@ impl<G: Guard, W: Workers> Pipeline<G, W> {
             "code": report.code,
             "message": report.message,
             "dry_run": call.dry_run,
+            "agent_kind": token.map(|token| token.agent_kind.clone()),
+            "token_id": token.map(|token| token.token_id.clone()),
         });
         let request = guard::RecordRequest {
             kind: kind.to_owned(),
+            goal_id: token.map(|token| token.goal.to_string()).unwrap_or_default(),
             task_id: call.key.task.to_string(),
+            agent_id: token.map(|token| token.agent.to_string()).unwrap_or_default(),
             details_json: details.to_string(),
-            ..Default::default()
         };
         Ok(self.guard.record(request).await.map_err(Stop::Status)?.audit_seq)
     }

@@ -79,6 +79,7 @@ pub(crate) struct DoubleState {
     pub(crate) secrets: Secrets,
     pub(crate) mood: Mutex<Mood>,
     pub(crate) log: Mutex<Vec<String>>,
+    pub(crate) digests: Mutex<BTreeSet<Vec<u8>>>,
     pub(crate) asked: Mutex<HashMap<Vec<u8>, ApprovalId>>,
     pub(crate) approved: Mutex<BTreeSet<String>>,
     pub(crate) seen: AtomicU64,
@@ -91,6 +92,7 @@ impl GuardDouble {
                 secrets: Secrets::new(),
                 mood: Mutex::new(Mood::Allow),
                 log: Mutex::default(),
+                digests: Mutex::default(),
                 asked: Mutex::default(),
                 approved: Mutex::default(),
                 seen: AtomicU64::new(0),
@@ -108,6 +110,11 @@ impl GuardDouble {
 
     pub(crate) fn approve(&self, approval_id: &str) {
         self.inner.approved.lock().unwrap().insert(approval_id.to_owned());
+    }
+
+    /// Digests of all calls that were authorized.
+    pub(crate) fn digests(&self) -> BTreeSet<Vec<u8>> {
+        self.inner.digests.lock().unwrap().clone()
     }
 
     fn note(&self, line: String) -> u64 {
@@ -170,6 +177,11 @@ impl GuardDouble {
 impl Guard for GuardDouble {
     async fn authorize(&self, request: guard::AuthorizeRequest) -> Result<guard::AuthorizeResponse, Status> {
         let mood = *self.inner.mood.lock().unwrap();
+        self.inner
+            .digests
+            .lock()
+            .unwrap()
+            .insert(request.call_digest.clone());
         let kind = if request.mutating { "intent" } else { "read" };
         let decision = match mood {
             _ if request.dry_run => Decision::Would(guard::WouldDecide {
