@@ -39,6 +39,7 @@ down: ## Stops it; leaves no process, container, mount or socket.
 test: build test-rust test-python test-system test-vm ## Runs every test.
 
 test-rust: build
+	$(XTASK) agent-image
 	cargo nextest run --release --workspace --no-fail-fast
 
 test-python: setup

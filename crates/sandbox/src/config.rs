@@ -1,4 +1,4 @@
-//! The `[sandbox]` section of `config.toml`.
+//! What is read of `config.toml`: `[sandbox]`, and one name of `[users]`.
 
 use serde::Deserialize;
 use std::path::PathBuf;
@@ -15,8 +15,6 @@ pub struct SandboxConfig {
     pub apparmor_profile: String,
     /// Whether agents run where the machine lacks something (see DEGRADATION). An image says no.
     pub allow_degraded: bool,
-    /// The user whose process may run and stop agents, beside root and enrolled persons.
-    pub orchestrator_user: String,
     /// Most agents at once.
     pub max_agents: u32,
     /// Time an agent gets to end by itself, milliseconds.
@@ -30,9 +28,22 @@ impl Default for SandboxConfig {
             runtime: String::new(),
             apparmor_profile: "aios-agent".to_owned(),
             allow_degraded: false,
-            orchestrator_user: "aios-orchestrator".to_owned(),
             max_agents: 32,
             stop_grace_ms: 3_000,
         }
+    }
+}
+
+/// What is read of the `[users]` section; the other keys are for other services.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Users {
+    /// The user whose process may run and stop agents, beside root and enrolled persons: name or number.
+    pub orchestrator: String,
+}
+
+impl Default for Users {
+    fn default() -> Self {
+        Self { orchestrator: "aios-orchestrator".to_owned() }
     }
 }

@@ -113,6 +113,12 @@ pub enum SandboxError {
     /// A socket.
     #[error(transparent)]
     Rpc(#[from] RpcError),
+    /// The guard did not take an event that must be in the log.
+    #[error("`{kind}` could not be written to the audit log")]
+    NotRecorded {
+        /// The event.
+        kind: String,
+    },
     /// The service is ending.
     #[error("the sandbox is ending")]
     Ending,
@@ -148,6 +154,7 @@ impl Coded for SandboxError {
             Self::Image { .. } => "AIOS-SANDBOX-0011",
             Self::File { .. } => "AIOS-SANDBOX-0012",
             Self::Ending => "AIOS-SANDBOX-0013",
+            Self::NotRecorded { .. } => "AIOS-SANDBOX-0014",
         }
     }
 
@@ -171,6 +178,7 @@ impl Coded for SandboxError {
             }
             Self::Image { .. } => "build it with `cargo xtask agent-image`, or reinstall the image".to_owned(),
             Self::File { path, .. } => format!("check owner and mode of {} and free space", path.display()),
+            Self::NotRecorded { .. } => "see `aiosctl service logs aios-guard`".to_owned(),
             Self::Ending => "ask again when it runs: `aiosctl service status aios-sandbox`".to_owned(),
         }
     }
@@ -185,7 +193,7 @@ impl Coded for SandboxError {
             Self::State { .. } | Self::Degraded { .. } | Self::NotConfined { .. } => {
                 Class::FailedPrecondition
             }
-            Self::NotStarted { .. } | Self::Ending => Class::Unavailable,
+            Self::NotStarted { .. } | Self::NotRecorded { .. } | Self::Ending => Class::Unavailable,
             Self::Podman(error) => error.class(),
             Self::Image { .. } | Self::File { .. } | Self::Rpc(_) => Class::Internal,
         }

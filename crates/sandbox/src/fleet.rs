@@ -23,6 +23,8 @@ use crate::podman::{Bind, Limits, Spec};
 
 /// PID 1 in the agent image.
 const SHIM: &str = "/usr/lib/aios/bin/aios-shim";
+/// How long PID 1 may take to confine itself; emulated machines are ten times slower.
+const CONFINING: Duration = Duration::from_secs(20);
 /// What the container sees of its door.
 const DOOR: &str = "/run/aios";
 /// Label of every container of ours.
@@ -152,6 +154,7 @@ impl Fleet {
             gate: self.gate.subscribe(),
             seen: show,
             grace: shared.grace,
+            confining: CONFINING,
         };
         agents.insert(id, Handle { user, commands, seen });
         shared.tasks.spawn("agent", life.live());

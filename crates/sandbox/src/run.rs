@@ -5,12 +5,13 @@ use aios_core::paths::Paths;
 use aios_core::tasks::{Tasks, termination};
 use aios_core::{ready, rpc};
 use aios_proto::sandbox::v1::sandbox_server::SandboxServer;
+use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::agent::PodmanEngine;
 use crate::audit::Audit;
-use crate::config::SandboxConfig;
+use crate::config::{SandboxConfig, Users};
 use crate::error::SandboxError;
 use crate::fleet::{self, Fleet, LABEL, Shared};
 use crate::image::Image;
@@ -101,7 +102,8 @@ async fn serve(
     let socket = paths.socket("sandbox");
     let listener = rpc::listen("sandbox", &socket, 0o660)?;
     share(&socket)?;
-    let callers = Callers::new(paths, &config.orchestrator_user);
+    let users: Users = config::load(paths, "users")?;
+    let callers = Callers::new(paths, &users.orchestrator);
     let rpcs = SandboxServer::new(SandboxService::new(fleet.clone(), client.clone(), callers));
     let routes = tonic::service::Routes::new(rpcs);
     let serving = rpc::serve(listener, routes, &["aios.sandbox.v1.Sandbox"], tasks.token());
@@ -124,14 +126,16 @@ async fn serve(
     served
 }
 
-/// Lets the group `aios` connect; a machine without that group keeps the socket to this user and root.
+/// Lets the group `aios` connect to a socket that we made; one that aios-init made is shared already.
+/// A machine without that group keeps it to this user and root.
 fn share(socket: &std::path::Path) -> Result<(), SandboxError> {
-    let group = nix::unistd::Group::from_name("aios")
-        .map_err(|error| SandboxError::file("share", socket, error.into()))?;
-    match group {
-        Some(group) => nix::unistd::chown(socket, None, Some(group.gid))
-            .map_err(|error| SandboxError::file("share", socket, error.into())),
-        None => Ok(()),
+    let failed = |error: nix::Error| SandboxError::file("share", socket, error.into());
+    let owner = std::fs::metadata(socket).map_err(|source| SandboxError::file("look at", socket, source))?;
+    match nix::unistd::Group::from_name("aios").map_err(failed)? {
+        Some(group) if owner.gid() != group.gid.as_raw() => {
+            nix::unistd::chown(socket, None, Some(group.gid)).map_err(failed)
+        }
+        _ => Ok(()),
     }
 }
 

@@ -32,20 +32,9 @@ pub struct Callers {
 }
 
 impl Callers {
-    /// From the machine's users.
-    pub fn new(paths: &Paths, orchestrator_user: &str) -> Self {
-        let user = nix::unistd::User::from_name(orchestrator_user);
-        let orchestrator = match user {
-            Ok(user) => user.map(|user| user.uid.as_raw()),
-            Err(error) => {
-                tracing::error!(%error, user = orchestrator_user, "a user cannot be looked up");
-                None
-            }
-        };
-        Self {
-            orchestrator,
-            persons: paths.state.join("persons"),
-        }
+    /// From the machine's users; `orchestrator` is a user's name or number.
+    pub fn new(paths: &Paths, orchestrator: &str) -> Self {
+        Self { orchestrator: uid_of(orchestrator), persons: paths.state.join("persons") }
     }
 
     fn may_manage(&self, uid: u32) -> bool {
@@ -55,6 +44,19 @@ impl Callers {
     fn is_person(&self, uid: u32) -> bool {
         fs::symlink_metadata(self.persons.join(uid.to_string()))
             .is_ok_and(|it| it.is_dir() && it.uid() == uid)
+    }
+}
+
+fn uid_of(user: &str) -> Option<u32> {
+    if let Ok(uid) = user.parse() {
+        return Some(uid);
+    }
+    match nix::unistd::User::from_name(user) {
+        Ok(found) => found.map(|found| found.uid.as_raw()),
+        Err(error) => {
+            tracing::error!(%error, user, "a user cannot be looked up");
+            None
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 //! it itself.
 
 use crate::error::ShimError;
+use crate::init::{NAME, SELF};
 use aios_confine::plan::Landlock;
 use aios_confine::{Machine, Plan};
 use std::env;
@@ -84,7 +85,8 @@ pub(crate) fn enter(wanted: &Wanted) -> Result<(), ShimError> {
 /// Executes this program again, which enters the AppArmor profile. Returns only when that fails.
 pub(crate) fn execute_again(mark: &str, arguments: &[OsString]) -> ShimError {
     ShimError::Again(
-        Command::new("/proc/self/exe")
+        Command::new(SELF)
+            .arg0(NAME)
             .arg(mark)
             .arg("--")
             .args(arguments)

@@ -6,8 +6,13 @@ use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, sigprocmask};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
 use std::process::Command;
 
+/// This program, wherever it lies.
+pub(crate) const SELF: &str = "/proc/self/exe";
+/// How it is called in a list of processes.
+pub(crate) const NAME: &str = "aios-shim";
 /// Passed on to the command. PID 1 gets no signal that it does not handle, so an unhandled SIGTERM
 /// would be lost.
 const FORWARDED: [Signal; 6] = [
@@ -23,13 +28,12 @@ const FORWARDED: [Signal; 6] = [
 ///
 /// # Errors
 /// The command cannot be started, or signals cannot be waited for.
-pub(crate) fn run(command: &[OsString]) -> Result<u8, ShimError> {
+pub(crate) fn run(mark: &str, command: &[OsString]) -> Result<u8, ShimError> {
     let mut handled: SigSet = FORWARDED.into_iter().collect();
     handled.add(Signal::SIGCHLD);
-    // Blocked before the start, so that a child that ends at once is not missed. The standard
-    // library gives children an empty mask.
+    // Blocked before the start, so that a child that ends at once is not missed.
     sigprocmask(SigmaskHow::SIG_BLOCK, Some(&handled), None)?;
-    let child = start(command)?;
+    let child = start(mark, command)?;
     loop {
         match handled.wait()? {
             Signal::SIGCHLD => {
@@ -46,16 +50,28 @@ pub(crate) fn run(command: &[OsString]) -> Result<u8, ShimError> {
     }
 }
 
-fn start(command: &[OsString]) -> Result<Pid, ShimError> {
-    let (program, arguments) = command.split_first().ok_or(ShimError::Usage)?;
-    let child = Command::new(program)
-        .args(arguments)
+fn start(mark: &str, command: &[OsString]) -> Result<Pid, ShimError> {
+    let child = Command::new(SELF)
+        .arg0(NAME)
+        .arg(mark)
+        .arg("--")
+        .args(command)
         .spawn()
-        .map_err(|source| ShimError::Start {
-            command: program.clone(),
-            source,
-        })?;
+        .map_err(|source| ShimError::Start { command: SELF.into(), source })?;
     Ok(Pid::from_raw(child.id().cast_signed()))
+}
+
+/// Gives up the signal mask of PID 1, which a child inherits, and becomes the command. Returns only
+/// when that fails.
+pub(crate) fn become_command(command: &[OsString]) -> ShimError {
+    let Some((program, arguments)) = command.split_first() else {
+        return ShimError::Usage;
+    };
+    if let Err(error) = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None) {
+        return error.into();
+    }
+    let source = Command::new(program).args(arguments).exec();
+    ShimError::Start { command: program.clone(), source }
 }
 
 /// Reaps every child that ended; the code is there when `main` was among them.

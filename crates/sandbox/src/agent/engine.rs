@@ -7,10 +7,15 @@ use std::pin::Pin;
 use std::time::Duration;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+use tokio::time::Instant;
 
 use crate::error::SandboxError;
 use crate::isolation::Observed;
 use crate::podman::{Client, Spec};
+
+/// How long Podman may take to notice that a process has ended.
+const NOTICED: Duration = Duration::from_secs(10);
+const BETWEEN_LOOKS: Duration = Duration::from_millis(25);
 
 /// A container's first process.
 pub struct Process {
@@ -94,11 +99,15 @@ impl Engine for PodmanEngine {
     }
 
     async fn exit(&self, id: &str) -> Result<Exit, SandboxError> {
-        let state = self.client.inspect(id).await?.state;
-        Ok(Exit {
-            code: state.exit_code,
-            out_of_memory: state.oom_killed,
-        })
+        let deadline = Instant::now() + NOTICED;
+        loop {
+            // The process ends a moment before Podman has its exit code.
+            let state = self.client.inspect(id).await?.state;
+            if !state.running || Instant::now() > deadline {
+                return Ok(Exit { code: state.exit_code, out_of_memory: state.oom_killed });
+            }
+            tokio::time::sleep(BETWEEN_LOOKS).await;
+        }
     }
 
     fn observe(&self, pid: u32) -> io::Result<Observed> {

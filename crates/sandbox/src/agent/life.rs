@@ -22,8 +22,6 @@ use crate::kind::Kind;
 use crate::machine::Enforced;
 use crate::podman::Spec;
 
-/// How long PID 1 may take to confine itself; emulated machines are ten times slower.
-const CONFINING: Duration = Duration::from_secs(20);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 
 /// States, as `AgentContainer.state` names them.
@@ -105,6 +103,8 @@ pub struct Life {
     pub seen: watch::Sender<AgentContainer>,
     /// Time that the agent gets to end by itself.
     pub grace: Duration,
+    /// Time that PID 1 gets to confine itself.
+    pub confining: Duration,
 }
 
 /// Where the agent stands, with what it holds there.
@@ -215,20 +215,45 @@ impl Life {
         let door = self.open_door(&container)?;
         let mut process = self.engine.start(&container).await?;
         let (observed, isolation) = self.confined(&mut process).await?;
+        self.tell_of_start(&container, &isolation, &mut process).await?;
         door.admit(observed.uid);
         memory.running_since = Instant::now();
         self.show(State::Running, "", |seen| {
             seen.container_id.clone_from(&container);
             seen.pid = process.pid;
-            seen.isolation.clone_from(&isolation);
+            seen.isolation = isolation;
             seen.started_at_ms = SystemClock.now_ms();
         });
-        let restarts = self.seen.borrow().restarts;
-        let image = self.seen.borrow().image_digest.clone();
-        let details = json!({ "isolation": isolation, "restarts": restarts, "image_digest": image });
-        self.record("agent.started", details);
         tracing::info!(agent = %self.id, kind = self.kind.kind, container, pid = process.pid, "an agent runs");
         Ok((process, door))
+    }
+
+    /// The guard mints tokens for agents that it knows to run, so it is told before the door opens.
+    async fn tell_of_start(
+        &self,
+        container: &str,
+        isolation: &[String],
+        process: &mut Process,
+    ) -> Result<(), SandboxError> {
+        let (restarts, image) = {
+            let seen = self.seen.borrow();
+            (seen.restarts, seen.image_digest.clone())
+        };
+        let details = json!({
+            "agent_kind": self.kind.kind,
+            "container_id": container,
+            "image_digest": image,
+            "isolation": isolation,
+            "restarts": restarts,
+        });
+        let id = self.id.to_string();
+        tokio::select! {
+            told = self.audit.record_and_wait("agent.started", &id, details) => told,
+            () = &mut process.ended => {
+                Err(SandboxError::NotStarted { id: id.clone(), why: "its first process ended at once".to_owned() })
+            }
+            () = self.tasks.token().cancelled_owned() => Err(SandboxError::Ending),
+        }
     }
 
     fn open_door(&self, container: &str) -> Result<Door, SandboxError> {
@@ -249,7 +274,7 @@ impl Life {
 
     /// Waits until the kernel says that the container is confined as it must be.
     async fn confined(&self, process: &mut Process) -> Result<(Observed, Vec<String>), SandboxError> {
-        let deadline = Instant::now() + CONFINING;
+        let deadline = Instant::now() + self.confining;
         loop {
             let missing = match self.engine.observe(process.pid) {
                 Ok(observed) => match observed.check(&self.kind, &self.enforced) {

@@ -11,5 +11,8 @@
 mod engine;
 mod life;
 
+#[cfg(test)]
+mod tests;
+
 pub use engine::{Engine, Exit, PodmanEngine, Process};
 pub use life::{Command, Gate, Life, Reply, State};

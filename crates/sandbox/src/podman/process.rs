@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::unistd::{Pid, getpgid};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio_util::sync::CancellationToken;
@@ -20,6 +20,8 @@ use crate::error::SandboxError;
 /// emulated machine.
 const STARTING: Duration = Duration::from_secs(60);
 const BETWEEN_TRIES: Duration = Duration::from_millis(50);
+/// How long the service gets to end by itself.
+const ENDING: Duration = Duration::from_secs(5);
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
@@ -40,6 +42,11 @@ impl Layout {
     /// The API socket.
     pub fn socket(&self) -> PathBuf {
         self.run.join("podman.sock")
+    }
+
+    /// Process id, and group, of the service.
+    fn pid_file(&self) -> PathBuf {
+        self.run.join("podman.pid")
     }
 
     /// Where the front doors are.
@@ -170,6 +177,7 @@ pub struct Service {
     layout: Layout,
     client: Client,
     child: Child,
+    group: Option<Pid>,
 }
 
 impl Service {
@@ -178,12 +186,15 @@ impl Service {
     /// # Errors
     /// It cannot be started, ends at once, or does not answer in time.
     pub async fn start(layout: Layout) -> Result<Self, PodmanError> {
+        end_leftover(&layout);
         let child = spawn(&layout)?;
+        let group = group_of(&child);
         let client = Client::new(&layout.socket());
         let mut service = Self {
             layout,
             client,
             child,
+            group,
         };
         service.wait_until_it_answers().await?;
         Ok(service)
@@ -210,7 +221,14 @@ impl Service {
             }
             pause = (pause * 2).min(LONGEST_PAUSE);
             match spawn(&self.layout) {
-                Ok(child) => self.child = child,
+                Ok(child) => {
+                    // What is left of the one before holds Podman's locks.
+                    if let Some(group) = self.group {
+                        signal_group(group, Signal::SIGKILL);
+                    }
+                    self.group = group_of(&child);
+                    self.child = child;
+                }
                 Err(error) => {
                     tracing::error!(%error, "Podman's service cannot be started");
                     continue;
@@ -240,23 +258,72 @@ impl Service {
     }
 
     async fn end(&mut self) {
-        if let Some(pid) = self.child.id().and_then(|pid| i32::try_from(pid).ok())
-            && let Err(error) = kill(Pid::from_raw(pid), Signal::SIGTERM)
-        {
-            tracing::warn!(%error, "Podman's service could not be asked to end");
+        // Rootless Podman is two processes: the first enters the user namespace by starting the second
+        // and may be gone before it. Both are in one group, which the second never leaves.
+        if let Some(group) = self.group {
+            signal_group(group, Signal::SIGTERM);
+            let deadline = tokio::time::Instant::now() + ENDING;
+            while alive(group) && tokio::time::Instant::now() < deadline {
+                // Reaps the first, so that the group can be seen to be empty.
+                if let Err(error) = self.child.try_wait() {
+                    tracing::warn!(%error, "Podman's service cannot be waited for");
+                }
+                tokio::time::sleep(BETWEEN_TRIES).await;
+            }
+            signal_group(group, Signal::SIGKILL);
         }
-        if tokio::time::timeout(Duration::from_secs(5), self.child.wait())
-            .await
-            .is_err()
-            && let Err(error) = self.child.kill().await
-        {
-            tracing::error!(%error, "Podman's service could not be killed");
+        if let Err(error) = self.child.wait().await {
+            tracing::warn!(%error, "Podman's service cannot be waited for");
         }
         if let Err(error) = self.layout.end_namespace_keeper() {
             tracing::error!(%error, "the keeper of the user namespace could not be ended");
         }
         remove_stale(&self.layout.socket());
+        remove_stale(&self.layout.pid_file());
     }
+}
+
+fn group_of(child: &Child) -> Option<Pid> {
+    child.id().and_then(|pid| i32::try_from(pid).ok()).map(Pid::from_raw)
+}
+
+fn alive(group: Pid) -> bool {
+    killpg(group, None).is_ok()
+}
+
+fn signal_group(group: Pid, signal: Signal) {
+    match killpg(group, signal) {
+        Ok(()) | Err(nix::errno::Errno::ESRCH) => {}
+        Err(error) => tracing::error!(%error, ?signal, "Podman's service could not be signalled"),
+    }
+}
+
+/// Ends a service that an earlier run of ours left when it was killed.
+fn end_leftover(layout: &Layout) {
+    let path = layout.pid_file();
+    let Ok(text) = fs::read_to_string(&path) else {
+        return;
+    };
+    let Some(group) = text.trim().parse().ok().map(Pid::from_raw).filter(|pid| pid.as_raw() > 1) else {
+        return;
+    };
+    // The number may have been reused since: only a service on our own socket is ended.
+    let ours = members(group).any(|pid| {
+        let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&command).contains(&*layout.socket().to_string_lossy())
+    });
+    if ours {
+        tracing::warn!(%group, "ending a Podman service of an earlier run");
+        signal_group(group, Signal::SIGKILL);
+    }
+}
+
+/// Processes of a process group.
+fn members(group: Pid) -> impl Iterator<Item = i32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries
+        .filter_map(|entry| entry.file_name().to_string_lossy().parse::<i32>().ok())
+        .filter(move |pid| getpgid(Some(Pid::from_raw(*pid))) == Ok(group))
 }
 
 fn spawn(layout: &Layout) -> Result<Child, PodmanError> {
@@ -267,9 +334,15 @@ fn spawn(layout: &Layout) -> Result<Child, PodmanError> {
         .args(["system", "service", "--time", "0", &address])
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
+        .process_group(0)
         .kill_on_drop(true)
         .spawn()
         .map_err(|error| PodmanError::Start(format!("{}: {error}", layout.program.display())))?;
+    if let Some(pid) = child.id()
+        && let Err(error) = fs::write(layout.pid_file(), pid.to_string())
+    {
+        tracing::warn!(%error, "the process id of Podman's service could not be noted");
+    }
     if let Some(stderr) = child.stderr.take() {
         #[expect(
             clippy::disallowed_methods,
