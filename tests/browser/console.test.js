@@ -1,30 +1,32 @@
 // The whole path in a real browser: sign in by a one-time link, state the maintenance goal, approve
 // it in the page, see it completed, undo it, verify the log.
 //
-//   AIOS_SIGNIN_LINK  what `aiosctl console open` prints (required)
-//   AIOS_GOAL         the goal to state, in words that a runbook fits
-//   AIOS_CHROMIUM     the browser, /usr/bin/chromium
-//   AIOS_PICTURES     a directory for pictures in several layouts; none are made without it
+//   AIOS_SIGN_IN   what `aiosctl console open` prints (required)
+//   AIOS_GOAL      the goal to state; without it a scratch tree is made, and its files are compared
+//   AIOS_CHROMIUM  the browser, /usr/bin/chromium
 //
-// The test checks what the page says. Whoever starts it checks the files before and after.
+// Pictures in several layouts are left in test-results/.
 
 import assert from "node:assert/strict";
-import { mkdirSync } from "node:fs";
+import { mkdirSync, rmSync } from "node:fs";
 import { after, before, test } from "node:test";
 
 import { chromium } from "playwright-core";
 
-const link = process.env.AIOS_SIGNIN_LINK ?? "";
-const goal = process.env.AIOS_GOAL ?? "free space under /var/tmp/logs: delete *.log older than 7 days, keep the newest 3";
-const pictures = process.env.AIOS_PICTURES;
-const patience = 60_000;
+import { contents, makeTree } from "./tree.js";
+
+const link = process.env.AIOS_SIGN_IN ?? "";
+const tree = process.env.AIOS_GOAL ? undefined : makeTree();
+const goal = process.env.AIOS_GOAL ?? `free space under ${tree}: delete *.log older than 7 days, keep the newest 3`;
+const pictures = "test-results";
+const patience = 120_000;
 
 let browser;
 let page;
 const complaints = [];
 
 before(async () => {
-  assert.match(link, /^http:\/\/.+\/signin#.+/, "AIOS_SIGNIN_LINK must hold a link from `aiosctl console open`");
+  assert.match(link, /^http:\/\/.+\/signin#.+/, "AIOS_SIGN_IN must hold a link from `aiosctl console open`");
   browser = await chromium.launch({
     executablePath: process.env.AIOS_CHROMIUM ?? "/usr/bin/chromium",
     args: [
@@ -48,10 +50,10 @@ before(async () => {
 
 after(async () => {
   await browser?.close();
+  if (tree) rmSync(tree, { recursive: true });
 });
 
 async function picture(name) {
-  if (!pictures) return;
   mkdirSync(pictures, { recursive: true });
   for (const [layout, width, scheme] of [
     ["light", 1280, "light"],
@@ -60,6 +62,8 @@ async function picture(name) {
   ]) {
     await page.setViewportSize({ width, height: 900 });
     await page.emulateMedia({ colorScheme: scheme });
+    // Colours change over a tenth of a second.
+    await page.waitForTimeout(200);
     await page.screenshot({ path: `${pictures}/${name}-${layout}.png`, fullPage: true });
   }
   await page.setViewportSize({ width: 1280, height: 900 });
@@ -82,7 +86,8 @@ test("a goal is stated, approved, completed and undone in the page, and the log 
   await page.getByText("Say first what you want.").waitFor();
   await picture("1-empty");
 
-  await page.getByLabel("What should be done?").fill(goal);
+  const before = tree && contents(tree);
+  await page.getByRole("textbox", { name: "What should be done?" }).fill(goal);
   await button.click();
   await page.getByRole("heading", { name: goal, level: 2 }).waitFor();
   const approve = page.getByRole("button", { name: "Approve" });
@@ -92,11 +97,14 @@ test("a goal is stated, approved, completed and undone in the page, and the log 
   await fitsNarrow();
   await picture("2-approval");
 
+  if (tree) assert.deepEqual(contents(tree), before, "nothing changed before a person said yes");
+
   await approve.click();
   const article = page.getByRole("article");
   await article.getByText("Completed", { exact: true }).waitFor();
   await article.locator(".feed-state", { hasText: "Ended" }).waitFor();
   assert.equal(await page.getByRole("button", { name: "Approve" }).count(), 0);
+  if (tree) assert.deepEqual(Object.keys(contents(tree)), ["app-0.log", "app-1.log", "app-2.log", "keep.txt"]);
   await picture("3-completed");
 
   const done = page.url();
@@ -105,6 +113,7 @@ test("a goal is stated, approved, completed and undone in the page, and the log 
   await article.getByText("Completed", { exact: true }).waitFor();
   await article.getByRole("link", { name: "Undoes an earlier goal" }).click();
   await page.getByText("It was undone already.").waitFor();
+  if (tree) assert.deepEqual(contents(tree), before, "every bit is back");
   await picture("4-undone");
 
   await page.getByRole("button", { name: "Verify the log" }).click();

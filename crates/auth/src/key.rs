@@ -151,6 +151,14 @@ impl SecretKey {
     /// # Errors
     /// [`KeyError::File`] when it cannot be read, [`KeyError::Loose`] when others could read it.
     pub fn load(path: &Path) -> Result<Self, KeyError> {
+        Self::load_of(path, rustix::process::geteuid().as_raw())
+    }
+
+    /// Reads a key file that belongs to `owner`, for root who enrols somebody else.
+    ///
+    /// # Errors
+    /// As [`SecretKey::load`].
+    pub fn load_of(path: &Path, owner: u32) -> Result<Self, KeyError> {
         let failed = |source| KeyError::File {
             path: path.to_owned(),
             source,
@@ -175,7 +183,7 @@ impl SecretKey {
                 meta.permissions().mode() & 0o7777
             )));
         }
-        if meta.uid() != rustix::process::geteuid().as_raw() {
+        if meta.uid() != owner {
             return Err(loose(&format!("belongs to uid {}", meta.uid())));
         }
         let mut seed = Zeroizing::new([0_u8; 32]);

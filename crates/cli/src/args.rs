@@ -358,7 +358,7 @@ pub enum Audit {
         #[arg(long)]
         follow: bool,
         /// The last N
-        #[arg(long, short = 'n', value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+        #[arg(long, short = 'n', value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
         last: u64,
         /// Only records of this goal
         #[arg(long, value_name = "GOAL", value_parser = full_id)]

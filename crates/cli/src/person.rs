@@ -3,10 +3,10 @@
 //! The key never leaves this process; what a request carries is a signature over that one request.
 
 use std::fs::DirBuilder;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, lchown};
 use std::path::Path;
 
-use aios_auth::key::{KeyError, SecretKey};
+use aios_auth::key::{KeyError, PublicKey, SecretKey};
 use aios_auth::person::{PersonKey, PersonRequest};
 use aios_client::{Failure, Kind};
 use aios_core::clock::{Clock, SystemClock};
@@ -41,47 +41,43 @@ fn sign<R: PersonRequest>(key: &PersonKey, request: &mut R) -> Result<(), Failur
         .map_err(|error| Failure::coded(&error))
 }
 
-/// The key of `uid`: the one that is there, or a new one in a directory of theirs.
-pub(crate) fn load_or_create(uid: u32, instance: &Instance) -> Result<PersonKey, Failure> {
+/// The public half of the key of `uid`: of the one that is there, or of a new one in a directory of
+/// theirs.
+pub(crate) fn load_or_create(uid: u32, instance: &Instance) -> Result<PublicKey, Failure> {
     let path = instance.paths.person_key(uid);
-    if uid == instance.uid {
-        return PersonKey::load_or_create(&instance.paths, uid).map_err(|error| Failure::coded(&error));
-    }
-    create_for(uid, &path)
-}
-
-/// Root makes a key for somebody else, and keeps no right to it but root's own.
-fn create_for(uid: u32, path: &Path) -> Result<PersonKey, Failure> {
     let directory = path.parent().unwrap_or(Path::new("/"));
     let failed = |what: &str, source: std::io::Error| {
         Failure::new(
             Kind::Failed,
             "AIOS-CLI-0005",
             format!("cannot {what} {}: {source}", directory.display()),
-            "enrolling somebody else needs root: try again with sudo",
+            "let root make it: `sudo aiosctl person enrol --user NAME`",
         )
     };
-    if path.exists() {
-        return Err(Failure::new(
-            Kind::Conflict,
-            "AIOS-CLI-0006",
-            format!("{} is there already", path.display()),
-            "let that person run `aiosctl person enrol` themselves",
-        ));
+    // Everybody passes the parent; each person's own directory is theirs alone.
+    if let Some(parent) = directory.parent().filter(|parent| !parent.exists()) {
+        DirBuilder::new().recursive(true).mode(0o755).create(parent).map_err(|error| failed("create", error))?;
     }
     if !directory.exists() {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(directory)
-            .map_err(|error| failed("create", error))?;
+        DirBuilder::new().mode(0o700).create(directory).map_err(|error| failed("create", error))?;
     }
-    let key = SecretKey::generate().map_err(|error| Failure::coded(&error))?;
-    key.store_new(path).map_err(|error| Failure::coded(&error))?;
-    for place in [path, directory] {
-        std::os::unix::fs::chown(place, Some(uid), None).map_err(|error| failed("hand over", error))?;
+    if uid == instance.uid {
+        let key = PersonKey::load_or_create(&instance.paths, uid).map_err(|error| Failure::coded(&error))?;
+        return Ok(key.public());
     }
-    Ok(PersonKey::new(uid, key))
+    let key = match SecretKey::load_of(&path, uid) {
+        Err(KeyError::File { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+            let key = SecretKey::generate().map_err(|error| Failure::coded(&error))?;
+            key.store_new(&path).map_err(|error| Failure::coded(&error))?;
+            // Not through a link that its new owner may put there meanwhile.
+            for place in [path.as_path(), directory] {
+                lchown(place, Some(uid), None).map_err(|error| failed("hand over", error))?;
+            }
+            key
+        }
+        loaded => loaded.map_err(|error| Failure::coded(&error))?,
+    };
+    Ok(key.public())
 }
 
 fn not_enrolled(path: &Path, uid: u32) -> Failure {

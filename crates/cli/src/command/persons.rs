@@ -41,7 +41,7 @@ pub(crate) async fn run(verb: Person, instance: &Instance, terminal: &mut Termin
     // Before a key is made: without a guard nothing would be registered.
     let mut guard = instance.services.guard().await?;
     let key = person::load_or_create(uid, instance)?;
-    let public_key = key.public().to_bytes().to_vec();
+    let public_key = key.to_bytes().to_vec();
     let request = EnrolPersonRequest {
         uid,
         name: name.clone(),
@@ -52,7 +52,7 @@ pub(crate) async fn run(verb: Person, instance: &Instance, terminal: &mut Termin
     let already = guard.enrol_person(request).await?.into_inner().already;
     let path = instance.paths.person_key(uid);
     if terminal.json() {
-        let key = key.public().to_string();
+        let key = key.to_string();
         terminal.document(
             &json!({ "name": name, "uid": uid, "public_key": key, "key_file": path, "already": already }),
         );

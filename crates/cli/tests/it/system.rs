@@ -163,6 +163,27 @@ async fn enrolling_makes_a_private_key_once() {
 }
 
 #[tokio::test]
+async fn root_enrols_somebody_else_and_the_key_becomes_theirs() {
+    use std::os::unix::fs::MetadataExt;
+    if rustix::process::geteuid().as_raw() != 0 {
+        return;
+    }
+    let bench = Bench::new().await;
+    let passwd = fs::read_to_string("/etc/passwd").unwrap();
+    let nobody = passwd.lines().find(|line| line.starts_with("nobody:")).expect("the user nobody");
+    let uid: u32 = nobody.split(':').nth(2).unwrap().parse().unwrap();
+    let first = bench.run(&["person", "enrol", "--user", "nobody", "--json"]).await.json();
+    let key = bench.path(&format!("var/persons/{uid}/key"));
+    assert_eq!(fs::metadata(&key).unwrap().uid(), uid);
+    assert_eq!(fs::metadata(key.parent().unwrap()).unwrap().uid(), uid);
+    let persons = fs::metadata(bench.path("var/persons")).unwrap();
+    assert_eq!((persons.uid(), persons.mode() & 0o777), (0, 0o755));
+    let kept = fs::read(&key).unwrap();
+    bench.run(&["person", "enrol", "--user", "nobody"]).await;
+    assert_eq!(fs::read(&key).unwrap(), kept, "{first}");
+}
+
+#[tokio::test]
 async fn enrolling_makes_no_key_when_no_guard_answers() {
     let bench = Bench::empty();
     let ran = bench.run(&["person", "enrol"]).await;

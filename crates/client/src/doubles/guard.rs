@@ -229,25 +229,18 @@ impl Guard for GuardDouble {
         }))
     }
 
-    async fn enrol_person(
-        &self,
-        request: Request<v1::EnrolPersonRequest>,
-    ) -> Answer<v1::EnrolPersonResponse> {
+    async fn enrol_person(&self, request: Request<v1::EnrolPersonRequest>) -> Answer<v1::EnrolPersonResponse> {
+        let known = self.world.state().persons.contains_key(&request.get_ref().public_key);
+        if known {
+            return Ok(Response::new(v1::EnrolPersonResponse { already: true }));
+        }
         if !self.world.state().persons.is_empty() {
             self.world.person(&request)?;
         }
         let request = request.into_inner();
-        let person = Person {
-            uid: request.uid,
-            name: request.name,
-        };
-        let already = self
-            .world
-            .state()
-            .persons
-            .insert(request.public_key, person)
-            .is_some();
-        Ok(Response::new(v1::EnrolPersonResponse { already }))
+        let person = Person { uid: request.uid, name: request.name };
+        self.world.state().persons.insert(request.public_key, person);
+        Ok(Response::new(v1::EnrolPersonResponse { already: false }))
     }
 
     async fn create_sign_in(

@@ -24,6 +24,7 @@ pub(crate) struct ApprovalAnswer {
 
 /// Which approvals.
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Filter {
     /// Only this goal's.
@@ -44,7 +45,7 @@ pub(crate) struct Decision {
 }
 
 /// Approvals that wait for a person, newest first.
-#[utoipa::path(get, path = "/api/approvals", tag = "approvals", params(Filter), responses(
+#[utoipa::path(operation_id = "list_approvals", get, path = "/api/approvals", tag = "approvals", params(Filter), responses(
     (status = 200, body = Vec<ApprovalAnswer>), (status = 401, body = ErrorView)))]
 pub(crate) async fn list(
     State(console): State<Console>,

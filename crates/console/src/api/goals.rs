@@ -67,6 +67,7 @@ pub(crate) struct Reply {
 
 /// How many goals.
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Page {
     /// At most this many, 1 to 1000; 50 when missing.
@@ -116,7 +117,7 @@ pub(crate) async fn submit(
 }
 
 /// Goals, newest first.
-#[utoipa::path(get, path = "/api/goals", tag = "goals", params(Page), responses(
+#[utoipa::path(operation_id = "list_goals", get, path = "/api/goals", tag = "goals", params(Page), responses(
     (status = 200, body = Vec<GoalView>), (status = 401, body = ErrorView)))]
 pub(crate) async fn list(
     State(console): State<Console>,

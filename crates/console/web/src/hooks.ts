@@ -4,6 +4,9 @@ import { useCallback, useEffect, useRef, useState } from "react";
 
 import { type GoalEvent, type Problem, problemOf } from "./api/client";
 
+/** How long to wait for more events before what depends on them is loaded again. */
+const SETTLE_MS = 80;
+
 export interface Loaded<T> {
   value: T | undefined;
   problem: Problem | undefined;
@@ -60,23 +63,34 @@ export function useGoalEvents(goalId: string, onEvent: () => void): Live {
 
   useEffect(() => {
     setLive({ events: [], state: "connecting" });
+    // A long history arrives at once: what hangs on it is refreshed once for all of it.
+    let due: ReturnType<typeof setTimeout> | undefined;
+    const changed = () => {
+      due ??= setTimeout(() => {
+        due = undefined;
+        notify.current();
+      }, SETTLE_MS);
+    };
     const source = new EventSource(`/api/goals/${goalId}/events`);
     source.addEventListener("open", () => setLive((live) => ({ ...live, state: "live" })));
     source.addEventListener("goal", (message: MessageEvent<string>) => {
       const event = JSON.parse(message.data) as GoalEvent;
       setLive((live) => ({
         state: "live",
-        events: live.events.some((known) => known.seq === event.seq) ? live.events : [...live.events, event],
+        events: event.seq > (live.events.at(-1)?.seq ?? 0) ? [...live.events, event] : live.events,
       }));
-      notify.current();
+      changed();
     });
     source.addEventListener("end", () => {
       source.close();
       setLive((live) => ({ ...live, state: "ended" }));
-      notify.current();
+      changed();
     });
     source.addEventListener("error", () => setLive((live) => (live.state === "ended" ? live : { ...live, state: "lost" })));
-    return () => source.close();
+    return () => {
+      clearTimeout(due);
+      source.close();
+    };
   }, [goalId]);
 
   return live;

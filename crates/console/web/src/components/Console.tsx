@@ -35,10 +35,12 @@ export function Console({ session, onSignedOut }: Props) {
 
   const { refresh: refreshGoals } = goals;
   const { refresh: refreshApprovals } = approvals;
+  const { refresh: refreshStatus } = status;
   const changed = useCallback(() => {
     refreshGoals();
     refreshApprovals();
-  }, [refreshGoals, refreshApprovals]);
+    refreshStatus();
+  }, [refreshGoals, refreshApprovals, refreshStatus]);
   const select = useCallback((goalId: string) => go(`/goals/${goalId}`), [go]);
   const stated = useCallback(
     (goal: Goal) => {
