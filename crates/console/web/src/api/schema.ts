@@ -733,7 +733,7 @@ export interface operations {
         parameters: {
             query?: {
                 /** @description Only this goal's. */
-                goal?: string | null;
+                goal?: string;
                 /** @description Decided ones too. */
                 all?: boolean;
             };
@@ -908,7 +908,7 @@ export interface operations {
         parameters: {
             query?: {
                 /** @description At most this many, 1 to 1000; 50 when missing. */
-                limit?: number | null;
+                limit?: number;
             };
             header?: never;
             path?: never;
@@ -1053,7 +1053,7 @@ export interface operations {
         parameters: {
             query?: {
                 /** @description First event wanted; `Last-Event-ID` goes before it. */
-                from?: number | null;
+                from?: number;
             };
             header?: never;
             path: {
