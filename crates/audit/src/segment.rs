@@ -154,6 +154,24 @@ impl Appender {
         Ok(())
     }
 
+    /// Checks that there is room for some more by taking and giving it back. A crash in between leaves
+    /// zeros behind the last line, which the next opening cuts off.
+    pub(crate) fn probe(&mut self, room: usize) -> Result<(), AuditError> {
+        if self.broken {
+            self.repair()?;
+        }
+        let at = self.length();
+        let taken = self
+            .file
+            .write_all_at(&vec![0; room], at)
+            .and_then(|()| self.file.sync_data());
+        let given_back = self.file.set_len(at);
+        self.broken = given_back.is_err();
+        taken
+            .and(given_back)
+            .map_err(AuditError::io("append to", &self.path))
+    }
+
     /// Brings the file back to exactly what was acknowledged.
     pub(crate) fn repair(&mut self) -> Result<(), AuditError> {
         let work = || -> io::Result<()> {

@@ -23,6 +23,9 @@ const BATCH: usize = 1024;
 const SYNC_AFTER: Duration = Duration::from_millis(12);
 /// How often a log that cannot be written tries again by itself.
 const RETRY: Duration = Duration::from_secs(1);
+/// Room that must be there, bytes, before a log that refused accepts again: else it would accept a short
+/// record and refuse the next.
+const ROOM: usize = 256 << 10;
 
 type Answer<T> = oneshot::Sender<Result<T, AuditError>>;
 
@@ -80,6 +83,7 @@ pub(crate) struct Writer {
     notes: Vec<Record>,
     refused: u64,
     refusing_since_ms: i64,
+    retry_due: Option<Instant>,
     sync_due: Option<Instant>,
     checkpoint_due: Option<Instant>,
 }
@@ -129,6 +133,7 @@ impl Writer {
             notes: recovered.notes,
             refused: 0,
             refusing_since_ms: 0,
+            retry_due: None,
             sync_due: None,
             checkpoint_due: None,
         };
@@ -170,8 +175,7 @@ impl Writer {
 
     /// How long there is nothing to do; `None` for ever: an idle log does not wake.
     fn patience(&self) -> Option<Duration> {
-        let retry = self.refusing().then(|| Instant::now() + RETRY);
-        let due = [self.sync_due, self.checkpoint_due, retry]
+        let due = [self.sync_due, self.checkpoint_due, self.retry_due]
             .into_iter()
             .flatten()
             .min()?;
@@ -218,7 +222,7 @@ impl Writer {
 
     fn housekeeping(&mut self) {
         let now = Instant::now();
-        if self.refusing() {
+        if self.retry_due.is_some_and(|due| due <= now) {
             self.commit(Vec::new());
         }
         if self.sync_due.is_some_and(|due| due <= now) {
@@ -245,6 +249,7 @@ impl Writer {
             self.refusing_since_ms = self.clock.now_ms();
             self.shared.problem.send_replace(Some(error.to_string()));
         }
+        self.retry_due = Some(Instant::now() + RETRY);
     }
 
     /// Writes a batch and answers everyone in it.
@@ -316,6 +321,9 @@ impl Writer {
         if self.lines.length() >= self.options.segment_bytes {
             self.rotate()?;
         }
+        if self.refusing() {
+            self.lines.probe(ROOM)?;
+        }
         self.payloads.store(&staged.sealed)?;
         let base = self.lines.length();
         self.lines.append(&staged.bytes, sync)?;
@@ -342,6 +350,7 @@ impl Writer {
         if self.refusing() {
             tracing::info!(refused = self.refused, "the audit log can be written again");
             self.shared.problem.send_replace(None);
+            self.retry_due = None;
         }
         self.notes.clear();
         self.refused = 0;

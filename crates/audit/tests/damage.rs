@@ -52,7 +52,7 @@ fn write(root: &Path, lines: &[String]) {
 async fn every_flipped_bit_of_every_file_is_found_and_the_record_named() {
     let directory = tempfile::tempdir().unwrap();
     let root = directory.path();
-    make(root, 5, 2, 900).await;
+    make(root, 4, 4, 700).await;
     for entry in fs::read_dir(root.join("segments")).unwrap() {
         let path = entry.unwrap().path();
         let first: u64 = path.file_stem().unwrap().to_str().unwrap().parse().unwrap();

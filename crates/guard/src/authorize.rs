@@ -157,6 +157,10 @@ impl Guard {
         call: &Call,
         verified: &mut Option<Arc<VerifiedToken>>,
     ) -> Result<Answer, GuardError> {
+        // First, so that people read why: a stop revokes the tokens of before too.
+        if call.request.mutating && self.state().trust.emergency().stopped {
+            return Err(GuardError::Emergency);
+        }
         let token = self
             .verifier
             .verify(&call.request.token, self.now_ms(), &self.state().trust)?;
@@ -197,9 +201,6 @@ impl Guard {
             return Err(GuardError::Narrow {
                 access: access.to_string(),
             });
-        }
-        if call.request.mutating && self.state().trust.emergency().stopped {
-            return Err(GuardError::Emergency);
         }
         Ok(())
     }

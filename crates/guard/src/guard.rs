@@ -91,6 +91,7 @@ impl Guard {
         let mut store = Store::open(&directory)?;
         policy.check_epoch(store.number("policy_epoch")?)?;
         store.set_meta(&[("policy_epoch", policy.epoch().to_string())])?;
+        store.begin_boot(&boot_id()?)?;
         let log = Log::open(directory.join("audit"), clock.clone())?;
         replay(&log, &mut store).await?;
         let trust = Trust::load(&mut store, clock.now_ms())?;
@@ -235,6 +236,12 @@ impl Guard {
     pub(crate) fn is_person(&self, uid: u32) -> bool {
         self.state().persons.iter().any(|person| person.uid == uid)
     }
+}
+
+fn boot_id() -> Result<String, GuardError> {
+    let path = "/proc/sys/kernel/random/boot_id";
+    let text = fs::read_to_string(path).map_err(GuardError::io("read", path))?;
+    Ok(text.trim().to_owned())
 }
 
 /// While this lives, its key is being handled.

@@ -5,7 +5,9 @@ use crate::guard::Guard;
 use crate::persons::Proved;
 use aios_audit::payload::Side;
 use aios_audit::{AuditError, Checkpoint, Entry, Record};
+use aios_auth::peer::Role;
 use aios_core::id::GoalId;
+use aios_core::rpc::Peer;
 use aios_proto::guard::v1 as pb;
 use std::fs;
 use std::sync::Arc;
@@ -98,11 +100,15 @@ impl Guard {
         Ok(Some(entries.into_iter().filter(fits).map(shown).collect()))
     }
 
-    /// One record with the payloads that still exist.
-    pub(crate) async fn audit_get(&self, seq: u64) -> Result<pb::AuditRecord, GuardError> {
+    /// One record, with the payloads that still exist for those who may read them: persons, root, and the
+    /// console for a person. Other services see the record only.
+    pub(crate) async fn audit_get(&self, peer: &Peer, seq: u64) -> Result<pb::AuditRecord, GuardError> {
         let mut record = shown(self.log.get(seq).await?);
-        record.input_json = self.payload(seq, Side::Input).await?;
-        record.output_json = self.payload(seq, Side::Output).await?;
+        let service = self.roles.is_service(peer.uid) && !self.roles.is(peer.uid, Role::Console);
+        if !service {
+            record.input_json = self.payload(seq, Side::Input).await?;
+            record.output_json = self.payload(seq, Side::Output).await?;
+        }
         Ok(record)
     }
 

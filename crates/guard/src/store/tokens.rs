@@ -93,6 +93,15 @@ impl Store {
         Ok(())
     }
 
+    /// Forgets the agents of an earlier boot: none of them runs any more.
+    pub(crate) fn begin_boot(&mut self, boot_id: &str) -> Result<(), GuardError> {
+        if self.meta("boot_id")?.as_deref() == Some(boot_id) {
+            return Ok(());
+        }
+        self.guard.execute("DELETE FROM agent", [])?;
+        self.set_meta(&[("boot_id", boot_id.to_owned())])
+    }
+
     /// Kind of a running agent.
     pub(crate) fn agent_kind(&self, id: &str) -> Result<Option<String>, GuardError> {
         let mut query = self
