@@ -8,7 +8,7 @@ use crate::caps::{self, CapSet};
 use crate::error::{ConfineError, Result};
 use crate::machine::{Degradation, Feature, Machine};
 use crate::plan::{Capabilities, Limit, Plan};
-use crate::sys::Attribute;
+use crate::sys::{Attribute, Sys};
 use crate::view::{Bind, View, between};
 use crate::{mounts, ruleset, seccomp};
 use seccompiler::BpfProgram;
@@ -78,8 +78,15 @@ impl Prepared {
     /// # Errors
     /// The step that failed; the process may be partly confined then and must not go on.
     pub fn apply_here(&self) -> Result<()> {
-        crate::apply::apply(&self.steps, &crate::linux::Linux)
-            .map_err(|failure| failure.into_error(&self.steps))
+        self.apply_to(&crate::linux::Linux)
+    }
+
+    /// Performs the steps on `sys`: the kernel, or a double.
+    ///
+    /// # Errors
+    /// The step that failed.
+    pub fn apply_to(&self, sys: &dyn Sys) -> Result<()> {
+        crate::apply::apply(&self.steps, sys).map_err(|failure| failure.into_error(&self.steps))
     }
 }
 

@@ -41,7 +41,12 @@ const ORDERLY: Duration = Duration::from_mins(5);
 /// Runs until everything has ended. `state` names a development tree.
 pub fn run(state: Option<&Path>) -> ExitCode {
     let first = std::process::id() == 1;
-    let mounted = if first { mounts::essentials() } else { [0, 0] };
+    // A development tree brings its own surroundings, also in a namespace where we are process 1.
+    let mounted = if first && state.is_none() {
+        mounts::essentials()
+    } else {
+        [0, 0]
+    };
     let mut pid1 = match Pid1::new(state, first, mounted) {
         Ok(pid1) => pid1,
         Err(error) => {

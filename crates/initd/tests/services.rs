@@ -413,7 +413,14 @@ fn a_wrong_file_is_named_with_line_and_key() {
             format!("{SLEEP}needs = [\"bad\"]\n"),
             vec!["circle", "bad -> bad"],
         ),
-        (format!("{SLEEP}ready = \"maybe\"\n"), vec!["bad.toml:", "ready"]),
+        (
+            "user = \"daemon\"\ncommand = [\"x\"]\nready = \"maybe\"\n".into(),
+            vec!["bad.toml:3", "`maybe`", "`notify`"],
+        ),
+        (
+            format!("{SLEEP}ready = \"fd\"\n"),
+            vec!["bad.toml:4", "duplicate key"],
+        ),
     ];
     for (text, wanted) in cases {
         let tree = Instance::tree(&[("bad", &text)]);

@@ -16,11 +16,15 @@ use aios_proto::init::v1::{
 use nix::unistd::{Gid, Group, chown};
 use std::path::PathBuf;
 use std::pin::Pin;
+use std::time::Duration;
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_stream::{Stream, StreamExt};
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic::{Response, Status};
+
+/// How long calls that are running at the end may take.
+const LAST_ANSWERS: Duration = Duration::from_millis(200);
 
 /// The service.
 struct Server {
@@ -62,8 +66,17 @@ pub(super) fn start(manager: &Manager, events: mpsc::Sender<Event>, tasks: &Task
     };
     let routes = Routes::new(InitServer::new(server));
     tasks.spawn("init.sock", async move {
-        if let Err(error) = rpc::serve(listener, routes, &["aios.init.v1.Init"], token).await {
-            tracing::error!(%error, "init.sock is not served any more");
+        let serving = rpc::serve(listener, routes, &["aios.init.v1.Init"], token.clone());
+        // Clients keep connections open; running calls get a moment to be answered.
+        let over = async move {
+            token.cancelled().await;
+            tokio::time::sleep(LAST_ANSWERS).await;
+        };
+        tokio::select! {
+            result = serving => if let Err(error) = result {
+                tracing::error!(%error, "init.sock is not served any more");
+            },
+            () = over => {}
         }
     });
     Ok(Served(path))
