@@ -160,7 +160,7 @@ async fn an_export_verifies_elsewhere_and_every_flipped_bit_of_it_is_found() {
     let path = directory.path().join("export");
     assert_eq!(
         log.export(std::fs::File::create(&path).unwrap()).await.unwrap(),
-        6
+        3
     );
     let report = verify_file(&path, Some(&anchor)).unwrap();
     assert!(report.ok(), "{:?}", report.findings);
