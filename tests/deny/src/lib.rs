@@ -54,7 +54,7 @@ pub async fn refused_rpc<T: std::fmt::Debug>(
 /// # Errors
 /// None does.
 pub async fn logged(aios: &Instance, code: &str) -> Result<()> {
-    let records = client::audit(aios).await?;
+    let records = client::audit_with_payloads(aios).await?;
     let found = records.iter().any(|record| record.to_string().contains(code));
     ensure!(
         found,

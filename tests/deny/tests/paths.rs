@@ -86,7 +86,7 @@ async fn denied_writing_through_a_hard_link() -> Result<()> {
     let name = inside.join("innocent");
     std::fs::hard_link(&outside, &name)?;
     let task = client::mint_full(&aios, &[&granted]).await?;
-    let write = serde_json::json!({"path": name, "content": "x", "how": "replace"}).to_string();
+    let write = serde_json::json!({"path": name, "content": "x", "how": "overwrite"}).to_string();
     refused(
         &aios,
         client::call(&aios, &task, 1, "fs.write", &write).await,

@@ -185,7 +185,7 @@ async fn refused_from_every_service_with_the_persons_key() -> Result<()> {
             .decide_approval(decision)
             .await;
         let status = answer.err().with_context(|| format!("{service:?} approved"))?;
-        waiting.refused(&client::code(&status), "AIOS-AUTH-0503").await?;
+        waiting.refused(&client::code(&status), "AIOS-AUTH-0602").await?;
     }
     Ok(())
 }

@@ -262,8 +262,8 @@ pub fn prove<R: PersonRequest>(aios: &Instance, mut request: R) -> Result<R> {
     Ok(request)
 }
 
-/// The whole audit log, oldest first: each record's canonical JSON, with `seq`, `kind` and the payloads
-/// (as far as the guard hands them out) beside it.
+/// The whole audit log, oldest first: each record's canonical JSON with `seq` and `kind` beside it.
+/// Payloads are not in it; see [`audit_with_payloads`].
 ///
 /// # Errors
 /// The guard does not answer.
@@ -282,9 +282,32 @@ pub async fn audit(aios: &Instance) -> Result<Vec<Value>> {
             "seq": record.seq,
             "kind": record.kind,
             "record": canonical,
-            "input": record.input_json,
-            "output": record.output_json,
         }));
+    }
+    Ok(records)
+}
+
+/// [`audit`] with the payloads, `input` and `output`, which cost one more rpc a record.
+///
+/// # Errors
+/// As [`audit`].
+pub async fn audit_with_payloads(aios: &Instance) -> Result<Vec<Value>> {
+    let mut records = audit(aios).await?;
+    let mut client = guard(aios, Who::Person)?;
+    for record in &mut records {
+        let seq = record
+            .get("seq")
+            .and_then(Value::as_u64)
+            .context("a record has a number")?;
+        let whole = client
+            .audit_get(guard::AuditGetRequest { seq })
+            .await
+            .map_err(plain)?
+            .into_inner();
+        if let Some(fields) = record.as_object_mut() {
+            fields.insert("input".into(), whole.input_json.into());
+            fields.insert("output".into(), whole.output_json.into());
+        }
     }
     Ok(records)
 }
@@ -294,7 +317,7 @@ pub async fn audit(aios: &Instance) -> Result<Vec<Value>> {
 /// # Errors
 /// As [`audit`].
 pub async fn audited(aios: &Instance, kind: &str, text: &str) -> Result<bool> {
-    let records = audit(aios).await?;
+    let records = audit_with_payloads(aios).await?;
     Ok(records
         .iter()
         .any(|record| record.get("kind").is_some_and(|it| it == kind) && record.to_string().contains(text)))
