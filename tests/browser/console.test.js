@@ -8,7 +8,8 @@
 // Pictures in several layouts are left in test-results/.
 
 import assert from "node:assert/strict";
-import { mkdirSync, rmSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync } from "node:fs";
+import { createRequire } from "node:module";
 import { after, before, test } from "node:test";
 
 import { chromium } from "playwright-core";
@@ -19,6 +20,7 @@ const link = process.env.AIOS_SIGN_IN ?? "";
 const tree = process.env.AIOS_GOAL ? undefined : makeTree();
 const goal = process.env.AIOS_GOAL ?? `free space under ${tree}: delete *.log older than 7 days, keep the newest 3`;
 const pictures = "test-results";
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const patience = 120_000;
 
 let browser;
@@ -70,6 +72,18 @@ async function picture(name) {
   await page.emulateMedia({ colorScheme: "light" });
 }
 
+/** Rules of WCAG 2.2 AA that a program can check, in both colour schemes. */
+async function isAccessible(state) {
+  await page.evaluate(axe);
+  for (const colorScheme of ["dark", "light"]) {
+    await page.emulateMedia({ colorScheme });
+    await page.waitForTimeout(200);
+    const found = await page.evaluate(() => window.axe.run(document));
+    const violations = found.violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(" | ")}`);
+    assert.deepEqual(violations, [], `${state}, ${colorScheme}`);
+  }
+}
+
 async function fitsNarrow() {
   await page.setViewportSize({ width: 390, height: 844 });
   const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
@@ -84,6 +98,7 @@ test("a goal is stated, approved, completed and undone in the page, and the log 
   assert.equal(new URL(page.url()).hash, "", "the one-time code stays in no history");
   assert.equal(await button.getAttribute("aria-disabled"), "true");
   await page.getByText("Say first what you want.").waitFor();
+  await isAccessible("nothing stated");
   await picture("1-empty");
 
   const before = tree && contents(tree);
@@ -94,6 +109,7 @@ test("a goal is stated, approved, completed and undone in the page, and the log 
   await approve.waitFor();
   await page.getByText("Your approval is needed").waitFor();
   await page.getByRole("list", { name: "What it touches" }).getByRole("listitem").first().waitFor();
+  await isAccessible("approval asked");
   await fitsNarrow();
   await picture("2-approval");
 
@@ -119,6 +135,7 @@ test("a goal is stated, approved, completed and undone in the page, and the log 
   await page.getByRole("button", { name: "Verify the log" }).click();
   await page.getByText("The log is whole.").waitFor();
   await page.getByText(/All \d+ services are well|need/).first().click();
+  await isAccessible("log verified");
   await picture("5-verified");
 });
 

@@ -16,14 +16,16 @@ export function Feed({ live }: { live: Live }) {
         <h3 id="feed-title">What happened</h3>
         <span className={`feed-state ${live.state}`}>{words[live.state]}</span>
       </div>
-      <ol className="feed" role="log" aria-live="polite" aria-relevant="additions" aria-label="Events of this goal">
-        {live.events.map((event) => (
-          <li key={event.seq} className={`kind-${event.kind.replace(".", "-")}`}>
-            <time dateTime={event.time ?? undefined}>{clock(event.time)}</time>
-            <span>{event.message}</span>
-          </li>
-        ))}
-      </ol>
+      <div role="log" aria-live="polite" aria-relevant="additions" aria-label="Events of this goal" className="feed" tabIndex={0}>
+        <ol>
+          {live.events.map((event) => (
+            <li key={event.seq} className={`kind-${event.kind.replace(".", "-")}`}>
+              <time dateTime={event.time ?? undefined}>{clock(event.time)}</time>
+              <span>{event.message}</span>
+            </li>
+          ))}
+        </ol>
+      </div>
     </section>
   );
 }
