@@ -30,10 +30,16 @@ GOAL = f"free space under {SCRATCH}: delete *.log older than 7 days, keep the ne
 START_S = 240
 COMMAND_S = 120
 NEEDS_APPROVAL = 4
+MANY_RESTARTS = 4
+LAST_LINES = 15
 
 
 class CheckFailed(Exception):
     """Says what was found instead."""
+
+
+class NotStarting(Exception):
+    """Waiting longer would not help."""
 
 
 class Report:
@@ -57,6 +63,11 @@ class Report:
         self.passed += 1
         self._line(check=name, ok=True, seconds=since(started), detail=detail)
         return detail
+
+    def note(self, name: str, lines: list[str]) -> None:
+        """Something to read where a check failed."""
+        for line in lines:
+            self._channel.write(f"# {name}: {line}\n")
 
     def end(self) -> None:
         """The last line."""
@@ -102,6 +113,9 @@ def services_ready() -> Any:
             if code == 0:
                 states = {service["name"]: service["state"] for service in documents[0]}
                 last = json.dumps(states)
+                failing = [service["name"] for service in documents[0] if service["restarts"] >= MANY_RESTARTS]
+                if failing:
+                    raise NotStarting(f"{last}; {failing} do not start")
                 if states and all(state in ("ready", "listening") for name, state in states.items() if name != "vm-test"):
                     ctl("status")
                     return states
@@ -229,11 +243,24 @@ def leave_the_service() -> None:
     (own / "cgroup.procs").write_text(str(os.getpid()))
 
 
+def why(report: Report) -> None:
+    """What a person would look at next: the services' own words and what the kernel refused."""
+    for path in sorted(Path("/var/lib/aios/log").glob("**/*")):
+        if path.is_file():
+            report.note(path.name, path.read_text(errors="replace").splitlines()[-LAST_LINES:])
+    kernel = subprocess.run(["dmesg"], capture_output=True, text=True, check=False).stdout  # noqa: S607
+    report.note("kernel", [line for line in kernel.splitlines() if "DENIED" in line][-LAST_LINES:])
+
+
 def main() -> None:
     """All checks, in order."""
     leave_the_service()
     report = Report()
     report.check("services ready", services_ready)
+    if report.failed:
+        why(report)
+        report.end()
+        return
     report.check("services run as their own users", users_of_services)
     report.check("person enrolled", lambda: ctl("person", "enrol", "--user", PERSON)[1])
     tree = Tree(SCRATCH, PERSON)
@@ -249,6 +276,8 @@ def main() -> None:
         report.check("undo restored every byte and attribute", lambda: tree.same(before))
     report.check("audit log verifies", lambda: ctl("audit", "verify")[1])
     report.check("boot phases", lambda: ctl("boot")[1])
+    if report.failed:
+        why(report)
     report.end()
 
 
