@@ -478,8 +478,9 @@ fn failed(report: Report, audit_seq: u64) -> Answer {
     })
 }
 
-/// Whether a status means that the worker was not heard, rather than that it refused.
+/// Whether a status means that the worker was not heard, or cannot act yet, rather than that it
+/// refused: right after its start it has not heard of the guard.
 fn is_silence(status: &Status) -> bool {
-    let code = report_of(status).code;
-    code.starts_with("AIOS-RPC-") || status.code() == Code::ResourceExhausted
+    let foreign = report_of(status).code.starts_with("AIOS-RPC-");
+    foreign || matches!(status.code(), Code::Unavailable | Code::ResourceExhausted)
 }

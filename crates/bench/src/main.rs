@@ -1,0 +1,38 @@
+//! `make bench`: starts real services under their own users and measures what is promised in
+//! `docs/SPECIFICATION.md`, in one run, beside plain calls in this process. Needs root, as services do.
+#![forbid(unsafe_code)]
+
+mod audit;
+mod calls;
+mod memory;
+mod table;
+
+use aios_harness::{Instance, Options, Service};
+use anyhow::Result;
+use table::Table;
+
+fn main() -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
+    let services = vec![
+        Service::Guard,
+        Service::WorkerFs,
+        Service::Tools,
+        Service::Memory,
+        Service::Orchestrator,
+        Service::Console,
+    ];
+    let mut table = Table::default();
+    // Enrolling the person waits for a runtime of its own, so the start stays outside of this one.
+    let aios = Instance::start(Options {
+        services: services.clone(),
+        ..Options::default()
+    })?;
+    runtime.block_on(calls::measure(&aios, &mut table))?;
+    memory::measure(&aios, &services, &mut table)?;
+    drop(aios);
+    runtime.block_on(audit::measure(&mut table))?;
+    table.print()
+}

@@ -1,0 +1,163 @@
+//! The same through the orchestrator: a person's call as a goal of one task.
+
+use crate::scene::{count, verify};
+use aios_harness::client;
+use aios_harness::{Instance, Options, Service, Who};
+use aios_proto::orchestrator::v1 as pb;
+use aios_proto::orchestrator::v1::orchestrator_client::OrchestratorClient;
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::json;
+use std::fs;
+use std::time::{Duration, Instant};
+use tonic::Status;
+use tonic::transport::Channel;
+
+const GOAL_LIMIT: Duration = Duration::from_secs(90);
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// Lets a goal's changes pass without a person.
+const POLICY: &str = "[[rule]]\nid = \"change-supervised\"\nnamespace = \"fs\"\nmutating = true\n\
+                      autonomy = [\"supervised\", \"manual\"]\neffect = \"allow\"\nreason = \"a test\"\n";
+
+/// An instance with an orchestrator, and the count of what its goals did.
+pub struct Goals {
+    aios: Instance,
+    lines: usize,
+    /// Kills so far.
+    pub kills: usize,
+}
+
+impl Goals {
+    /// Starts guard, worker, tools, memory and orchestrator; `None` when the test ran under `sudo`.
+    ///
+    /// # Errors
+    /// They do not start.
+    pub fn start() -> Result<Option<Self>> {
+        if !aios_harness::as_root()? {
+            return Ok(None);
+        }
+        let services = vec![
+            Service::Guard,
+            Service::WorkerFs,
+            Service::Tools,
+            Service::Memory,
+            Service::Orchestrator,
+        ];
+        let aios = Instance::start(Options {
+            services,
+            policy: Some(POLICY.to_owned()),
+            ..Options::default()
+        })?;
+        aios.file("counter", b"")?;
+        Ok(Some(Self {
+            aios,
+            lines: 0,
+            kills: 0,
+        }))
+    }
+
+    fn client(&self) -> Result<OrchestratorClient<Channel>> {
+        Ok(OrchestratorClient::new(
+            self.aios.channel(Who::Person, Service::Orchestrator)?,
+        ))
+    }
+
+    /// Has a goal add one line to a file, killing `service` at `point` meanwhile, and checks the counts.
+    ///
+    /// # Errors
+    /// The point was not reached, or a count is wrong.
+    pub async fn kill_during(&mut self, service: Service, point: &str) -> Result<()> {
+        self.append(service, point)
+            .await
+            .with_context(|| format!("a goal while {} is killed at {point}", service.program()))
+    }
+
+    async fn append(&mut self, service: Service, point: &str) -> Result<()> {
+        self.lines += 1;
+        let path = self.aios.tree().canonicalize()?.join("counter");
+        let args = json!({"path": path, "content": format!("line {}\n", self.lines), "how": "append"});
+        let request = pb::CallToolRequest {
+            tool: "fs.write".to_owned(),
+            args_json: args.to_string(),
+            dry_run: false,
+            client_id: aios_core::id::GoalId::new().to_string(),
+        };
+        self.aios.arm(point)?;
+        let detail = self.finish(service, &request).await?;
+        ensure!(!self.aios.armed(point), "nothing reached {point}");
+        let wanted: Vec<String> = (1..=self.lines).map(|line| format!("line {line}")).collect();
+        let text = fs::read_to_string(&path)?;
+        ensure!(
+            text.lines().eq(wanted.iter()),
+            "{} lines instead of {}",
+            text.lines().count(),
+            self.lines
+        );
+        let task = detail.tasks.first().context("a goal without a task")?;
+        let step = task.steps.first().context("a task without a step")?;
+        for kind in ["intent", "outcome"] {
+            let count = count(&self.aios, kind, &task.task_id, step.step).await?;
+            ensure!(count == 1, "{count} records `{kind}` of the goal's step");
+        }
+        Ok(())
+    }
+
+    /// Sends the call until it is taken, starts what died, and waits for the goal's end.
+    async fn finish(&mut self, service: Service, request: &pb::CallToolRequest) -> Result<pb::GoalDetail> {
+        let until = Instant::now() + GOAL_LIMIT;
+        let mut last = None;
+        while Instant::now() < until {
+            match self.ask(request).await {
+                Ok(detail) if state(&detail) == pb::GoalState::Completed => {
+                    self.revive(service)?;
+                    return Ok(detail);
+                }
+                Ok(detail) if matches!(state(&detail), pb::GoalState::Failed | pb::GoalState::Cancelled) => {
+                    bail!("the goal ended otherwise: {:?}", detail.goal);
+                }
+                Ok(detail) => last = Some(format!("{:?}", detail.goal)),
+                Err(status) => last = Some(client::plain(status).to_string()),
+            }
+            self.revive(service)?;
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+        bail!("the goal did not end in time: {last:?}")
+    }
+
+    /// The same client id names the same goal, so asking again is safe.
+    async fn ask(&self, request: &pb::CallToolRequest) -> Result<pb::GoalDetail, Status> {
+        let mut client = self
+            .client()
+            .map_err(|error| Status::internal(error.to_string()))?;
+        let goal = client.call_tool(request.clone()).await?.into_inner();
+        Ok(client
+            .get_goal(pb::GetGoalRequest {
+                goal_id: goal.goal_id,
+            })
+            .await?
+            .into_inner())
+    }
+
+    fn revive(&mut self, service: Service) -> Result<()> {
+        if self.aios.ended(service)?.is_none() {
+            return Ok(());
+        }
+        self.aios.wait_killed(service)?;
+        self.kills += 1;
+        self.aios.restart(service)
+    }
+
+    /// Checks the audit log offline.
+    ///
+    /// # Errors
+    /// It does not verify.
+    pub async fn verify(&self) -> Result<()> {
+        verify(&self.aios).await
+    }
+}
+
+fn state(detail: &pb::GoalDetail) -> pb::GoalState {
+    detail
+        .goal
+        .as_ref()
+        .map_or(pb::GoalState::Unspecified, pb::Goal::state)
+}

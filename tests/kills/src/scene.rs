@@ -1,0 +1,276 @@
+//! A running instance, a task whose calls need no person, and the counts.
+
+use aios_harness::client::{self, Task};
+use aios_harness::{Instance, Options, Service};
+use aios_proto::tools::v1::call_response::Result as Answer;
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::{Value, json};
+use std::fs;
+use std::time::{Duration, Instant};
+
+/// A call must be answered by then, restarts included; the machine may be busy.
+const ANSWER_LIMIT: Duration = Duration::from_secs(60);
+const RETRY: Duration = Duration::from_millis(50);
+/// Files that one deletion deletes.
+const LOGS: usize = 4;
+
+/// A kind of change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// One line is added to a file: doing it twice shows as two lines.
+    Append,
+    /// Files are deleted, some of them names of one inode, then undone.
+    DeleteAndUndo,
+    /// An undo of a deletion is what is killed.
+    Undo,
+    /// The content of a file is replaced.
+    Overwrite,
+}
+
+/// An instance with its counts.
+pub struct Scene {
+    pub(crate) aios: Instance,
+    task: Task,
+    step: u64,
+    lines: Vec<String>,
+    /// Kills so far.
+    pub kills: usize,
+}
+
+impl Scene {
+    /// Starts guard, worker and tools; `None` when the test ran under `sudo` instead.
+    ///
+    /// # Errors
+    /// They do not start.
+    pub async fn start(options: Options) -> Result<Option<Self>> {
+        if !aios_harness::as_root()? {
+            return Ok(None);
+        }
+        let aios = Instance::start(options)?;
+        let tree = aios.tree().canonicalize()?;
+        let task = client::mint_full(&aios, &[&format!("fs:*:{}/**", tree.display())]).await?;
+        aios.file("counter", b"")?;
+        aios.file("page", b"first")?;
+        Ok(Some(Self {
+            aios,
+            task,
+            step: 0,
+            lines: Vec::new(),
+            kills: 0,
+        }))
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.aios.tree().join(name).to_string_lossy().into_owned()
+    }
+
+    fn next(&mut self) -> u64 {
+        self.step += 1;
+        self.step
+    }
+
+    /// Makes one change, killing `service` at `point` in the middle of it, and checks every count.
+    ///
+    /// # Errors
+    /// The point was not reached, or a count is wrong.
+    pub async fn kill_during(&mut self, change: Change, service: Service, point: &str) -> Result<()> {
+        // A token lasts a minute; kills in a row take longer.
+        self.renew().await?;
+        match change {
+            Change::Append => self.append(service, point).await,
+            Change::Overwrite => self.overwrite(service, point).await,
+            Change::DeleteAndUndo => self.delete(service, point).await,
+            Change::Undo => self.undo(service, point).await,
+        }
+        .with_context(|| format!("{change:?} while {} is killed at {point}", service.program()))
+    }
+
+    async fn renew(&mut self) -> Result<()> {
+        let tree = self.aios.tree().canonicalize()?;
+        self.task = client::mint_full(&self.aios, &[&format!("fs:*:{}/**", tree.display())]).await?;
+        self.step = 0;
+        Ok(())
+    }
+
+    async fn append(&mut self, service: Service, point: &str) -> Result<()> {
+        let line = format!("line {}", self.lines.len() + 1);
+        let args = json!({"path": self.path("counter"), "content": format!("{line}\n"), "how": "append"});
+        let step = self.next();
+        self.through(service, point, step, "fs.write", &args).await?;
+        self.lines.push(line);
+        let counted: Vec<String> = fs::read_to_string(self.path("counter"))?
+            .lines()
+            .map(str::to_owned)
+            .collect();
+        ensure!(
+            counted == self.lines,
+            "{} lines instead of {}",
+            counted.len(),
+            self.lines.len()
+        );
+        self.recorded_once(step).await
+    }
+
+    async fn overwrite(&mut self, service: Service, point: &str) -> Result<()> {
+        let content = format!("content at {point}");
+        let args = json!({"path": self.path("page"), "content": content, "how": "overwrite"});
+        let step = self.next();
+        self.through(service, point, step, "fs.write", &args).await?;
+        ensure!(
+            fs::read_to_string(self.path("page"))? == content,
+            "the page has other content"
+        );
+        self.recorded_once(step).await
+    }
+
+    fn logs(&self) -> Result<Vec<String>> {
+        (0..LOGS)
+            .map(|index| {
+                let path = self.path(&format!("{index}.log"));
+                if !fs::exists(&path)? {
+                    self.aios.file(
+                        &format!("{index}.log"),
+                        format!("log {index}").repeat(1000).as_bytes(),
+                    )?;
+                }
+                Ok(path)
+            })
+            .collect()
+    }
+
+    async fn delete(&mut self, service: Service, point: &str) -> Result<()> {
+        let paths = self.logs()?;
+        let before = contents(&paths);
+        let step = self.next();
+        self.through(service, point, step, "fs.delete", &json!({"paths": paths}))
+            .await?;
+        ensure!(
+            paths.iter().all(|path| !fs::exists(path).unwrap_or(true)),
+            "not all are deleted"
+        );
+        self.recorded_once(step).await?;
+        let undo = self.next();
+        let args = json!({"task_id": self.task.task.to_string(), "step": step});
+        done(self.call(undo, "fs.undo", &args).await?)?;
+        ensure!(contents(&paths) == before, "undo gave back something else");
+        self.recorded_once(undo).await
+    }
+
+    async fn undo(&mut self, service: Service, point: &str) -> Result<()> {
+        let paths = self.logs()?;
+        let before = contents(&paths);
+        let step = self.next();
+        done(self.call(step, "fs.delete", &json!({"paths": paths})).await?)?;
+        let undo = self.next();
+        let args = json!({"task_id": self.task.task.to_string(), "step": step});
+        self.through(service, point, undo, "fs.undo", &args).await?;
+        ensure!(contents(&paths) == before, "undo gave back something else");
+        self.recorded_once(undo).await
+    }
+
+    /// Sends a call into a kill, starts the service again, and sends it until it is answered.
+    async fn through(
+        &mut self,
+        service: Service,
+        point: &str,
+        step: u64,
+        tool: &str,
+        args: &Value,
+    ) -> Result<()> {
+        self.aios.arm(point)?;
+        let until = Instant::now() + ANSWER_LIMIT;
+        loop {
+            match self.call(step, tool, args).await {
+                Ok(answer) => {
+                    ensure!(!self.aios.armed(point), "nothing reached {point}");
+                    // A call may be answered although the service died right behind it.
+                    self.revive(service)?;
+                    done(answer)?;
+                    return Ok(());
+                }
+                Err(problem) if Instant::now() > until => bail!("no answer in time: {problem}"),
+                Err(_) => {
+                    self.revive(service)?;
+                    tokio::time::sleep(RETRY).await;
+                }
+            }
+        }
+    }
+
+    /// Starts a service again that died by its failpoint.
+    fn revive(&mut self, service: Service) -> Result<()> {
+        if self.aios.ended(service)?.is_none() {
+            return Ok(());
+        }
+        self.aios.wait_killed(service)?;
+        self.kills += 1;
+        self.aios.restart(service)
+    }
+
+    async fn call(&self, step: u64, tool: &str, args: &Value) -> Result<Answer> {
+        client::call(&self.aios, &self.task, step, tool, &args.to_string())
+            .await
+            .map_err(client::plain)
+    }
+
+    /// Checks that the audit log has one intent and one outcome of a step.
+    async fn recorded_once(&self, step: u64) -> Result<()> {
+        let task = self.task.task.to_string();
+        for (kind, wanted) in [("intent", 1), ("outcome", 1)] {
+            let count = count(&self.aios, kind, &task, step).await?;
+            ensure!(
+                count == wanted,
+                "{count} records `{kind}` of step {step} instead of {wanted}"
+            );
+        }
+        Ok(())
+    }
+
+    /// Checks the audit log offline, with its newest head as anchor.
+    ///
+    /// # Errors
+    /// It does not verify.
+    pub async fn verify(&self) -> Result<()> {
+        verify(&self.aios).await
+    }
+}
+
+/// Records of a kind about one step.
+pub(crate) async fn count(aios: &Instance, kind: &str, task: &str, step: u64) -> Result<usize> {
+    let about = |it: &Value| {
+        it.get("kind").is_some_and(|it| it == kind)
+            && it.pointer("/record/task_id").is_some_and(|it| it == task)
+            && it
+                .pointer("/record/step")
+                .is_some_and(|it| it.as_u64() == Some(step))
+    };
+    Ok(client::audit(aios).await?.iter().filter(|it| about(it)).count())
+}
+
+pub(crate) async fn verify(aios: &Instance) -> Result<()> {
+    let head = client::guard(aios, aios_harness::Who::Person)?
+        .audit_head(aios_proto::guard::v1::AuditHeadRequest {})
+        .await
+        .map_err(client::plain)?
+        .into_inner();
+    let directory = aios.paths().state_of("guard").join("audit");
+    let report = aios_audit::verify::verify_dir(directory, Some(&head.note))?;
+    ensure!(
+        report.ok(),
+        "the audit log does not verify: {:?}",
+        report.findings
+    );
+    ensure!(report.records > 0, "the audit log is empty");
+    Ok(())
+}
+
+fn contents(paths: &[String]) -> Vec<Option<Vec<u8>>> {
+    paths.iter().map(|path| fs::read(path).ok()).collect()
+}
+
+fn done(answer: Answer) -> Result<Value> {
+    match answer {
+        Answer::Done(done) => Ok(serde_json::from_str(&done.result_json)?),
+        other => bail!("the call is not done: {other:?}"),
+    }
+}
