@@ -49,6 +49,9 @@ pub struct Spawned {
     pub pidfd: OwnedFd,
 }
 
+/// (from, to): where each descriptor must end.
+type Moves = Vec<(RawFd, RawFd)>;
+
 /// What the child needs, all made before the fork.
 struct Image {
     path: CString,
@@ -58,8 +61,7 @@ struct Image {
     envp: Vec<*const c_char>,
     /// `LISTEN_PID=` with room for ten digits; the child writes its own id.
     listen_pid: Option<Box<[u8; 24]>>,
-    /// (from, to): where each descriptor must end.
-    moves: Vec<(RawFd, RawFd)>,
+    moves: Moves,
     _kept: Vec<OwnedFd>,
     report: RawFd,
 }
@@ -205,7 +207,7 @@ fn above(fd: &impl std::os::fd::AsFd, lowest: RawFd) -> Result<OwnedFd> {
 }
 
 /// Copies each descriptor above the range of targets, so that no move overwrites a source.
-fn plan_moves(program: &Program<'_>) -> Result<(Vec<OwnedFd>, Vec<(RawFd, RawFd)>)> {
+fn plan_moves(program: &Program<'_>) -> Result<(Vec<OwnedFd>, Moves)> {
     let lowest = lowest_free(program);
     let mut kept = Vec::new();
     let mut moves = Vec::new();

@@ -1,4 +1,5 @@
 //! Real processes under real plans: what a plan takes away is gone, also with capabilities that pass file modes.
+#![cfg(test)]
 
 use aios_confine::caps::CapSet;
 use aios_confine::machine::Machine;
@@ -58,7 +59,7 @@ fn status(plan: &Plan) -> String {
 
 fn field(status: &str, name: &str) -> String {
     let line = status.lines().find(|line| line.starts_with(name)).unwrap();
-    line[name.len()..].trim().to_owned()
+    line.trim_start_matches(name).trim().to_owned()
 }
 
 /// A directory with a secret that only root may read.

@@ -1,4 +1,5 @@
 //! The order of steps, seen by a double: no privilege needed.
+#![cfg(test)]
 
 use aios_confine::ConfineError;
 use aios_confine::caps::CapSet;

@@ -133,10 +133,10 @@ impl Pid1 {
 
     /// One turn of the loop; a number ends it.
     fn turn(&mut self) -> Turn {
-        if self.supervisor.is_none() {
-            if let Some(code) = self.without_supervisor()? {
-                return Ok(Some(code));
-            }
+        if self.supervisor.is_none()
+            && let Some(code) = self.without_supervisor()?
+        {
+            return Ok(Some(code));
         }
         self.wait()?;
         while let Some(info) = self.signals.read_signal()? {

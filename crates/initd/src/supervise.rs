@@ -13,6 +13,7 @@ mod persons;
 mod requests;
 mod server;
 mod sockets;
+mod sources;
 mod stopping;
 mod unit;
 mod users;

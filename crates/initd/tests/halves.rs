@@ -1,4 +1,5 @@
 //! The two halves: the supervisor dies and is replaced, orphans are reaped, process 1 sleeps.
+#![cfg(test)]
 
 mod common;
 
@@ -55,6 +56,25 @@ async fn services_survive_their_supervisor_and_are_adopted() {
         .await;
     assert_eq!(again.restarts, 1);
     assert!(instance.stop());
+}
+
+#[tokio::test]
+async fn when_the_first_process_is_killed_everything_stops() {
+    if !is_root("when_the_first_process_is_killed_everything_stops") {
+        return;
+    }
+    let mut instance = Instance::start(&[("x", &python("notify(b'READY=1')\ntime.sleep(1000)\n", ""))]);
+    let pid = instance.until_state("x", "ready").await.pid;
+    let supervisor = instance.supervisor();
+    instance.child.kill().unwrap();
+    instance.child.wait().unwrap();
+    for pid in [pid.to_string(), supervisor.to_string()] {
+        eventually("it ends too", || {
+            fs::read_to_string(format!("/proc/{pid}/stat")).map_or(true, |stat| stat.contains(") Z "))
+        })
+        .await;
+    }
+    assert!(!instance.path("run/init.sock").exists());
 }
 
 #[tokio::test]

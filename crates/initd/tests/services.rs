@@ -1,4 +1,5 @@
 //! Services as real processes: order, readiness, restart, sockets, logs, the end.
+#![cfg(test)]
 
 mod common;
 
@@ -118,6 +119,12 @@ async fn no_connection_is_lost_while_a_service_is_killed() {
     );
     let pid = i32::try_from(first.pid).unwrap();
     signal(pid, Signal::SIGSTOP);
+    eventually("it is stopped", || {
+        std::fs::read_to_string(format!("/proc/{pid}/stat"))
+            .unwrap()
+            .contains(") T ")
+    })
+    .await;
     let mut clients: Vec<UnixStream> = (0..50)
         .map(|number| {
             let mut client = UnixStream::connect(instance.path("run/echo.sock")).unwrap();

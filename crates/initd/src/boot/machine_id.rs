@@ -49,7 +49,7 @@ mod tests {
     fn a_fresh_id_is_one_and_differs_from_the_next() {
         let id = fresh().unwrap();
         assert!(is_id(&id));
-        assert_eq!(&id[12..13], "4");
+        assert_eq!(id.chars().nth(12), Some('4'));
         assert_ne!(id, fresh().unwrap());
     }
 

@@ -10,8 +10,9 @@ use crate::error::{InitError, Result};
 use crate::spec::{Ready, Spec};
 use aios_confine::caps::CapSet;
 use aios_confine::cgroup::{self, Cgroup};
+use aios_confine::machine::Feature;
 use aios_confine::plan::{Capabilities, Limit, Plan, Resource};
-use aios_confine::spawn::{Program, spawn};
+use aios_confine::spawn::{Program, pidfd_signal, spawn};
 use aios_confine::view::{Bind, View};
 use aios_confine::{ConfineError, Degradation};
 use std::collections::BTreeMap;
@@ -66,10 +67,39 @@ pub(crate) fn launch(world: &World, spec: &Spec, wiring: &Wiring<'_>) -> Result<
         starttime: watch::starttime(spawned.pid).unwrap_or(0),
         pidfd: Arc::new(spawned.pidfd),
     };
-    Ok(Launched {
+    let launched = Launched {
         process,
         degradations: prepared.degradations().to_vec(),
-    })
+    };
+    check_label(world, spec, &launched).map(|()| launched)
+}
+
+/// The kernel's word that the process is under its AppArmor profile; else it does not go on.
+fn check_label(world: &World, spec: &Spec, launched: &Launched) -> Result<()> {
+    let profile = &spec.confine.apparmor;
+    if profile.is_empty() || !world.machine.has(Feature::AppArmor) {
+        return Ok(());
+    }
+    let path = PathBuf::from(format!("/proc/{}/attr/apparmor/current", launched.process.pid));
+    match std::fs::read_to_string(&path) {
+        Ok(label) if label.split_whitespace().next() == Some(profile) => Ok(()),
+        // It ended already; its exit status says more.
+        Err(error) if [Some(nix::libc::ESRCH), Some(nix::libc::ENOENT)].contains(&error.raw_os_error()) => {
+            Ok(())
+        }
+        other => {
+            let source = std::io::Error::other(format!("label is {other:?}, not {profile}"));
+            pidfd_signal(launched.process.pidfd.as_fd(), nix::libc::SIGKILL)
+                .map_err(InitError::system("cannot end an unconfined process"))?;
+            Err(InitError::Confine {
+                service: spec.name.clone(),
+                source: ConfineError::Step {
+                    step: "apparmor",
+                    source,
+                },
+            })
+        }
+    }
 }
 
 /// Where a service's processes are. None on a machine without cgroup v2.
@@ -105,7 +135,7 @@ fn make_group(world: &World, spec: &Spec, account: &Account) -> Result<Option<Cg
         pids: spec.limits.pids,
         cpu_weight: spec.limits.cpu_weight,
     };
-    if world.machine.has(aios_confine::machine::Feature::Controllers) {
+    if world.machine.has(Feature::Controllers) {
         group.limit(&limits).map_err(confine)?;
     }
     Ok(Some(group))

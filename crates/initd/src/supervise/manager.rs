@@ -12,7 +12,7 @@ use super::watch;
 use super::world::World;
 use crate::boot::{self, Boot, Phase};
 use crate::error::{InitError, Result};
-use crate::link::{self, End};
+use crate::link::End;
 use crate::spec::{Ready, Spec};
 use aios_confine::spawn::pidfd_open;
 use aios_core::tasks::Tasks;
@@ -21,9 +21,7 @@ use nix::unistd::pipe2;
 use std::collections::{BTreeMap, HashMap};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tokio::io::AsyncReadExt;
-use tokio::net::unix::pipe::Receiver;
+use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::mpsc;
 
 /// What can happen.
@@ -69,8 +67,8 @@ pub(crate) struct Manager {
     pub(super) waiters: Vec<Waiter>,
     pub(super) ending: Option<End>,
     log_pipes: HashMap<String, OwnedFd>,
-    events: mpsc::Sender<Event>,
-    tasks: Tasks,
+    pub(super) events: mpsc::Sender<Event>,
+    pub(super) tasks: Tasks,
     services_since_ms: u64,
 }
 
@@ -468,105 +466,10 @@ impl Manager {
         self.world.ended(end);
     }
 
-    // Tasks that turn something outside into an event. Each ends with the supervisor.
-
-    /// Sends `event` when `future` completes.
-    fn when<F>(&self, name: &'static str, future: F)
-    where
-        F: Future<Output = Option<Event>> + Send + 'static,
-    {
-        let (events, token) = (self.events.clone(), self.tasks.token());
-        self.tasks.spawn(name, async move {
-            let event = tokio::select! {
-                () = token.cancelled() => None,
-                event = future => event,
-            };
-            if let Some(event) = event {
-                // The manager only goes away with everything else.
-                let _ended = events.send(event).await;
-            }
-        });
-    }
-
-    pub(super) fn after(&self, name: &str, run: u64, ms: u64, timer: Timer) {
-        let name = name.to_owned();
-        self.when("timer", async move {
-            tokio::time::sleep(Duration::from_millis(ms)).await;
-            Some(Event::Due { name, run, timer })
-        });
-    }
-
-    fn watch(&self, name: &str, run: u64) {
-        let Some(pidfd) = self
-            .units
-            .get(name)
-            .and_then(|u| u.process.as_ref())
-            .map(|p| p.pidfd.clone())
-        else {
-            return;
-        };
-        let name = name.to_owned();
-        self.when("process", async move {
-            Some(Event::Ended {
-                name,
-                run,
-                exit: watch::ended(pidfd).await,
-            })
-        });
-    }
-
-    fn watch_ready(&self, name: &str, run: u64, reader: OwnedFd) -> Result<()> {
-        let mut pipe = Receiver::from_owned_fd(reader).map_err(InitError::system("cannot read a pipe"))?;
-        let name = name.to_owned();
-        self.when("readiness", async move {
-            loop {
-                match pipe.read_u8().await {
-                    Ok(b'\n') => return Some(Event::Signalled { name, run }),
-                    Ok(_) => {}
-                    // Closed without a newline: the start timeout decides.
-                    Err(_) => return None,
-                }
-            }
-        });
-        Ok(())
-    }
-
-    fn watch_sockets(&self, name: &str) {
-        for held in self.sockets.get(name).into_iter().flatten() {
-            let (name, fd) = (name.to_owned(), held.fd.clone());
-            self.when("socket", async move {
-                watch::readable(fd).await;
-                Some(Event::Connected { name })
-            });
-        }
-    }
-
-    fn listen_to_pid1(&self) {
-        let Some(link) = self.world.link().map(Arc::new) else {
-            return;
-        };
-        self.when("link", async move {
-            loop {
-                watch::readable(link.clone()).await;
-                match link::receive(std::os::fd::AsFd::as_fd(&link), false) {
-                    Ok(Some(message)) => {
-                        if let ("end", word) = message.words() {
-                            return End::parse(word).map(Event::End);
-                        }
-                    }
-                    // PID 1 of a development tree was killed; we get SIGTERM then.
-                    Ok(None) => return None,
-                    Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-                    Err(_) => return None,
-                }
-            }
-        });
-    }
-
     /// The last phases, when they are reached.
     fn note_boot(&mut self) {
         let has = |boot: &Boot, name| boot.phases.iter().any(|phase| phase.name == name);
-        if has(&self.boot, "services") {
+        if self.ending.is_some() || has(&self.boot, "services") {
             return;
         }
         let open = self

@@ -6,6 +6,7 @@ use super::unit::{State, Unit};
 use crate::error::{InitError, Result};
 use crate::link::End;
 use aios_confine::cgroup::Cgroup;
+use aios_confine::machine::Feature;
 use aios_proto::common::v1::Usage;
 use aios_proto::init::v1::{BootPhase, GetBootResponse, ServiceInfo};
 use tokio::sync::oneshot;
@@ -189,7 +190,7 @@ impl Manager {
             } else {
                 0
             },
-            confinement: spec.confinement(),
+            confinement: confinement(unit),
         }
     }
 
@@ -213,6 +214,18 @@ impl Manager {
                 .collect(),
         }
     }
+}
+
+/// What its file asks for, without what this machine does not have.
+fn confinement(unit: &Unit) -> Vec<String> {
+    let lacks = |what: &str| unit.degradations.iter().any(|missing| missing.what == what);
+    let mut words = unit.spec.confinement();
+    words.retain(|word| match word.as_str() {
+        "apparmor" => !lacks(Feature::AppArmor.name()),
+        "cgroup" => !lacks(Feature::Cgroup2.name()),
+        _ => true,
+    });
+    words
 }
 
 /// Of the whole group where the kernel counts it, else of the main process.

@@ -137,7 +137,7 @@ impl Manager {
         if let Err(error) = root.kill() {
             tracing::error!(%error, "cannot end the last processes");
         }
-        if self.ending != Some(End::Exit) {
+        if self.world.booted {
             return;
         }
         // The kernel takes a moment to empty a killed group.
