@@ -1,4 +1,5 @@
 //! The way of a call: token, decision, approval, receipt, outcome; and every way in which it is denied.
+#![cfg(test)]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! Kills at every point of a call, a full disk, and bad input: nothing doubled, nothing lost, no panic.
+#![cfg(test)]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! Persons: nobody else can decide, sessions belong to the console, requests lapse, a stop stops.
+#![cfg(test)]
 
 mod common;
 
