@@ -1,4 +1,5 @@
 //! A writer that is killed, and a disk that is full.
+#![cfg(test)]
 
 use aios_audit::verify::verify_dir;
 use aios_audit::{AuditError, Durability, Log, Options, Record};

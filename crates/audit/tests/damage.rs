@@ -1,4 +1,5 @@
 //! Every kind of damage is found, and named.
+#![cfg(test)]
 
 use aios_audit::verify::{Finding, verify_dir};
 use aios_audit::{Durability, Log, Options, Record};

@@ -1,4 +1,5 @@
 //! The log as its users see it: append, read, prove, forget, export, reopen.
+#![cfg(test)]
 
 use aios_audit::payload::Side;
 use aios_audit::verify::{verify_dir, verify_file};
