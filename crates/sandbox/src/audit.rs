@@ -53,10 +53,17 @@ impl Audit {
 
     /// Hands in an event about an agent, and does not wait. `details` is a JSON object.
     pub fn record(&self, kind: &str, agent_id: &str, details: Value) {
-        let entry = Entry { request: request(kind, agent_id, details), written: None };
+        let entry = Entry {
+            request: request(kind, agent_id, details),
+            written: None,
+        };
         if self.sender.try_send(entry).is_err() {
             self.lost.fetch_add(1, Ordering::Relaxed);
-            tracing::error!(kind, agent_id, "an event could not be handed to the audit log: too many wait");
+            tracing::error!(
+                kind,
+                agent_id,
+                "an event could not be handed to the audit log: too many wait"
+            );
         }
     }
 
@@ -64,11 +71,21 @@ impl Audit {
     ///
     /// # Errors
     /// The guard refused it, or this service is ending.
-    pub async fn record_and_wait(&self, kind: &str, agent_id: &str, details: Value) -> Result<(), SandboxError> {
+    pub async fn record_and_wait(
+        &self,
+        kind: &str,
+        agent_id: &str,
+        details: Value,
+    ) -> Result<(), SandboxError> {
         let (written, answer) = oneshot::channel();
-        let entry = Entry { request: request(kind, agent_id, details), written: Some(written) };
+        let entry = Entry {
+            request: request(kind, agent_id, details),
+            written: Some(written),
+        };
         self.sender.send(entry).await.map_err(|_| SandboxError::Ending)?;
-        answer.await.map_err(|_| SandboxError::NotRecorded { kind: kind.to_owned() })
+        answer.await.map_err(|_| SandboxError::NotRecorded {
+            kind: kind.to_owned(),
+        })
     }
 }
 
@@ -100,7 +117,9 @@ impl Sending {
                 next = self.receiver.recv() => next,
                 () = shutdown.cancelled() => break,
             };
-            let Some(Entry { request, written }) = next else { return };
+            let Some(Entry { request, written }) = next else {
+                return;
+            };
             if self.send(&mut client, request, &shutdown).await
                 && let Some(written) = written
                 && written.send(()).is_err()

@@ -44,6 +44,8 @@ pub struct Users {
 
 impl Default for Users {
     fn default() -> Self {
-        Self { orchestrator: "aios-orchestrator".to_owned() }
+        Self {
+            orchestrator: "aios-orchestrator".to_owned(),
+        }
     }
 }

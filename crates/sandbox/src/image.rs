@@ -76,9 +76,12 @@ impl Image {
         let there = client.images().await?;
         if !there.iter().any(|it| it.id == image.id) {
             tracing::info!(digest = image.digest, "loading the agent image");
-            let source = format!("oci:{}", layout.display());
-            // The REST API pulls from registries only, so this is the one command that is run.
-            let loaded = podman.output(&["pull", "--quiet", &source]).await?;
+            // The REST API pulls from registries only, so this is the one command that is run. Podman names
+            // the image after the path, and takes no capitals in it: so the path is a short one.
+            let (directory, name) = (layout.parent(), layout.file_name());
+            let source = format!("oci:{}", name.unwrap_or_default().to_string_lossy());
+            let directory = directory.unwrap_or(Path::new("/"));
+            let loaded = podman.output(directory, &["pull", "--quiet", &source]).await?;
             if !loaded.lines().any(|line| line == image.id) {
                 let why = format!("Podman loaded `{loaded}` instead of {}", image.id);
                 return Err(SandboxError::Image {

@@ -34,7 +34,10 @@ pub struct Callers {
 impl Callers {
     /// From the machine's users; `orchestrator` is a user's name or number.
     pub fn new(paths: &Paths, orchestrator: &str) -> Self {
-        Self { orchestrator: uid_of(orchestrator), persons: paths.state.join("persons") }
+        Self {
+            orchestrator: uid_of(orchestrator),
+            persons: paths.state.join("persons"),
+        }
     }
 
     fn may_manage(&self, uid: u32) -> bool {

@@ -57,7 +57,10 @@ fn start(mark: &str, command: &[OsString]) -> Result<Pid, ShimError> {
         .arg("--")
         .args(command)
         .spawn()
-        .map_err(|source| ShimError::Start { command: SELF.into(), source })?;
+        .map_err(|source| ShimError::Start {
+            command: SELF.into(),
+            source,
+        })?;
     Ok(Pid::from_raw(child.id().cast_signed()))
 }
 
@@ -71,7 +74,10 @@ pub(crate) fn become_command(command: &[OsString]) -> ShimError {
         return error.into();
     }
     let source = Command::new(program).args(arguments).exec();
-    ShimError::Start { command: program.clone(), source }
+    ShimError::Start {
+        command: program.clone(),
+        source,
+    }
 }
 
 /// Reaps every child that ended; the code is there when `main` was among them.

@@ -33,7 +33,10 @@ fn main() -> ExitCode {
 }
 
 fn run(mut arguments: Vec<OsString>) -> Result<u8, ShimError> {
-    let part = arguments.first().filter(|it| *it == PID_1 || *it == COMMAND).cloned();
+    let part = arguments
+        .first()
+        .filter(|it| *it == PID_1 || *it == COMMAND)
+        .cloned();
     if part.is_some() {
         arguments.remove(0);
     }

@@ -104,7 +104,10 @@ impl Engine for PodmanEngine {
             // The process ends a moment before Podman has its exit code.
             let state = self.client.inspect(id).await?.state;
             if !state.running || Instant::now() > deadline {
-                return Ok(Exit { code: state.exit_code, out_of_memory: state.oom_killed });
+                return Ok(Exit {
+                    code: state.exit_code,
+                    out_of_memory: state.oom_killed,
+                });
             }
             tokio::time::sleep(BETWEEN_LOOKS).await;
         }

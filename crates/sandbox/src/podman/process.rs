@@ -115,11 +115,11 @@ impl Layout {
         command
     }
 
-    /// Runs one podman command to its end; gives what it printed.
+    /// Runs one podman command in `directory` to its end; gives what it printed.
     ///
     /// # Errors
     /// It cannot be started or fails; its last words are in the error.
-    pub async fn output(&self, arguments: &[&str]) -> Result<String, PodmanError> {
+    pub async fn output(&self, directory: &Path, arguments: &[&str]) -> Result<String, PodmanError> {
         let name = format!("podman {}", arguments.join(" "));
         let failed = |output: String| PodmanError::Command {
             command: name.clone(),
@@ -131,6 +131,7 @@ impl Layout {
             stderr,
         } = self
             .command()
+            .current_dir(directory)
             .args(arguments)
             .kill_on_drop(true)
             .output()
@@ -284,7 +285,10 @@ impl Service {
 }
 
 fn group_of(child: &Child) -> Option<Pid> {
-    child.id().and_then(|pid| i32::try_from(pid).ok()).map(Pid::from_raw)
+    child
+        .id()
+        .and_then(|pid| i32::try_from(pid).ok())
+        .map(Pid::from_raw)
 }
 
 fn alive(group: Pid) -> bool {
@@ -304,7 +308,13 @@ fn end_leftover(layout: &Layout) {
     let Ok(text) = fs::read_to_string(&path) else {
         return;
     };
-    let Some(group) = text.trim().parse().ok().map(Pid::from_raw).filter(|pid| pid.as_raw() > 1) else {
+    let Some(group) = text
+        .trim()
+        .parse()
+        .ok()
+        .map(Pid::from_raw)
+        .filter(|pid| pid.as_raw() > 1)
+    else {
         return;
     };
     // The number may have been reused since: only a service on our own socket is ended.
