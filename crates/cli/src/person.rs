@@ -56,10 +56,17 @@ pub(crate) fn load_or_create(uid: u32, instance: &Instance) -> Result<PublicKey,
     };
     // Everybody passes the parent; each person's own directory is theirs alone.
     if let Some(parent) = directory.parent().filter(|parent| !parent.exists()) {
-        DirBuilder::new().recursive(true).mode(0o755).create(parent).map_err(|error| failed("create", error))?;
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o755)
+            .create(parent)
+            .map_err(|error| failed("create", error))?;
     }
     if !directory.exists() {
-        DirBuilder::new().mode(0o700).create(directory).map_err(|error| failed("create", error))?;
+        DirBuilder::new()
+            .mode(0o700)
+            .create(directory)
+            .map_err(|error| failed("create", error))?;
     }
     if uid == instance.uid {
         let key = PersonKey::load_or_create(&instance.paths, uid).map_err(|error| Failure::coded(&error))?;

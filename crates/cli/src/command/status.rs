@@ -155,6 +155,18 @@ fn guard_lines(guard: &GuardView, terminal: &mut Terminal) {
         )
     };
     part(terminal, "audit log", audit);
+    let workers = guard
+        .workers_reached
+        .iter()
+        .map(|name| one_line(name))
+        .collect::<Vec<_>>()
+        .join(", ");
+    let workers = if workers.is_empty() {
+        "none heard the guard: they only read".to_owned()
+    } else {
+        workers
+    };
+    part(terminal, "workers", workers);
     part(
         terminal,
         "approvals",

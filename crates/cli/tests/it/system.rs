@@ -170,9 +170,15 @@ async fn root_enrols_somebody_else_and_the_key_becomes_theirs() {
     }
     let bench = Bench::new().await;
     let passwd = fs::read_to_string("/etc/passwd").unwrap();
-    let nobody = passwd.lines().find(|line| line.starts_with("nobody:")).expect("the user nobody");
+    let nobody = passwd
+        .lines()
+        .find(|line| line.starts_with("nobody:"))
+        .expect("the user nobody");
     let uid: u32 = nobody.split(':').nth(2).unwrap().parse().unwrap();
-    let first = bench.run(&["person", "enrol", "--user", "nobody", "--json"]).await.json();
+    let first = bench
+        .run(&["person", "enrol", "--user", "nobody", "--json"])
+        .await
+        .json();
     let key = bench.path(&format!("var/persons/{uid}/key"));
     assert_eq!(fs::metadata(&key).unwrap().uid(), uid);
     assert_eq!(fs::metadata(key.parent().unwrap()).unwrap().uid(), uid);

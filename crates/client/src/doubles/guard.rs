@@ -229,8 +229,15 @@ impl Guard for GuardDouble {
         }))
     }
 
-    async fn enrol_person(&self, request: Request<v1::EnrolPersonRequest>) -> Answer<v1::EnrolPersonResponse> {
-        let known = self.world.state().persons.contains_key(&request.get_ref().public_key);
+    async fn enrol_person(
+        &self,
+        request: Request<v1::EnrolPersonRequest>,
+    ) -> Answer<v1::EnrolPersonResponse> {
+        let known = self
+            .world
+            .state()
+            .persons
+            .contains_key(&request.get_ref().public_key);
         if known {
             return Ok(Response::new(v1::EnrolPersonResponse { already: true }));
         }
@@ -238,7 +245,10 @@ impl Guard for GuardDouble {
             self.world.person(&request)?;
         }
         let request = request.into_inner();
-        let person = Person { uid: request.uid, name: request.name };
+        let person = Person {
+            uid: request.uid,
+            name: request.name,
+        };
         self.world.state().persons.insert(request.public_key, person);
         Ok(Response::new(v1::EnrolPersonResponse { already: false }))
     }
