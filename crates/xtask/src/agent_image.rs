@@ -38,7 +38,7 @@ pub(crate) fn run(host: &Host, args: &Args) -> Result<()> {
 
 /// The OCI layout's directory and its manifest digest, built anew when an input changed.
 pub(crate) fn ensure(host: &Host, args: &Args) -> Result<(PathBuf, String)> {
-    base::run(host, &base::Args::default())?;
+    base::ensure(host, base::AGENT_BASE)?;
     let shim = host.binaries.join("aios-shim");
     let wheels = wheels(host)?;
     let inputs = Inputs::default()

@@ -79,6 +79,15 @@ pub(crate) fn run(host: &Host, args: &Args) -> Result<()> {
     RECIPES.iter().try_for_each(|recipe| make(host, args, recipe))
 }
 
+/// Makes or imports one of them when it is missing.
+pub(crate) fn ensure(host: &Host, image: &str) -> Result<()> {
+    let args = Args::default();
+    RECIPES
+        .iter()
+        .filter(|recipe| recipe.image == image)
+        .try_for_each(|recipe| make(host, &args, recipe))
+}
+
 fn make(host: &Host, args: &Args, recipe: &Recipe) -> Result<()> {
     let packages = packages(host, recipe)?;
     let digest = Inputs::default()

@@ -34,7 +34,7 @@ impl Args {
 
 /// Builds the image when an input changed.
 pub(crate) fn run(host: &Host, args: &Args) -> Result<()> {
-    base::run(host, &base::Args::default())?;
+    base::ensure(host, &args.base)?;
     let contexts = contexts(host, args)?;
     let mut inputs = Inputs::default()
         .text(&host.image_id(&args.base)?)

@@ -47,7 +47,7 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 2048)]
     memory_mib: u32,
     /// End a test that takes longer, in seconds.
-    #[arg(long, default_value_t = 600)]
+    #[arg(long, default_value_t = 900)]
     timeout_s: u64,
     /// More words for the kernel command line.
     #[arg(long)]

@@ -27,7 +27,7 @@ CGROUP = Path("/sys/fs/cgroup")
 SCRATCH = Path("/var/tmp/aios-scratch")
 GOAL = f"free space under {SCRATCH}: delete *.log older than 7 days, keep the newest 3"
 # Software emulation is slow; these end a hang, they are no promise of speed.
-START_S = 240
+START_S = 400
 COMMAND_S = 120
 NEEDS_APPROVAL = 4
 MANY_RESTARTS = 4
@@ -248,6 +248,10 @@ def why(report: Report) -> None:
     for path in sorted(Path("/var/lib/aios/log").glob("**/*")):
         if path.is_file():
             report.note(path.name, path.read_text(errors="replace").splitlines()[-LAST_LINES:])
+
+
+def refused(report: Report) -> None:
+    """What AppArmor refused, also in a run where all is well: a profile may be too narrow, or somebody tried."""
     kernel = subprocess.run(["dmesg"], capture_output=True, text=True, check=False).stdout  # noqa: S607
     report.note("kernel", [line for line in kernel.splitlines() if "DENIED" in line][-LAST_LINES:])
 
@@ -259,6 +263,7 @@ def main() -> None:
     report.check("services ready", services_ready)
     if report.failed:
         why(report)
+        refused(report)
         report.end()
         return
     report.check("services run as their own users", users_of_services)
@@ -278,6 +283,7 @@ def main() -> None:
     report.check("boot phases", lambda: ctl("boot")[1])
     if report.failed:
         why(report)
+    refused(report)
     report.end()
 
 
