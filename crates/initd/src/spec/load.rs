@@ -180,3 +180,104 @@ fn check(spec: &Spec, file: &str) -> Result<()> {
     })?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph;
+
+    /// The services that are shipped, as a development tree has them.
+    fn shipped() -> BTreeMap<String, Spec> {
+        let root = tempfile::tempdir().unwrap();
+        let paths = Paths::development(root.path());
+        fs::create_dir_all(&paths.vendor).unwrap();
+        let configs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs/services");
+        std::os::unix::fs::symlink(configs, paths.vendor.join("services")).unwrap();
+        let (specs, errors) = load_all(&paths).unwrap();
+        assert!(errors.is_empty(), "{errors:?}");
+        specs
+    }
+
+    #[test]
+    fn the_shipped_services_start_in_the_order_of_trust() {
+        let order = graph::start_order(&shipped()).unwrap();
+        let place = |name: &str| order.iter().position(|known| known == name).unwrap();
+        let wanted = [
+            "aios-guard",
+            "aios-worker-fs",
+            "aios-tools",
+            "aios-memory",
+            "aios-orchestrator",
+            "aios-sandbox",
+            "aios-console",
+        ];
+        for pair in wanted.windows(2) {
+            assert!(place(pair[0]) < place(pair[1]), "{pair:?} in {order:?}");
+        }
+    }
+
+    #[test]
+    fn every_shipped_service_is_confined_or_says_why_not() {
+        for (name, spec) in shipped() {
+            assert_ne!(spec.user, "root", "{name}");
+            if spec.confine.setuid_helpers {
+                assert_eq!(name, "aios-sandbox");
+                continue;
+            }
+            assert!(spec.confine.no_new_privs, "{name}");
+            assert!(!spec.confine.seccomp.is_empty(), "{name}");
+            assert!(!spec.confine.apparmor.is_empty(), "{name}");
+            assert!(
+                spec.confine.hide.iter().any(|path| path.ends_with("/var")),
+                "{name}"
+            );
+            assert_eq!(
+                spec.confine.capabilities.is_empty(),
+                name != "aios-worker-fs",
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_administrators_file_wins_key_by_key() {
+        let root = tempfile::tempdir().unwrap();
+        let paths = Paths::development(root.path());
+        for (directory, text) in [
+            (
+                &paths.vendor,
+                "command = [\"x\", \"${RUN}/a\"]\nuser = \"daemon\"\n[limits]\npids = 5\nopen_files = 7\n",
+            ),
+            (&paths.etc, "enabled = false\n[limits]\npids = 9\n"),
+        ] {
+            fs::create_dir_all(directory.join("services")).unwrap();
+            fs::write(directory.join("services/one.toml"), text).unwrap();
+        }
+        let (specs, errors) = load_all(&paths).unwrap();
+        assert!(errors.is_empty(), "{errors:?}");
+        let one = specs.get("one").unwrap();
+        assert_eq!(
+            (one.enabled, one.limits.pids, one.limits.open_files),
+            (false, Some(9), Some(7))
+        );
+        let vendor = paths.vendor.join("bin/x").to_string_lossy().into_owned();
+        let argument = paths.run.join("a").to_string_lossy().into_owned();
+        assert_eq!(one.command, [vendor, argument]);
+    }
+
+    #[test]
+    fn one_wrong_file_does_not_hide_the_others() {
+        let root = tempfile::tempdir().unwrap();
+        let paths = Paths::development(root.path());
+        fs::create_dir_all(paths.vendor.join("services")).unwrap();
+        for (name, text) in [
+            ("good", "command = [\"x\"]\nuser = \"daemon\"\n"),
+            ("bad", "command = 3\n"),
+        ] {
+            fs::write(paths.vendor.join("services").join(format!("{name}.toml")), text).unwrap();
+        }
+        let (specs, errors) = load_all(&paths).unwrap();
+        assert_eq!(specs.keys().collect::<Vec<_>>(), ["good"]);
+        assert_eq!(errors.len(), 1);
+    }
+}

@@ -15,6 +15,7 @@ use aios_confine::plan::{Capabilities, Limit, Plan, Resource};
 use aios_confine::spawn::{Program, pidfd_signal, spawn};
 use aios_confine::view::{Bind, View};
 use aios_confine::{ConfineError, Degradation};
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -91,6 +92,8 @@ fn check_label(world: &World, spec: &Spec, launched: &Launched) -> Result<()> {
             let source = std::io::Error::other(format!("label is {other:?}, not {profile}"));
             pidfd_signal(launched.process.pidfd.as_fd(), nix::libc::SIGKILL)
                 .map_err(InitError::system("cannot end an unconfined process"))?;
+            waitid(Id::PIDFd(launched.process.pidfd.as_fd()), WaitPidFlag::WEXITED)
+                .map_err(InitError::system("cannot reap an unconfined process"))?;
             Err(InitError::Confine {
                 service: spec.name.clone(),
                 source: ConfineError::Step {
