@@ -114,18 +114,31 @@ impl Guard {
         {
             self.agent_event(&kind, agent, &details)?;
         }
-        let record = Record {
+        // What names no person or file stands in the open, so that a denial elsewhere reads like one here.
+        let text = |name: &str| {
+            let text = details.get(name).and_then(Value::as_str);
+            text.filter(|text| !text.is_empty() && text.len() <= 256)
+                .map(str::to_owned)
+        };
+        let mut record = Record {
             goal_id: id(request.goal_id, |text| Ok(GoalId::parse(text).map(drop)?))?,
             task_id: id(request.task_id, |text| Ok(TaskId::parse(text).map(drop)?))?,
-            agent_kind: details
-                .get("agent_kind")
-                .and_then(Value::as_str)
-                .map(str::to_owned),
+            agent_kind: text("agent_kind"),
             agent_id,
-            input: Some(Value::Object(details).to_string().into_bytes()),
+            token_id: text("token_id"),
+            tool: text("tool"),
+            rule: text("check").map(|check| format!("check:{check}")),
+            step: details
+                .get("step")
+                .and_then(Value::as_u64)
+                .filter(|step| *step < 1 << 53),
             ..Record::new(kind)
         }
         .with("source", self.caller(peer));
+        if let Some(code) = text("code") {
+            record = record.with("code", code);
+        }
+        record.input = Some(Value::Object(details).to_string().into_bytes());
         Ok(self.record(record).await?.seq)
     }
 

@@ -431,7 +431,7 @@ async fn records_are_read_proved_and_forgotten() {
     let event = RecordRequest {
         kind: "goal.submitted".into(),
         goal_id: aios_core::id::GoalId::new().to_string(),
-        details_json: "{\"text\":\"free space\"}".into(),
+        details_json: "{\"check\":\"x\",\"text\":\"free space\"}".into(),
         ..RecordRequest::default()
     };
     let seq = orchestrator
@@ -443,8 +443,10 @@ async fn records_are_read_proved_and_forgotten() {
     let record = ada.audit_get(AuditGetRequest { seq }).await.unwrap().into_inner();
     assert_eq!(
         (record.kind.as_str(), record.input_json.as_str()),
-        ("goal.submitted", "{\"text\":\"free space\"}")
+        ("goal.submitted", "{\"check\":\"x\",\"text\":\"free space\"}")
     );
+    let open: serde_json::Value = serde_json::from_slice(&record.canonical).unwrap();
+    assert_eq!((open["rule"].as_str(), open.get("text")), (Some("check:x"), None));
     let seen = orchestrator
         .audit_get(AuditGetRequest { seq })
         .await
