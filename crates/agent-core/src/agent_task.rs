@@ -9,7 +9,6 @@ use crate::model::{Goal, Step, Task};
 use crate::router::{Seat, Want};
 use crate::session::{FromAgent, TASK_INBOX, ToSession};
 use crate::steps::{Call, Steps};
-use aios_core::error::Report;
 use aios_core::id::{GoalId, TaskId};
 use aios_proto::agent::v1::{
     CallResult, Progress, RecordedStep, TaskAssignment, TaskResult, call_result,
@@ -48,7 +47,6 @@ pub async fn run(
     task: TaskId,
     cancel: CancellationToken,
 ) -> Result<TaskEnd, Error> {
-    Steps::new(core, goal.id, task, cancel.clone()).settle().await?;
     let mut losses = 0;
     let mut done_before = 0;
     loop {
@@ -111,7 +109,7 @@ async fn seat(core: &Arc<Core>, goal: &Goal, task: &Task, cancel: &CancellationT
         skill: task.plan.skill.clone(),
         kind: task.plan.agent_kind.clone(),
     };
-    let asked = Instant::now();
+    let mut asked = Instant::now();
     let wait = Duration::from_millis(core.config.agent_wait_ms);
     let mut seated = core.router.take(want.clone()).await;
     let mut look = PATIENCE;
@@ -123,6 +121,11 @@ async fn seat(core: &Arc<Core>, goal: &Goal, task: &Task, cancel: &CancellationT
             () = tokio::time::sleep(look) => {}
         }
         look = LOOK_AGAIN;
+        if is_busy(core, &want).await {
+            // Waiting for another task to end is no sign that anything is wrong.
+            asked = Instant::now();
+            continue;
+        }
         tokio::select! {
             clear = core.guard_view.until_clear() => clear?,
             () = cancel.cancelled() => return Err(Error::Cancelled),
@@ -132,8 +135,7 @@ async fn seat(core: &Arc<Core>, goal: &Goal, task: &Task, cancel: &CancellationT
                 let line = format!("waiting for {} to start in container {started}", want.kind);
                 core.say(goal.id, line).await?;
             }
-            Ok(None) => "its container runs, but it has no room or has not opened its session"
-                .clone_into(&mut problem),
+            Ok(None) => "its container runs, but it has not opened its session".clone_into(&mut problem),
             Err(error) => problem = error.to_string(),
         }
     }
@@ -142,6 +144,14 @@ async fn seat(core: &Arc<Core>, goal: &Goal, task: &Task, cancel: &CancellationT
         waited_ms: core.config.agent_wait_ms,
         problem,
     })
+}
+
+/// Whether an agent that could do it is there, and has no room just now.
+async fn is_busy(core: &Core, want: &Want) -> bool {
+    let agents = core.router.list().await;
+    agents
+        .iter()
+        .any(|agent| agent.connected && agent.kind == want.kind && agent.skills.contains(&want.skill))
 }
 
 /// Asks the sandbox to run an agent of a kind when it runs none; gives the new container's name.
@@ -191,7 +201,15 @@ async fn with_agent(
         level: "reactive".to_owned(),
         task: Some(task),
     });
-    let state = core.journal.append(goal, vec![routed_by, routed]).await?;
+    core.journal.append(goal, vec![routed_by, routed]).await?;
+    let mut steps = Steps::new(core, goal, task, cancel.clone());
+    // A step that was in flight when an earlier run stopped is brought to its end first, with a token
+    // for the agent that has the task now.
+    tokio::select! {
+        settled = steps.settle() => settled?,
+        () = seat.door.closed() => return Ok(Run::AgentGone),
+    }
+    let state = core.journal.goal(goal).await?;
     let state = state.task(task).ok_or(crate::model::ApplyError::NoTask(task))?;
     let (inbox, words) = mpsc::channel(TASK_INBOX);
     let assignment = Box::new(assignment(goal, state));
@@ -209,7 +227,7 @@ async fn with_agent(
         task,
         name: &state.plan.name,
         seat,
-        steps: Steps::new(core, goal, task, cancel.clone()),
+        steps,
         last_progress: None,
     };
     let ended = conversation.hold(words, cancel).await;
@@ -252,7 +270,7 @@ fn answer_of(task: TaskId, step: &Step) -> CallResult {
             Some(report) => call_result::Result::Error(report.clone().into()),
             None => call_result::Result::ResultJson(end.result.to_string()),
         },
-        None => call_result::Result::Error(Report::of(&Error::Cancelled).into()),
+        None => call_result::Result::Error(Error::Cancelled.report().into()),
     };
     CallResult {
         task_id: task.to_string(),
@@ -296,7 +314,7 @@ impl Conversation<'_> {
                 }
                 Some(FromAgent::Tool(call)) => {
                     let step = call.step;
-                    let call = tool_call(
+                    let call = agent_call(
                         "tool",
                         call.tool,
                         &call.args_json,
@@ -304,30 +322,50 @@ impl Conversation<'_> {
                         call.timeout_ms,
                         call.dry_run,
                     );
-                    Message::ToolResult(self.step(step, call).await?)
+                    match self.unless_gone(step, call).await? {
+                        Some(result) => Message::ToolResult(result),
+                        None => return Ok(Run::AgentGone),
+                    }
                 }
                 Some(FromAgent::Memory(call)) => {
                     let step = call.step;
-                    let call = tool_call("memory", call.verb, &call.args_json, String::new(), 0, false);
-                    Message::MemoryResult(self.step(step, call).await?)
+                    let call = agent_call("memory", call.verb, &call.args_json, String::new(), 0, false);
+                    match self.unless_gone(step, call).await? {
+                        Some(result) => Message::MemoryResult(result),
+                        None => return Ok(Run::AgentGone),
+                    }
                 }
                 Some(FromAgent::Think(call)) => {
                     let step = call.step;
-                    let args = serde_json::json!({"prompt": call.prompt, "schema": call.schema_json});
-                    let call = tool_call(
-                        "think",
-                        "think".to_owned(),
-                        &args.to_string(),
-                        String::new(),
-                        0,
-                        false,
-                    );
-                    Message::ThinkResult(self.step(step, call).await?)
+                    let args = serde_json::json!({
+                        "max_tokens": call.max_tokens,
+                        "prompt": call.prompt,
+                        "schema_json": call.schema_json,
+                    });
+                    let call = agent_call("think", String::new(), &args.to_string(), String::new(), 0, false);
+                    match self.unless_gone(step, call).await? {
+                        Some(result) => Message::ThinkResult(result),
+                        None => return Ok(Run::AgentGone),
+                    }
                 }
             };
             if self.seat.door.send(ToSession::Send(answer)).await.is_err() {
                 return Ok(Run::AgentGone);
             }
+        }
+    }
+
+    /// Makes a call of the agent, or leaves it in flight when the agent goes away meanwhile: the next run
+    /// of the task finds out what became of it, as after a crash.
+    async fn unless_gone(
+        &mut self,
+        number: u64,
+        call: Result<Call, Error>,
+    ) -> Result<Option<CallResult>, Error> {
+        let door = self.seat.door.clone();
+        tokio::select! {
+            result = self.step(number, call) => result.map(Some),
+            () = door.closed() => Ok(None),
         }
     }
 
@@ -344,7 +382,7 @@ impl Conversation<'_> {
                 Ok(CallResult {
                     task_id: self.task.to_string(),
                     step: number,
-                    result: Some(call_result::Result::Error(Report::of(&error).into())),
+                    result: Some(call_result::Result::Error(error.report().into())),
                     tainted: false,
                 })
             }
@@ -377,7 +415,7 @@ impl Conversation<'_> {
     }
 }
 
-fn tool_call(
+fn agent_call(
     kind: &'static str,
     name: String,
     args: &str,
@@ -391,7 +429,7 @@ fn tool_call(
     if !args.is_object() {
         return Err(Error::field("args_json", "must be a JSON object"));
     }
-    if name.is_empty() || name.len() > 100 {
+    if (name.is_empty() && kind != "think") || name.len() > 100 {
         return Err(Error::field("tool", "must be a name like `fs.search`"));
     }
     let reason = reason.chars().filter(|it| !it.is_control()).take(500).collect();

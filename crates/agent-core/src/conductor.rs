@@ -16,7 +16,8 @@ use crate::planner::{self, Plan};
 use crate::steps::Steps;
 use aios_core::error::Report;
 use aios_core::id::{GoalId, TaskId};
-use serde_json::Value;
+use aios_proto::guard::v1::RecordRequest;
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio::task::JoinSet;
@@ -46,7 +47,16 @@ pub async fn conduct(core: &Arc<Core>, id: GoalId, cancel: &CancellationToken) -
                 };
                 core.journal.append(id, vec![event]).await?;
             }
-            GoalState::Planning => make_plan(core, &goal).await?,
+            GoalState::Planning => {
+                audit(
+                    core,
+                    &goal,
+                    "goal.submitted",
+                    json!({"text": planner::words(&goal)}),
+                )
+                .await?;
+                make_plan(core, &goal).await?;
+            }
             GoalState::AwaitingInput => return Ok(()),
             GoalState::InProgress | GoalState::AwaitingApproval => {
                 work(core, id, cancel).await?;
@@ -57,6 +67,26 @@ pub async fn conduct(core: &Arc<Core>, id: GoalId, cancel: &CancellationToken) -
             }
             GoalState::Completed | GoalState::Failed | GoalState::Cancelled => return Ok(()),
         }
+    }
+}
+
+/// Has the guard write an event about a goal into the audit log. While the guard is away the goal
+/// waits: nothing that it needs could be done anyway.
+async fn audit(core: &Core, goal: &Goal, kind: &str, mut details: Value) -> Result<(), Error> {
+    details["by"] = json!(goal.submitted_by);
+    details["uid"] = json!(goal.uid);
+    let record = RecordRequest {
+        kind: kind.to_owned(),
+        goal_id: goal.id.to_string(),
+        details_json: details.to_string(),
+        ..RecordRequest::default()
+    };
+    match core.clients.record(record).await {
+        Err(error) if !error.is_transient() => {
+            tracing::error!(goal = %goal.id, %error, kind, "the guard does not record an event of a goal");
+            Ok(())
+        }
+        other => other,
     }
 }
 
@@ -213,7 +243,7 @@ async fn complete_task(core: &Core, goal: GoalId, task: TaskId, end: TaskEnd) ->
 async fn fail_task(core: &Core, goal: GoalId, task: TaskId, error: &Error) -> Result<(), Error> {
     let state = core.journal.goal(goal).await?;
     let failing = state.task(task).ok_or(crate::model::ApplyError::NoTask(task))?;
-    let report = Report::of(error);
+    let report = error.report();
     let mut events: Vec<Event> = failing
         .in_flight()
         .map(|step| lost_step(task, step.step))
@@ -272,7 +302,7 @@ async fn end(core: &Arc<Core>, goal: &Goal) -> Result<(), Error> {
 /// # Errors
 /// The journal fails.
 pub async fn fail(core: &Arc<Core>, id: GoalId, error: &Error) -> Result<(), Error> {
-    close(core, id, GoalState::Failed, Some(Report::of(error))).await
+    close(core, id, GoalState::Failed, Some(error.report())).await
 }
 
 async fn end_cancelled(core: &Arc<Core>, goal: &Goal) -> Result<(), Error> {
@@ -327,6 +357,10 @@ async fn close(core: &Arc<Core>, id: GoalId, state: GoalState, report: Option<Re
         && state != GoalState::Completed
     {
         release_undone(core, of, id).await?;
+    }
+    let told = audit(core, &goal, &format!("goal.{state}"), json!({"line": goal.line})).await;
+    if let Err(error) = told {
+        tracing::warn!(goal = %id, %error, "the end of a goal is not in the audit log");
     }
     // What is left of its tokens and questions is of no use to anyone any more.
     if !goal.tasks.is_empty()

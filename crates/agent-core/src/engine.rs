@@ -71,6 +71,7 @@ impl Engine {
 
 struct Running {
     cancel: CancellationToken,
+    work: tokio::task::Id,
     /// Something happened to the goal meanwhile; look at it again afterwards.
     again: Option<u8>,
 }
@@ -108,7 +109,7 @@ impl State {
                 },
                 Some(ended) = self.work.join_next() => match ended {
                     Ok(goal) => self.ended(goal),
-                    Err(error) => tracing::error!(%error, "the conductor of a goal ended by a panic"),
+                    Err(error) => self.panicked(&error),
                 },
                 () = end.cancelled() => return,
             }
@@ -144,20 +145,29 @@ impl State {
         }
     }
 
+    /// A defect: the goal is held until the orchestrator starts again, and its place is free.
+    fn panicked(&mut self, error: &tokio::task::JoinError) {
+        let goal = self
+            .running
+            .iter()
+            .find(|(_, running)| running.work == error.id())
+            .map(|(goal, _)| *goal);
+        tracing::error!(?goal, %error, "the conductor of a goal ended by a panic");
+        if let Some(goal) = goal {
+            self.running.remove(&goal);
+        }
+    }
+
     fn begin(&mut self, goal: GoalId) {
         let cancel = CancellationToken::new();
-        self.running.insert(
-            goal,
-            Running {
-                cancel: cancel.clone(),
-                again: None,
-            },
-        );
         let core = Arc::clone(&self.core);
-        self.work.spawn(async move {
-            carry(&core, goal, &cancel).await;
+        let stop = cancel.clone();
+        let work = self.work.spawn(async move {
+            carry(&core, goal, &stop).await;
             goal
         });
+        let running = Running { cancel, work: work.id(), again: None };
+        self.running.insert(goal, running);
     }
 }
 

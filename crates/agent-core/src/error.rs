@@ -139,7 +139,7 @@ pub enum Error {
         why: String,
     },
     /// A step ended without success, and the task cannot go on.
-    #[error("step {step} ({tool}) {state}: {problem}")]
+    #[error("step {step} ({tool}) was {state}: {}", problem.message)]
     StepFailed {
         /// Step.
         step: u64,
@@ -170,6 +170,23 @@ impl Error {
             field,
             problem: problem.into(),
         }
+    }
+
+    /// The error as data. What another service said keeps that service's code.
+    pub fn report(&self) -> Report {
+        match self {
+            Self::Peer(report) => report.clone(),
+            Self::StepFailed { problem, .. } => Report {
+                code: problem.code.clone(),
+                ..Report::of(self)
+            },
+            _ => Report::of(self),
+        }
+    }
+
+    /// The error as a gRPC status.
+    pub fn status(&self) -> tonic::Status {
+        aios_core::rpc::status_of_report(&self.report(), self.class())
     }
 
     /// Whether trying again later may help without anybody doing anything.

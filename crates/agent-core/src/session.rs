@@ -8,7 +8,6 @@ use crate::callers::AgentIdentity;
 use crate::core::Core;
 use crate::error::Error;
 use crate::router::AgentEntry;
-use aios_core::error::Report;
 use aios_core::id::{AgentId, TaskId};
 use aios_proto::agent::v1::{
     AgentMessage, CallResult, CancelTask, Drain, Hello, MemoryCall, OrchestratorMessage, Progress,
@@ -131,7 +130,7 @@ impl Session {
             Err(error) => {
                 tracing::warn!(%agent, kind = self.identity.kind, %error, "an agent's session was ended");
                 // The agent may be gone already; then nobody reads this.
-                drop(self.outbox.try_send(Err(aios_core::rpc::status(&error))));
+                drop(self.outbox.try_send(Err(error.status())));
             }
         }
         self.core
@@ -305,7 +304,7 @@ impl Session {
         let result = CallResult {
             task_id: word.task_id().to_owned(),
             step: word.step(),
-            result: Some(call_result::Result::Error(Report::of(&error).into())),
+            result: Some(call_result::Result::Error(error.report().into())),
             tainted: false,
         };
         match word.answer(result) {
@@ -319,7 +318,7 @@ impl Session {
             kind: "session.refused".to_owned(),
             agent_id: self.identity.agent.to_string(),
             details_json: serde_json::json!({
-                "error": Report::of(error),
+                "error": error.report(),
                 "kind": self.identity.kind,
                 "container": self.identity.container_id,
             })

@@ -13,7 +13,6 @@ use crate::model::event::{Event, Origin};
 use crate::model::state::GoalState;
 use crate::session;
 use aios_core::failpoint;
-use aios_core::rpc;
 use aios_proto::agent::v1::agent_session_server::{AgentSession, AgentSessionServer};
 use aios_proto::agent::v1::{AgentMessage, OrchestratorMessage};
 use aios_proto::orchestrator::v1 as api;
@@ -169,7 +168,7 @@ impl Service {
 
 /// The answer of a fallible operation.
 fn answer<T>(result: Result<T, Error>) -> Result<Response<T>, Status> {
-    result.map(Response::new).map_err(|error| rpc::status(&error))
+    result.map(Response::new).map_err(|error| error.status())
 }
 
 type EventStream = Pin<Box<dyn Stream<Item = Result<api::GoalEvent, Status>> + Send>>;
@@ -185,7 +184,7 @@ impl Orchestrator for Service {
     ) -> Result<Response<api::Goal>, Status> {
         let proof = request.get_ref().proof.as_ref();
         let person = self.callers.person(&request, proof, &self.core.clients).await?;
-        let submit = requests::submit(request.into_inner()).map_err(|error| rpc::status(&error))?;
+        let submit = requests::submit(request.into_inner()).map_err(|error| error.status())?;
         answer(self.submit(submit, person, Origin::Text).await)
     }
 
@@ -200,7 +199,7 @@ impl Orchestrator for Service {
         } else {
             filter.limit.min(MAX_LIST)
         };
-        let states = requests::states(&filter.states).map_err(|error| rpc::status(&error))?;
+        let states = requests::states(&filter.states).map_err(|error| error.status())?;
         let goals = self.core.journal.list(limit, states).await;
         answer(goals.map(|goals| api::ListGoalsResponse {
             goals: goals.iter().map(convert::goal).collect(),
@@ -254,7 +253,7 @@ impl Orchestrator for Service {
 
     async fn call_tool(&self, request: Request<api::CallToolRequest>) -> Result<Response<api::Goal>, Status> {
         let person = self.callers.person(&request, None, &self.core.clients).await?;
-        let (submit, origin) = requests::call(request.into_inner()).map_err(|error| rpc::status(&error))?;
+        let (submit, origin) = requests::call(request.into_inner()).map_err(|error| error.status())?;
         answer(self.submit(submit, person, origin).await)
     }
 

@@ -5,7 +5,6 @@ use super::{EventStream, convert, requests};
 use crate::core::Core;
 use crate::error::Error;
 use aios_core::id::GoalId;
-use aios_core::rpc;
 use aios_proto::orchestrator::v1 as api;
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -56,7 +55,7 @@ impl Watch {
         };
         if let Err(error) = result {
             // The reader may have left at the same moment.
-            drop(reader.send(Err(rpc::status(&error))).await);
+            drop(reader.send(Err(error.status())).await);
         }
     }
 

@@ -1,0 +1,10 @@
+//! The real orchestrator process, spoken to over its sockets, between doubles of the other services.
+
+mod agent;
+mod bad_input;
+mod bench;
+mod callers;
+mod doubles;
+mod goals;
+mod kills;
+mod machine;
