@@ -6,7 +6,7 @@ use aios_harness::{Options, Service, Who};
 use aios_proto::guard::v1::{EmergencyStopRequest, ResumeRequest};
 use aios_proto::tools::v1::call_response::Result as Answer;
 use aios_tests_deny::{path_args, refused, refused_rpc, start};
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 #[tokio::test]
 async fn denied_by_policy() -> Result<()> {
@@ -45,8 +45,7 @@ async fn an_approval_is_for_one_digest() -> Result<()> {
     wrong.call_digest = client::decision(&aios, &two, true).await?.call_digest;
     let wrong = client::prove(&aios, wrong)?;
     let mut guard = client::guard(&aios, Who::Person)?;
-    let answer = guard.decide_approval(wrong).await;
-    assert!(answer.is_err(), "{answer:?}");
+    refused_rpc(&aios, guard.decide_approval(wrong).await, "AIOS-GUARD-0012").await?;
     // An approved key does not run another call.
     client::approve(&aios, &one).await?;
     let other = client::call(&aios, &task, 1, "fs.delete", &path_args(&second)).await;
@@ -76,7 +75,8 @@ async fn denied_when_nobody_answers_in_time_or_a_person_declines() -> Result<()>
     let late = client::decision(&aios, &approval, true).await?;
     tokio::time::sleep(std::time::Duration::from_millis(1200)).await;
     let answer = client::guard(&aios, Who::Person)?.decide_approval(late).await;
-    assert!(answer.is_err(), "{answer:?}");
+    let status = answer.err().context("a late decision counted")?;
+    assert_eq!(client::code(&status), "AIOS-GUARD-0028");
     refused(
         &aios,
         client::call(&aios, &task, 1, "fs.delete", &file).await,
@@ -101,23 +101,20 @@ async fn an_emergency_stop_refuses_what_changes_and_only_a_person_lifts_it() -> 
         return Ok(());
     };
     let file = aios.file("a.log", b"text")?;
-    let (reader, writer) = (
-        client::mint(&aios, &["fs:*:/**"]).await?,
-        client::mint_full(&aios, &["fs:*:/**"]).await?,
-    );
+    let writer = client::mint_full(&aios, &["fs:*:/**"]).await?;
     let mut person = client::guard(&aios, Who::Person)?;
     let stop = EmergencyStopRequest {
         reason: "a test".into(),
         proof: None,
     };
-    for who in [
-        Who::Of(Service::Orchestrator),
-        Who::Stranger,
-        Who::Of(Service::Console),
-        Who::Root,
+    for (who, code) in [
+        (Who::Of(Service::Orchestrator), "AIOS-AUTH-0602"),
+        (Who::Of(Service::Console), "AIOS-AUTH-0602"),
+        (Who::Stranger, "AIOS-AUTH-0501"),
+        (Who::Root, "AIOS-AUTH-0501"),
     ] {
         let answer = client::guard(&aios, who)?.emergency_stop(stop.clone()).await;
-        assert!(answer.is_err(), "{who:?}: {answer:?}");
+        refused_rpc(&aios, answer, code).await?;
     }
     person.emergency_stop(client::prove(&aios, stop)?).await?;
     let answer = client::call(&aios, &writer, 1, "fs.delete", &path_args(&file)).await;
@@ -128,16 +125,14 @@ async fn an_emergency_stop_refuses_what_changes_and_only_a_person_lifts_it() -> 
     );
     refused(&aios, answer, &code).await?;
     assert!(std::fs::exists(&file)?);
-    let _ = reader;
-    for who in [
-        Who::Of(Service::Orchestrator),
-        Who::Stranger,
-        Who::Of(Service::Console),
-        Who::Root,
+    for (who, code) in [
+        (Who::Of(Service::Orchestrator), "AIOS-AUTH-0602"),
+        (Who::Of(Service::Console), "AIOS-AUTH-0602"),
+        (Who::Stranger, "AIOS-AUTH-0503"),
+        (Who::Root, "AIOS-AUTH-0503"),
     ] {
         let signed = client::prove(&aios, ResumeRequest::default())?;
-        let answer = client::guard(&aios, who)?.resume(signed).await;
-        assert!(answer.is_err(), "{who:?}: {answer:?}");
+        refused_rpc(&aios, client::guard(&aios, who)?.resume(signed).await, code).await?;
     }
     assert!(
         person
@@ -211,6 +206,5 @@ async fn a_decision_needs_a_fresh_proof_of_the_enrolled_person() -> Result<()> {
         .await;
     refused_rpc(&aios, answer, "AIOS-AUTH-0503").await?;
     person.decide_approval(good.clone()).await?;
-    assert!(person.decide_approval(good).await.is_err());
-    Ok(())
+    refused_rpc(&aios, person.decide_approval(good).await, "AIOS-AUTH-0505").await
 }

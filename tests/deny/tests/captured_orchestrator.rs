@@ -100,8 +100,7 @@ async fn it_cannot_decide_record_outcomes_or_enrol_itself() -> Result<()> {
         public_key: key.public().to_bytes().to_vec(),
         proof: None,
     };
-    let answer = own.enrol_person(enrol.clone()).await;
-    assert!(answer.is_err(), "{answer:?}");
+    refused_rpc(&aios, own.enrol_person(enrol.clone()).await, "AIOS-GUARD-0025").await?;
     // Nor does root once a person is there, nor the person for a service's uid.
     let answer = client::guard(&aios, Who::Root)?
         .enrol_person(guard::EnrolPersonRequest {
@@ -109,12 +108,11 @@ async fn it_cannot_decide_record_outcomes_or_enrol_itself() -> Result<()> {
             ..enrol.clone()
         })
         .await;
-    assert!(answer.is_err(), "{answer:?}");
+    refused_rpc(&aios, answer, "AIOS-AUTH-0501").await?;
     let answer = client::guard(&aios, Who::Person)?
         .enrol_person(client::prove(&aios, enrol)?)
         .await;
-    assert!(answer.is_err(), "{answer:?}");
-    Ok(())
+    refused_rpc(&aios, answer, "AIOS-GUARD-0025").await
 }
 
 #[tokio::test]
@@ -235,7 +233,8 @@ async fn it_cannot_use_the_session_of_a_signed_in_person() -> Result<()> {
     refused_rpc(&aios, answer, "AIOS-AUTH-0602").await?;
     let mut console = client::guard(&aios, Who::Of(Service::Console))?;
     let session = console.redeem_sign_in(redeem.clone()).await?.into_inner();
-    assert!(console.redeem_sign_in(redeem).await.is_err(), "a code works once");
+    // A code works once.
+    refused_rpc(&aios, console.redeem_sign_in(redeem).await, "AIOS-GUARD-0026").await?;
 
     let mut decision = client::decision(&aios, &approval, true).await?;
     let proof = SessionProof {
@@ -246,7 +245,7 @@ async fn it_cannot_use_the_session_of_a_signed_in_person() -> Result<()> {
     });
     for who in [SELF, Who::Of(Service::Tools), Who::Person, Who::Root] {
         let answer = client::guard(&aios, who)?.decide_approval(decision.clone()).await;
-        assert!(answer.is_err(), "{who:?}: {answer:?}");
+        refused_rpc(&aios, answer, "AIOS-AUTH-0602").await?;
     }
     let check = guard::CheckSessionRequest {
         secret: session.secret,

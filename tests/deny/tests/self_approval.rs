@@ -179,6 +179,7 @@ async fn refused_from_every_service_with_the_persons_key() -> Result<()> {
         Service::Orchestrator,
         Service::Sandbox,
         Service::Memory,
+        Service::Console,
     ] {
         let decision = client::decision(aios, &waiting.approval, true).await?;
         let answer = client::guard(aios, Who::Of(service))?

@@ -1,0 +1,301 @@
+//! A tool service that was taken over holds no power either: what the guard signed for one call, a
+//! worker does for that call only, while it is what was looked at, and while the guard is heard.
+#![cfg(test)]
+
+use std::time::Duration;
+
+use aios_harness::client::{self, Task};
+use aios_harness::{Instance, Options, Service, Who};
+use aios_proto::guard::v1 as guard;
+use aios_proto::guard::v1::authorize_response::Decision;
+use aios_proto::worker::v1::{ExecuteRequest, ExecuteResponse, PrepareRequest};
+use aios_tests_deny::{path_args, start};
+use anyhow::{Result, bail};
+use tonic::Status;
+
+const SELF: Who = Who::Of(Service::Tools);
+
+fn prepare(task: &Task, step: u64, path: &str) -> PrepareRequest {
+    PrepareRequest {
+        token: task.token.clone(),
+        key: Some(task.key(step)),
+        tool: "fs.delete".into(),
+        args_json: path_args(path),
+        timeout_ms: 5_000,
+        undo_of: None,
+    }
+}
+
+/// Prepares and has the guard allow the deletion of a file: all that is missing is the execution.
+async fn allowed(aios: &Instance, task: &Task, step: u64, path: &str) -> Result<ExecuteRequest> {
+    let prepared = client::worker(aios, SELF)?
+        .prepare(prepare(task, step, path))
+        .await?
+        .into_inner();
+    let request = guard::AuthorizeRequest {
+        token: task.token.clone(),
+        key: Some(task.key(step)),
+        tool: "fs.delete".into(),
+        args_json: prepared.canonical_args_json.clone(),
+        identities: prepared.identities.clone(),
+        required: prepared.required,
+        risk: prepared.risk,
+        mutating: prepared.mutating,
+        reversible: prepared.reversible,
+        files: prepared.files,
+        bytes: prepared.bytes,
+        dry_run: false,
+        call_digest: prepared.call_digest,
+        summary: prepared.summary,
+    };
+    let receipt = match client::guard(aios, SELF)?
+        .authorize(request)
+        .await?
+        .into_inner()
+        .decision
+    {
+        Some(Decision::Receipt(receipt)) => receipt,
+        other => bail!("a receipt was wanted: {other:?}"),
+    };
+    Ok(ExecuteRequest {
+        token: task.token.clone(),
+        key: Some(task.key(step)),
+        tool: "fs.delete".into(),
+        args_json: prepared.canonical_args_json,
+        identities: prepared.identities,
+        receipt: Some(receipt),
+        timeout_ms: 5_000,
+        undo_of: None,
+    })
+}
+
+async fn execute(aios: &Instance, request: ExecuteRequest) -> Result<ExecuteResponse, Status> {
+    let mut worker = client::worker(aios, SELF).map_err(|error| Status::internal(error.to_string()))?;
+    worker.execute(request).await.map(tonic::Response::into_inner)
+}
+
+/// The code with which a worker refused, as a status or as an answer.
+fn code(answer: &Result<ExecuteResponse, Status>) -> String {
+    match answer {
+        Err(status) => client::code(status),
+        Ok(done) => done
+            .error
+            .as_ref()
+            .map_or_else(|| "done".to_owned(), |error| error.code.clone()),
+    }
+}
+
+#[tokio::test]
+async fn a_receipt_is_for_its_own_call_only() -> Result<()> {
+    let Some(aios) = start(Options::default())? else {
+        return Ok(());
+    };
+    let (own, other) = (aios.file("own", b"1")?, aios.file("other", b"2")?);
+    let task = client::mint_full(&aios, &["fs:*:/**"]).await?;
+    let good = allowed(&aios, &task, 1, &own).await?;
+    let another = client::worker(&aios, SELF)?
+        .prepare(prepare(&task, 2, &other))
+        .await?
+        .into_inner();
+    let stranger = client::mint_full(&aios, &["fs:*:/**"]).await?;
+    let cases = [
+        (
+            ExecuteRequest {
+                args_json: another.canonical_args_json.clone(),
+                identities: another.identities.clone(),
+                ..good.clone()
+            },
+            "AIOS-AUTH-0414",
+        ),
+        (
+            ExecuteRequest {
+                key: Some(task.key(2)),
+                ..good.clone()
+            },
+            "AIOS-AUTH-0414",
+        ),
+        (
+            ExecuteRequest {
+                identities: another.identities,
+                ..good.clone()
+            },
+            "AIOS-AUTH-0414",
+        ),
+        (
+            ExecuteRequest {
+                token: stranger.token,
+                ..good.clone()
+            },
+            "AIOS-TOOLS-0024",
+        ),
+        (
+            ExecuteRequest {
+                token: Vec::new(),
+                ..good.clone()
+            },
+            "AIOS-AUTH-0201",
+        ),
+        (
+            ExecuteRequest {
+                receipt: None,
+                ..good.clone()
+            },
+            "AIOS-AUTH-0410",
+        ),
+    ];
+    for (case, wanted) in cases {
+        let answer = execute(&aios, case).await;
+        assert_eq!(code(&answer), wanted, "{answer:?}");
+        assert!(std::fs::exists(&own)? && std::fs::exists(&other)?);
+    }
+    let done = execute(&aios, good.clone()).await?;
+    assert!(done.error.is_none() && !done.replayed, "{done:?}");
+    let again = execute(&aios, good).await?;
+    assert!(again.replayed, "{again:?}");
+    assert!(!std::fs::exists(&own)? && std::fs::exists(&other)?);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_receipt_without_the_approval_that_it_names_is_refused() -> Result<()> {
+    let Some(aios) = start(Options::default())? else {
+        return Ok(());
+    };
+    let file = aios.file("a.log", b"text")?;
+    let task = client::mint(&aios, &["fs:*:/**"]).await?;
+    let approval = client::ask(&aios, &task, 1, "fs.delete", &path_args(&file)).await?;
+    client::approve(&aios, &approval).await?;
+    let good = allowed(&aios, &task, 1, &file).await?;
+    let mut bare = good.clone();
+    if let Some(receipt) = bare.receipt.as_mut() {
+        receipt.approval = None;
+    }
+    let answer = execute(&aios, bare).await;
+    assert_eq!(code(&answer), "AIOS-AUTH-0410", "{answer:?}");
+    let mut bent = good.clone();
+    if let Some(approval) = bent
+        .receipt
+        .as_mut()
+        .and_then(|receipt| receipt.approval.as_mut())
+    {
+        approval.body.push(b' ');
+    }
+    let answer = execute(&aios, bent).await;
+    assert_eq!(code(&answer), "AIOS-AUTH-0411", "{answer:?}");
+    assert!(std::fs::exists(&file)?);
+    let answer = execute(&aios, good).await;
+    assert_eq!(code(&answer), "done", "{answer:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_target_swapped_after_the_receipt_is_left_alone() -> Result<()> {
+    let Some(aios) = start(Options::default())? else {
+        return Ok(());
+    };
+    let (file, precious) = (
+        aios.file("in/a.log", b"doomed")?,
+        aios.file("in/precious", b"precious")?,
+    );
+    let task = client::mint_full(&aios, &["fs:*:/**"]).await?;
+    let request = allowed(&aios, &task, 1, &file).await?;
+    std::fs::rename(&precious, &file)?;
+    let answer = execute(&aios, request).await;
+    assert_eq!(code(&answer), "AIOS-TOOLS-0012", "{answer:?}");
+    assert_eq!(std::fs::read(&file)?, b"precious");
+
+    let (file, precious) = (
+        aios.file("dir/a.log", b"doomed")?,
+        aios.file("keep/a.log", b"precious")?,
+    );
+    let request = allowed(&aios, &task, 2, &file).await?;
+    std::fs::rename(aios.tree().join("dir"), aios.tree().join("moved"))?;
+    std::os::unix::fs::symlink("keep", aios.tree().join("dir"))?;
+    let answer = execute(&aios, request).await;
+    assert_ne!(code(&answer), "done", "{answer:?}");
+    assert_eq!(std::fs::read(&precious)?, b"precious");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_worker_that_hears_nothing_for_five_seconds_changes_nothing() -> Result<()> {
+    let Some(mut aios) = start(Options::default())? else {
+        return Ok(());
+    };
+    let file = aios.file("a.log", b"text")?;
+    let task = client::mint_full(&aios, &["fs:*:/**"]).await?;
+    let request = allowed(&aios, &task, 1, &file).await?;
+    aios.kill(Service::Guard)?;
+    tokio::time::sleep(Duration::from_millis(6_500)).await;
+    let answer = execute(&aios, request).await;
+    assert_eq!(code(&answer), "AIOS-AUTH-0425", "{answer:?}");
+    assert!(std::fs::exists(&file)?);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_emergency_stop_reaches_calls_that_were_allowed_before() -> Result<()> {
+    let Some(aios) = start(Options::default())? else {
+        return Ok(());
+    };
+    let file = aios.file("a.log", b"text")?;
+    let task = client::mint_full(&aios, &["fs:*:/**"]).await?;
+    let request = allowed(&aios, &task, 1, &file).await?;
+    let stop = guard::EmergencyStopRequest {
+        reason: "a test".into(),
+        proof: None,
+    };
+    client::guard(&aios, Who::Person)?
+        .emergency_stop(client::prove(&aios, stop)?)
+        .await?;
+    tokio::time::sleep(Duration::from_millis(2_500)).await;
+    let answer = execute(&aios, request).await;
+    // The stop revokes agents' tokens too; whichever the worker looks at first refuses.
+    assert!(
+        ["AIOS-AUTH-0206", "AIOS-AUTH-0426"].contains(&code(&answer).as_str()),
+        "{answer:?}"
+    );
+    assert!(std::fs::exists(&file)?);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_call_that_is_not_what_was_digested_is_denied() -> Result<()> {
+    let Some(aios) = start(Options::default())? else {
+        return Ok(());
+    };
+    let (file, other) = (aios.file("a.log", b"1")?, aios.file("b.log", b"2")?);
+    let task = client::mint(&aios, &[&format!("fs:delete:{file}")]).await?;
+    let mut worker = client::worker(&aios, SELF)?;
+    let prepared = worker.prepare(prepare(&task, 1, &file)).await?.into_inner();
+    let request = |required: Vec<String>, digest: Vec<u8>| guard::AuthorizeRequest {
+        token: task.token.clone(),
+        key: Some(task.key(1)),
+        tool: "fs.delete".into(),
+        args_json: prepared.canonical_args_json.clone(),
+        identities: prepared.identities.clone(),
+        required,
+        risk: prepared.risk,
+        mutating: true,
+        call_digest: digest,
+        ..Default::default()
+    };
+    let mut own = client::guard(&aios, SELF)?;
+    let denied = |answer: guard::AuthorizeResponse| match answer.decision {
+        Some(Decision::Denied(denied)) => denied.error.unwrap_or_default().code,
+        other => format!("{other:?}"),
+    };
+    let answer = own
+        .authorize(request(prepared.required.clone(), vec![0; 32]))
+        .await?
+        .into_inner();
+    assert_eq!(denied(answer), "AIOS-GUARD-0012");
+    let wider = vec![format!("fs:delete:{other}")];
+    let answer = own
+        .authorize(request(wider, prepared.call_digest.clone()))
+        .await?
+        .into_inner();
+    assert_eq!(denied(answer), "AIOS-GUARD-0011");
+    aios_tests_deny::logged(&aios, "AIOS-GUARD-0011").await?;
+    aios_tests_deny::logged(&aios, "AIOS-GUARD-0012").await
+}
