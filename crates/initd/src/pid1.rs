@@ -38,6 +38,9 @@ const LIVED_LONG: Duration = Duration::from_secs(10);
 /// How long the supervisor may take to stop everything before it is done without it.
 const ORDERLY: Duration = Duration::from_mins(5);
 
+/// Exit status of a child that could not execute its program.
+const CANNOT_EXEC: i32 = 127;
+
 /// Runs until everything has ended. `state` names a development tree.
 pub fn run(state: Option<&Path>) -> ExitCode {
     let first = std::process::id() == 1;
@@ -261,6 +264,9 @@ impl Pid1 {
         }
         // Its last words are still in the link.
         self.listen();
+        if code == CANNOT_EXEC {
+            finish::say("aios-init: cannot run aios-supervisor, which lies beside it", "");
+        }
         // On a development tree a supervisor that never ran is an error of the person who started it.
         if !self.first && !self.lived && self.finished.is_none() {
             self.ending = Some((End::Exit, Duration::ZERO));

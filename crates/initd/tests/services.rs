@@ -346,6 +346,33 @@ async fn wrong_requests_get_a_code_and_a_next_step() {
 }
 
 #[tokio::test]
+async fn a_missing_user_is_named_and_what_needs_the_service_says_so() {
+    if !is_root("a_missing_user_is_named_and_what_needs_the_service_says_so") {
+        return;
+    }
+    let ghost = "command = [\"/bin/true\"]\nuser = \"no-such-user\"\n[[socket]]\npath = \"${RUN}/g.sock\"\n";
+    let instance = Instance::start(&[
+        ("ghost", ghost),
+        ("user", &format!("{SLEEP}needs = [\"ghost\"]\n")),
+    ]);
+    let info = instance.until_state("ghost", "backoff").await;
+    assert!(
+        info.last_exit.contains("no user named \"no-such-user\""),
+        "{info:?}"
+    );
+    let named = |name: &str| ServiceRequest { name: name.into() };
+    let status = instance.client().start_service(named("user")).await.unwrap_err();
+    assert_eq!(rpc::report_of(&status).code, "AIOS-INIT-0013");
+    let boot = instance
+        .client()
+        .get_boot(GetBootRequest {})
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(boot.phases.last().map(|phase| phase.name.as_str()), Some("ready"));
+}
+
+#[tokio::test]
 async fn an_ordered_stop_leaves_nothing() {
     if !is_root("an_ordered_stop_leaves_nothing") {
         return;

@@ -295,6 +295,16 @@ impl Manager {
         needs && settled
     }
 
+    /// Whether it is starting, or waits for nothing but what is ready or on its way itself.
+    pub(super) fn is_on_its_way(&self, unit: &Unit) -> bool {
+        let hopeful = |name: &String| {
+            self.units
+                .get(name)
+                .is_some_and(|need| need.state.satisfies() || self.is_on_its_way(need))
+        };
+        unit.state == State::Starting || unit.state == State::Waiting && unit.spec.needs.iter().all(hopeful)
+    }
+
     fn start(&mut self, name: &str) {
         let Some(unit) = self.units.get_mut(name) else {
             return;
@@ -332,6 +342,10 @@ impl Manager {
             }
             _ => (None, None),
         };
+        if !self.sockets.contains_key(name) {
+            self.sockets
+                .insert(name.to_owned(), sockets::open_all(&mut self.world, &spec)?);
+        }
         let log = self.log_pipes.get(name).ok_or(InitError::Ending)?;
         let held = self.sockets.get(name).map_or(&[][..], Vec::as_slice);
         let wiring = Wiring {

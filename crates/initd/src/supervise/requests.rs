@@ -165,6 +165,13 @@ impl Manager {
             (Change::Restart, State::Ready) if unit.run == waiter.run => None,
             (_, State::Ready) => Some(Ok(self.info(unit))),
             (_, State::Failed | State::Backoff | State::Stopped) => Some(Err(failed())),
+            (_, State::Waiting) if !self.is_on_its_way(unit) => {
+                let service = waiter.name.clone();
+                Some(Err(InitError::NotStarted {
+                    service,
+                    reason: "something that it needs is not ready".into(),
+                }))
+            }
             _ => None,
         }
     }
