@@ -1,4 +1,6 @@
 //! `aiosctl` against doubles of the services on real sockets.
+#![cfg(test)]
+#![expect(clippy::string_slice, reason = "ids and hexadecimal are ASCII")]
 
 mod goals;
 mod support;
