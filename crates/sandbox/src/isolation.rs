@@ -176,7 +176,8 @@ mod tests {
 
     #[test]
     fn each_missing_wall_is_named() {
-        let cases: [(fn(&mut Observed), &str); 7] = [
+        type Spoil = fn(&mut Observed);
+        let cases: [(Spoil, &str); 7] = [
             (|o| o.no_new_privs = false, "no-new-privileges"),
             (|o| o.seccomp = false, "seccomp"),
             (|o| o.no_capabilities = false, "caps-dropped"),

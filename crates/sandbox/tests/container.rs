@@ -1,6 +1,13 @@
 //! Real rootless containers: what the kernel says about them, what an agent can reach from inside, and
 //! what is left when things end, well or not.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test's helpers fail by panicking, too"
+)]
+
 mod rig;
 
 use aios_core::rpc::report_of;
@@ -224,7 +231,7 @@ async fn an_emergency_stop_ends_sessions_and_holds_agents_until_it_is_lifted() {
     assert_eq!(rig.orchestrator.session().await.agent_id, agent.agent_id);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ending_leaves_no_process_and_being_killed_leaves_nothing_that_the_next_start_does_not_remove() {
     let mut rig = Rig::start(&[maintenance()]).await;
     let first = rig.orchestrator.session().await;

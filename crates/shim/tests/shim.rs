@@ -1,6 +1,8 @@
 //! The shim as a process. Its duties as PID 1 are the same under any number; what only PID 1 has, and
 //! the confinement itself, is looked at in a live container by `aios-sandbox`'s tests.
 
+#![expect(clippy::unwrap_used, reason = "a test's helpers fail by panicking, too")]
+
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::io::{BufRead, BufReader};

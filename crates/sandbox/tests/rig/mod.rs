@@ -197,7 +197,13 @@ impl Rig {
         let output = Command::new("podman")
             .args(["--remote", "--url", &socket, "ps", "--format", format])
             .output();
-        String::from_utf8(output.unwrap().stdout).unwrap()
+        let output = output.unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8(output.stdout).unwrap()
     }
 }
 
