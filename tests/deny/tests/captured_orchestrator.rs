@@ -96,7 +96,7 @@ async fn it_cannot_decide_record_outcomes_or_enrol_itself() -> Result<()> {
     let key = SecretKey::generate()?;
     let enrol = guard::EnrolPersonRequest {
         uid: SELF.uid()?,
-        name: "nobody special".into(),
+        name: "somebody".into(),
         public_key: key.public().to_bytes().to_vec(),
         proof: None,
     };

@@ -119,7 +119,7 @@ async fn a_receipt_is_for_its_own_call_only() -> Result<()> {
                 identities: another.identities,
                 ..good.clone()
             },
-            "AIOS-AUTH-0414",
+            "AIOS-TOOLS-0012",
         ),
         (
             ExecuteRequest {
