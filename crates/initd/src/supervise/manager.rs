@@ -486,11 +486,7 @@ impl Manager {
         if self.ending.is_some() || has(&self.boot, "services") {
             return;
         }
-        let open = self
-            .units
-            .values()
-            .any(|u| matches!(u.state, State::Waiting | State::Starting));
-        if !open {
+        if !self.units.values().any(|unit| self.is_on_its_way(unit)) {
             let missing: Vec<&str> = self
                 .units
                 .values()
