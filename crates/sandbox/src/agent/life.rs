@@ -379,27 +379,16 @@ impl Life {
             () = &mut process.ended => return self.after_exit(memory).await,
             again = self.called_again(emergency) => match again {
                 Again::Thaw(reply) => {
-                    let thawed = match self.open_door(&container) {
-                        Ok(door) => self.engine.unpause(&container).await.map(|()| door),
-                        Err(error) => Err(error),
-                    };
-                    match thawed {
-                        Ok(door) => {
-                            if let Ok(observed) = self.engine.observe(process.pid) {
-                                door.admit(observed.uid);
-                            }
-                            self.show(State::Running, "", |_| {});
-                            self.record("agent.thawed", json!({}));
-                            self.answer(reply);
-                            Phase::Running(process, door)
-                        }
+                    let phase = match self.thaw(&container, process.pid).await {
+                        Ok(door) => Phase::Running(process, door),
                         Err(error) => {
                             tracing::error!(%error, agent = %self.id, "an agent could not be thawed; it is started anew");
                             self.stop(&container).await;
-                            self.answer(reply);
                             Phase::Start
                         }
-                    }
+                    };
+                    self.answer(reply);
+                    phase
                 }
                 Again::Stay(reply) => {
                     self.answer(Some(reply));
@@ -414,6 +403,22 @@ impl Life {
                 }
             },
         }
+    }
+
+    async fn thaw(&self, container: &str, pid: u32) -> Result<Door, SandboxError> {
+        let door = self.open_door(container)?;
+        self.engine.unpause(container).await?;
+        let observed = self
+            .engine
+            .observe(pid)
+            .map_err(|error| SandboxError::NotStarted {
+                id: self.id.to_string(),
+                why: format!("its process cannot be looked at: {error}"),
+            })?;
+        door.admit(observed.uid);
+        self.show(State::Running, "", |_| {});
+        self.record("agent.thawed", json!({}));
+        Ok(door)
     }
 
     async fn idle(&mut self, emergency: bool) -> Phase {
