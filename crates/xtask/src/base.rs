@@ -47,6 +47,11 @@ impl Default for Args {
     }
 }
 
+/// mmdebstrap leaves the builder's name and its name server behind; these take them out, at the last moment that each
+/// variant has.
+const ANONYMOUS: &str = "--customize-hook=echo aios >\"$1/etc/hostname\" && : >\"$1/etc/resolv.conf\"";
+const ANONYMOUS_EXTRACT: &str = "--extract-hook=echo aios >\"$1/etc/hostname\" && : >\"$1/etc/resolv.conf\"";
+
 struct Recipe {
     image: &'static str,
     list: &'static str,
@@ -57,13 +62,14 @@ const RECIPES: &[Recipe] = &[
     Recipe {
         image: OS_BASE,
         list: "os",
-        options: &["--variant=minbase"],
+        options: &["--variant=minbase", ANONYMOUS],
     },
     Recipe {
         image: AGENT_BASE,
         list: "agent",
         options: &[
             "--variant=extract",
+            ANONYMOUS_EXTRACT,
             "--dpkgopt=path-exclude=/usr/share/zoneinfo/*",
             "--dpkgopt=path-exclude=/usr/share/perl*",
             "--dpkgopt=path-exclude=/usr/lib/*/gconv/*",

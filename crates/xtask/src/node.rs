@@ -48,7 +48,13 @@ pub(crate) fn install(host: &Host, package: &Path) -> Result<()> {
     if std::fs::read_to_string(&stamp).is_ok_and(|old| old == digest) {
         return Ok(());
     }
-    npm(host, package, &["ci", "--silent", "--no-audit", "--no-fund"])?;
+    // Not `npm ci`: it refuses a lock file when a registry does not serve the optional packages of other platforms.
+    // `--no-save` takes the locked versions all the same and leaves the lock file alone.
+    npm(
+        host,
+        package,
+        &["install", "--no-save", "--silent", "--no-audit", "--no-fund"],
+    )?;
     std::fs::write(&stamp, digest)?;
     say(&format!("npm: packages of {} installed", package.display()));
     Ok(())

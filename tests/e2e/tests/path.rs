@@ -60,14 +60,20 @@ fn the_log_names_agent_capability_rule_approval_and_approver() {
 
     let output = instance.run(&["--json", "audit", "tail"]);
     let log = String::from_utf8_lossy(&output.stdout);
-    let records: Vec<&str> = log.lines().filter(|line| line.contains(&goal) && line.contains("fs.delete")).collect();
-    let intent = records.iter().find(|line| line.contains("intent")).unwrap_or_else(|| panic!("an intent in {log}"));
-    assert!(records.iter().any(|line| line.contains("outcome")), "an outcome in {records:?}");
+    let records: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let task_step = |record: &Value| (record.pointer("/record/task_id").cloned(), record.pointer("/record/step").cloned());
+    let intent = records
+        .iter()
+        .find(|it| it["kind"] == "intent" && it["record"]["tool"] == "fs.delete" && it["record"]["goal_id"] == goal.as_str())
+        .unwrap_or_else(|| panic!("an intent in {log}"));
+    let outcome = records.iter().find(|it| it["kind"] == "outcome" && task_step(it) == task_step(intent));
+    assert!(outcome.is_some_and(|it| it["seq"].as_u64() > intent["seq"].as_u64()), "an outcome after it in {log}");
+    let intent = intent.to_string();
     for wanted in ["maintenance_agent", "fs:delete:", &string(&approval, "/approval_id"), &string(&approval, "/rule_id")] {
         assert!(intent.contains(wanted), "`{wanted}` in {intent}");
     }
     let me = std::env::var("SUDO_USER").or_else(|_| std::env::var("USER")).unwrap_or_else(|_| "root".to_owned());
-    assert!(log.contains(&format!("\"{me}\"")) , "the approver {me} in the log");
+    assert!(intent.contains(&format!("\"approver\":\"{me}\"")), "the approver {me} in {intent}");
     let verified = instance.run(&["audit", "verify"]);
     assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stderr));
 }
