@@ -35,7 +35,6 @@ rm -rf /boot/*
 rm -f /etc/apt/apt.conf.d/99mmdebstrap
 
 # /usr is vendor's, /etc the admin's, /var state: the package database is vendor's.
-echo aios >/etc/hostname
 : >/etc/machine-id
 mkdir -p /etc/aios /usr/lib/sysimage
 [ ! -d /var/lib/dpkg ] || mv /var/lib/dpkg /usr/lib/sysimage/dpkg
