@@ -6,12 +6,14 @@ use aios_audit::Record;
 use aios_auth::peer::{self, PeerError, Role};
 use aios_auth::person::PersonRequest;
 use aios_core::rpc::{self, Peer};
+use aios_core::tasks::Tasks;
 use aios_proto::guard::v1 as pb;
 use aios_proto::guard::v1::guard_server::Guard as Rpcs;
 use futures_util::Stream;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use tokio::sync::oneshot;
 use tonic::{Request, Response, Status};
 
 type Events<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
@@ -42,11 +44,28 @@ const REPORTERS: &[Role] = &[
 #[derive(Debug, Clone)]
 pub(crate) struct Service {
     guard: Arc<Guard>,
+    tasks: Tasks,
 }
 
 impl Service {
-    pub(crate) fn new(guard: Arc<Guard>) -> Self {
-        Self { guard }
+    /// `tasks` owns what must end even when its caller hangs up.
+    pub(crate) fn new(guard: Arc<Guard>, tasks: Tasks) -> Self {
+        Self { guard, tasks }
+    }
+
+    /// Runs work to its end although its caller may stop waiting: between the log and the projection of
+    /// it nothing may break off, or the same step would be recorded twice.
+    async fn unbroken<T: Send + 'static>(
+        &self,
+        key: Option<pb::ExecutionKey>,
+        work: impl Future<Output = Result<T, GuardError>> + Send + 'static,
+    ) -> Result<T, GuardError> {
+        let (answer, answered) = oneshot::channel();
+        // Nobody may be waiting any more.
+        self.tasks
+            .spawn("call", async move { drop(answer.send(work.await)) });
+        let key = key.map_or_else(String::new, |key| format!("{}/{}", key.task_id, key.step));
+        answered.await.unwrap_or(Err(GuardError::Busy { key }))
     }
 
     /// Checks the caller, runs the rpc, records a denial.
@@ -160,7 +179,10 @@ impl Rpcs for Service {
     }
 
     async fn authorize(&self, request: Request<pb::AuthorizeRequest>) -> Answer<pb::AuthorizeResponse> {
-        let work = |guard: Arc<Guard>, _, request| async move { guard.authorize(request).await };
+        let work = |guard: Arc<Guard>, _, request: pb::AuthorizeRequest| {
+            let key = request.key.clone();
+            self.unbroken(key, async move { guard.authorize(request).await })
+        };
         self.run("Authorize", TOOLS, request, Record::default(), work)
             .await
     }
@@ -169,11 +191,12 @@ impl Rpcs for Service {
         &self,
         request: Request<pb::RecordOutcomeRequest>,
     ) -> Answer<pb::RecordOutcomeResponse> {
-        let work = |guard: Arc<Guard>, _, request| async move {
-            guard
-                .record_outcome(request)
-                .await
-                .map(|audit_seq| pb::RecordOutcomeResponse { audit_seq })
+        let work = |guard: Arc<Guard>, _, request: pb::RecordOutcomeRequest| {
+            let key = request.key.clone();
+            self.unbroken(key, async move {
+                let audit_seq = guard.record_outcome(request).await?;
+                Ok(pb::RecordOutcomeResponse { audit_seq })
+            })
         };
         self.run("RecordOutcome", TOOLS, request, Record::default(), work)
             .await

@@ -27,6 +27,8 @@ use tonic::service::Routes;
 /// How long a service waits for the guard to publish its keys.
 const KEYS_WAIT: Duration = Duration::from_secs(60);
 const KEYS_RETRY: Duration = Duration::from_millis(50);
+/// How long running calls are waited for at the end.
+const ENDING: Duration = Duration::from_secs(5);
 /// Largest request, bytes: a call has up to 100 000 identities.
 const LARGEST: usize = 16 << 20;
 
@@ -54,11 +56,16 @@ pub async fn tools(paths: &Paths) -> Result<(), Failure> {
         workers,
     )
     .map_err(failure)?;
-    let service = ToolRegistryServer::new(ToolsService::new(registry, roles, pipeline))
+    let owned = tasks::Tasks::new();
+    let service = ToolRegistryServer::new(ToolsService::new(registry, roles, pipeline, owned.clone()))
         .max_decoding_message_size(LARGEST)
         .max_encoding_message_size(LARGEST);
     let listener = rpc::listen("tools", &paths.socket("tools"), 0o660).map_err(failure)?;
-    serve(listener, Routes::new(service), "aios.tools.v1.ToolRegistry").await
+    let served = serve(listener, Routes::new(service), "aios.tools.v1.ToolRegistry").await;
+    if !owned.shutdown(ENDING).await {
+        tracing::warn!("calls were still running at the end; their keys name them at the next start");
+    }
+    served
 }
 
 /// Runs the fs worker.

@@ -13,6 +13,8 @@ use tonic::Status;
 use tonic::transport::Channel;
 
 const GOAL_LIMIT: Duration = Duration::from_secs(90);
+/// One try must be answered by then: a call to a dead service waits at its open socket.
+const TRY_LIMIT: Duration = Duration::from_secs(5);
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// Lets a goal's changes pass without a person.
 const POLICY: &str = "[[rule]]\nid = \"change-supervised\"\nnamespace = \"fs\"\nmutating = true\n\
@@ -106,7 +108,8 @@ impl Goals {
         let until = Instant::now() + GOAL_LIMIT;
         let mut last = None;
         while Instant::now() < until {
-            match self.ask(request).await {
+            let asked = tokio::time::timeout(TRY_LIMIT, self.ask(request)).await;
+            match asked.unwrap_or_else(|_| Err(Status::deadline_exceeded("one try"))) {
                 Ok(detail) if state(&detail) == pb::GoalState::Completed => {
                     self.revive(service)?;
                     return Ok(detail);

@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 /// A call must be answered by then, restarts included; the machine may be busy.
 const ANSWER_LIMIT: Duration = Duration::from_secs(60);
+/// One try must be answered by then.
+const TRY_LIMIT: Duration = Duration::from_secs(5);
 const RETRY: Duration = Duration::from_millis(50);
 /// Files that one deletion deletes.
 const LOGS: usize = 4;
@@ -190,8 +192,9 @@ impl Scene {
                 }
                 Err(problem) if Instant::now() > until => bail!("no answer in time: {problem}"),
                 Err(_) => {
-                    self.revive(service)?;
+                    // Its connections close a moment before the kernel says that it ended.
                     tokio::time::sleep(RETRY).await;
+                    self.revive(service)?;
                 }
             }
         }
@@ -207,9 +210,13 @@ impl Scene {
         self.aios.restart(service)
     }
 
+    /// A call to a dead service waits at its open socket, so each try has a limit of its own.
     async fn call(&self, step: u64, tool: &str, args: &Value) -> Result<Answer> {
-        client::call(&self.aios, &self.task, step, tool, &args.to_string())
+        let args = args.to_string();
+        let call = client::call(&self.aios, &self.task, step, tool, &args);
+        tokio::time::timeout(TRY_LIMIT, call)
             .await
+            .context("no answer to one try")?
             .map_err(client::plain)
     }
 

@@ -1,31 +1,51 @@
 //! The tool service on its socket: who may call, and the registry for everybody.
 
 use super::{Guard, Pipeline, Workers};
+use crate::error::ToolError;
 use crate::registry::Registry;
 use aios_auth::peer::{Role, Roles};
 use aios_core::rpc;
+use aios_core::tasks::Tasks;
 use aios_proto::tools::v1 as pb;
 use aios_proto::tools::v1::tool_registry_server::ToolRegistry;
+use std::future::Future;
 use std::sync::Arc;
+use tokio::sync::oneshot;
 use tonic::{Request, Response, Status};
 
 /// The service.
 pub struct ToolsService<G, W> {
     registry: Arc<Registry>,
     roles: Roles,
-    pipeline: Pipeline<G, W>,
+    pipeline: Arc<Pipeline<G, W>>,
+    tasks: Tasks,
 }
 
 type Answer<T> = std::result::Result<Response<T>, Status>;
 
 impl<G: Guard, W: Workers> ToolsService<G, W> {
-    /// A service of these parts.
-    pub fn new(registry: Arc<Registry>, roles: Roles, pipeline: Pipeline<G, W>) -> Self {
+    /// A service of these parts; `tasks` owns the calls.
+    pub fn new(registry: Arc<Registry>, roles: Roles, pipeline: Pipeline<G, W>, tasks: Tasks) -> Self {
         Self {
             registry,
             roles,
-            pipeline,
+            pipeline: Arc::new(pipeline),
+            tasks,
         }
+    }
+
+    /// Runs a call to its end although its caller may hang up: an effect that happened must be recorded.
+    async fn unbroken<F>(&self, call: F) -> Answer<pb::CallResponse>
+    where
+        F: Future<Output = std::result::Result<pb::call_response::Result, Status>> + Send + 'static,
+    {
+        let (answer, answered) = oneshot::channel();
+        // Nobody may be waiting any more; the same key gets the recorded answer.
+        self.tasks
+            .spawn("call", async move { drop(answer.send(call.await)) });
+        let lost = |_| rpc::status(&ToolError::Defect("a call ended without an answer".to_owned()));
+        let result = answered.await.map_err(lost)??;
+        Ok(Response::new(pb::CallResponse { result: Some(result) }))
     }
 
     fn only_orchestrator<T>(&self, request: &Request<T>) -> std::result::Result<(), Status> {
@@ -61,14 +81,20 @@ impl<G: Guard, W: Workers> ToolRegistry for ToolsService<G, W> {
 
     async fn call(&self, request: Request<pb::CallRequest>) -> Answer<pb::CallResponse> {
         self.only_orchestrator(&request)?;
-        let result = self.pipeline.call(request.into_inner()).await?;
-        Ok(Response::new(pb::CallResponse { result: Some(result) }))
+        let (pipeline, request) = (Arc::clone(&self.pipeline), request.into_inner());
+        // A read that nobody waits for any more may break off.
+        if self.registry.get(&request.tool).is_ok_and(|spec| !spec.mutating) {
+            let result = pipeline.call(request).await?;
+            return Ok(Response::new(pb::CallResponse { result: Some(result) }));
+        }
+        self.unbroken(async move { pipeline.call(request).await }).await
     }
 
     async fn undo(&self, request: Request<pb::UndoRequest>) -> Answer<pb::CallResponse> {
         self.only_orchestrator(&request)?;
-        let result = self.pipeline.undo(request.into_inner()).await?;
-        Ok(Response::new(pb::CallResponse { result: Some(result) }))
+        let pipeline = Arc::clone(&self.pipeline);
+        self.unbroken(async move { pipeline.undo(request.into_inner()).await })
+            .await
     }
 
     async fn get_execution(&self, request: Request<pb::GetExecutionRequest>) -> Answer<pb::Execution> {

@@ -185,18 +185,30 @@ impl<N: Namespace> Inner<N> {
         })
     }
 
-    fn begin(&self, key: ExecutionKey, budget: &Budget) {
-        self.running
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(key, budget.clone());
+    /// Makes a call known to Cancel for as long as the answer is held.
+    fn begin(self: &Arc<Self>, key: ExecutionKey, budget: &Budget) -> Running<N> {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        running.insert(key, budget.clone());
+        Running {
+            inner: Arc::clone(self),
+            key,
+        }
     }
+}
 
-    fn end(&self, key: ExecutionKey) {
-        self.running
+/// A call that runs; it is forgotten when this is dropped, also when the caller hung up.
+struct Running<N: Namespace> {
+    inner: Arc<Inner<N>>,
+    key: ExecutionKey,
+}
+
+impl<N: Namespace> Drop for Running<N> {
+    fn drop(&mut self) {
+        self.inner
+            .running
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .remove(&key);
+            .remove(&self.key);
     }
 }
 
@@ -277,7 +289,7 @@ impl<N: Namespace> Worker for WorkerService<N> {
             .map_err(|error| refused(&error))?;
         let (key, mutating) = (asked.key, asked.mutating);
         let budget = Budget::of_ms(asked.timeout_ms);
-        self.inner.begin(key, &budget);
+        let running = self.inner.begin(key, &budget);
         let executed = if mutating {
             match blocking(move || inner.job(&request, asked, budget)).await {
                 Ok(job) => self.inner.executor.execute(job).await,
@@ -286,7 +298,7 @@ impl<N: Namespace> Worker for WorkerService<N> {
         } else {
             blocking(move || inner.read(&request, &asked, &budget)).await
         };
-        self.inner.end(key);
+        drop(running);
         let response = executed.map(execute_response).map_err(|error| refused(&error))?;
         if mutating {
             failpoint::hit("worker.fs.before_answer");
