@@ -51,7 +51,9 @@ pub fn as_root() -> anyhow::Result<bool> {
     if rustix::process::geteuid().is_root() {
         return Ok(true);
     }
-    let test = std::thread::current().name().unwrap_or_default().to_owned();
+    // A test runs on a thread of its own name, or on the main one; nextest says it in any case.
+    let thread = || std::thread::current().name().unwrap_or_default().to_owned();
+    let test = std::env::var("NEXTEST_TEST_NAME").unwrap_or_else(|_| thread());
     let status = Command::new("sudo")
         .args(["-n", "--preserve-env=PATH,CARGO_TARGET_DIR"])
         .arg(std::env::current_exe()?)
