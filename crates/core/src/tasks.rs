@@ -31,7 +31,6 @@ impl Tasks {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        #[expect(clippy::disallowed_methods, reason = "this is the one place that owns spawned tasks")]
         let handle = self.tracker.spawn(future);
         // The watcher ends with the task itself, so the tracker need not know it.
         #[expect(clippy::disallowed_methods, reason = "reports a panic of the task above, then ends")]
