@@ -131,6 +131,7 @@ fn build(host: &Host, args: &Args, contexts: &Contexts, tagged: &str) -> Result<
         ])
         .args(argument("BASE", &args.base))
         .args(argument("BINARIES", args.stage()))
+        .args(argument("PROGRAMS", &stage::names(host)?.join(" ")))
         .args(context("install", &contexts.install))
         .args(context("binaries", &contexts.binaries))
         .args(context("crates", &contexts.crates))

@@ -69,8 +69,8 @@ pub(crate) fn binaries(host: &Host, dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Binaries that the workspace builds, from cargo.
-fn names(host: &Host) -> Result<Vec<String>> {
+/// Programs of the product, from cargo.
+pub(crate) fn names(host: &Host) -> Result<Vec<String>> {
     let sh = &host.shell;
     let text = xshell::cmd!(sh, "cargo metadata --no-deps --offline --format-version 1")
         .quiet()
