@@ -18,8 +18,10 @@ use aios_proto::agent::v1::{AgentMessage, OrchestratorMessage};
 use aios_proto::orchestrator::v1 as api;
 use aios_proto::orchestrator::v1::orchestrator_server::{Orchestrator, OrchestratorServer};
 use requests::Submit;
+use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use tokio::sync::oneshot;
 use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
@@ -57,7 +59,24 @@ impl Service {
         AgentSessionServer::new(self.clone()).max_decoding_message_size(4 << 20)
     }
 
+    /// Runs work to its end although its caller may hang up: what the journal holds must also reach the
+    /// engine, or a stored goal would lie still until the next start.
+    async fn unbroken<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, Error>> + Send + 'static,
+    ) -> Result<T, Error> {
+        let (answer, answered) = oneshot::channel();
+        // Nobody may be waiting any more.
+        self.core.tasks.spawn("request", async move { drop(answer.send(work.await)) });
+        answered.await.unwrap_or(Err(Error::ShuttingDown))
+    }
+
     async fn submit(&self, submit: Submit, person: Person, origin: Origin) -> Result<api::Goal, Error> {
+        let own = self.clone();
+        self.unbroken(async move { own.submit_now(submit, person, origin).await }).await
+    }
+
+    async fn submit_now(&self, submit: Submit, person: Person, origin: Origin) -> Result<api::Goal, Error> {
         let event = Event::Submitted {
             text: submit.text,
             priority: submit.priority,
@@ -78,6 +97,11 @@ impl Service {
     }
 
     async fn cancel(&self, id: &str, person: Person) -> Result<api::Goal, Error> {
+        let (own, id) = (self.clone(), id.to_owned());
+        self.unbroken(async move { own.cancel_now(&id, person).await }).await
+    }
+
+    async fn cancel_now(&self, id: &str, person: Person) -> Result<api::Goal, Error> {
         let goal = self.core.journal.find(requests::goal_id(id)?).await?;
         if goal.state.is_final() {
             return Err(Error::State(format!(
@@ -108,6 +132,11 @@ impl Service {
     }
 
     async fn reply(&self, id: &str, text: String, person: Person) -> Result<api::Goal, Error> {
+        let (own, id) = (self.clone(), id.to_owned());
+        self.unbroken(async move { own.reply_now(&id, text, person).await }).await
+    }
+
+    async fn reply_now(&self, id: &str, text: String, person: Person) -> Result<api::Goal, Error> {
         let goal = self.core.journal.find(requests::goal_id(id)?).await?;
         let text = requests::goal_text(text)?;
         if goal.state != GoalState::AwaitingInput {
