@@ -143,6 +143,17 @@ impl Layout {
         Ok(String::from_utf8_lossy(&stdout).trim().to_owned())
     }
 
+    /// Whether a container's monitor, or a podman command that it runs, is still there.
+    fn has_helpers(&self) -> bool {
+        let run = self.run.to_string_lossy();
+        processes().any(|pid| {
+            let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            let command = String::from_utf8_lossy(&command);
+            let program = command.split('\0').next().unwrap_or_default();
+            (program.ends_with("conmon") || program.ends_with("podman")) && command.contains(&*run)
+        })
+    }
+
     /// Ends the process that keeps the rootless user namespace, which Podman leaves behind.
     ///
     /// # Errors
@@ -276,6 +287,11 @@ impl Service {
         if let Err(error) = self.child.wait().await {
             tracing::warn!(%error, "Podman's service cannot be waited for");
         }
+        // A container's end makes its monitor run one more podman command, which would make a keeper again.
+        let deadline = tokio::time::Instant::now() + ENDING;
+        while self.layout.has_helpers() && tokio::time::Instant::now() < deadline {
+            tokio::time::sleep(BETWEEN_TRIES).await;
+        }
         if let Err(error) = self.layout.end_namespace_keeper() {
             tracing::error!(%error, "the keeper of the user namespace could not be ended");
         }
@@ -330,10 +346,13 @@ fn end_leftover(layout: &Layout) {
 
 /// Processes of a process group.
 fn members(group: Pid) -> impl Iterator<Item = i32> {
+    processes().filter(move |pid| getpgid(Some(Pid::from_raw(*pid))) == Ok(group))
+}
+
+/// Every process that we see.
+fn processes() -> impl Iterator<Item = i32> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    entries
-        .filter_map(|entry| entry.file_name().to_string_lossy().parse::<i32>().ok())
-        .filter(move |pid| getpgid(Some(Pid::from_raw(*pid))) == Ok(group))
+    entries.filter_map(|entry| entry.file_name().to_string_lossy().parse().ok())
 }
 
 fn spawn(layout: &Layout) -> Result<Child, PodmanError> {

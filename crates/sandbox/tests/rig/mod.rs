@@ -40,10 +40,6 @@ pub(crate) fn kind(name: &str, code: &str) -> (String, String) {
 impl Rig {
     /// Starts everything; `kinds` are files of `agents/`.
     pub(crate) async fn start(kinds: &[(String, String)]) -> Self {
-        assert!(
-            nix::unistd::geteuid().is_root(),
-            "run the tests as root, or with sudo"
-        );
         let user = User::from_name(USER)
             .unwrap()
             .expect("run `cargo xtask setup` first");
@@ -217,13 +213,33 @@ impl Drop for Rig {
     }
 }
 
+/// Whether the caller is root. If not, runs this very test again under `sudo`, where it must pass, and
+/// says `false`: the caller then has nothing left to do.
+pub(crate) fn as_root() -> bool {
+    if nix::unistd::geteuid().is_root() {
+        return true;
+    }
+    let test = std::thread::current().name().unwrap().to_owned();
+    let status = Command::new("sudo")
+        .arg("-n")
+        .arg(format!("AIOS_CACHE={}", cache().display()))
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", &test, "--nocapture", "--test-threads=1"])
+        .status()
+        .unwrap();
+    assert!(status.success(), "`{test}` under sudo: {status}");
+    false
+}
+
+/// Where `cargo xtask` keeps what it made.
+fn cache() -> PathBuf {
+    let home = || PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache/aios");
+    std::env::var_os("AIOS_CACHE").map_or_else(home, PathBuf::from)
+}
+
 /// The newest agent image that `cargo xtask agent-image` made.
 fn agent_image() -> PathBuf {
-    let cache = std::env::var_os("AIOS_CACHE").map_or_else(
-        || PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache/aios"),
-        PathBuf::from,
-    );
-    let layouts = fs::read_dir(cache.join("agent-image"))
+    let layouts = fs::read_dir(cache().join("agent-image"))
         .into_iter()
         .flatten()
         .flatten();
