@@ -59,7 +59,8 @@ pub async fn run(paths: &Paths) -> Result<(), GuardError> {
     guard.start(&owned);
     let listener = rpc::listen("guard", &paths.socket("guard"), 0o660)?;
     let routes = tonic::service::Routes::new(
-        GuardServer::new(service::Service::new(guard.clone(), owned.clone())).max_decoding_message_size(LARGEST),
+        GuardServer::new(service::Service::new(guard.clone(), owned.clone()))
+            .max_decoding_message_size(LARGEST),
     );
     let serving = rpc::serve(listener, routes, &[SERVICE_NAME], owned.token());
     ready::notify().map_err(GuardError::io("notify the supervisor through", "$NOTIFY_SOCKET"))?;

@@ -1,4 +1,5 @@
 //! Calls of every fs tool through pipeline and worker, on real files.
+#![cfg(test)]
 
 mod common;
 

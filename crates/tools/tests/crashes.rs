@@ -1,5 +1,6 @@
 //! The worker is killed at every point of every kind of change: the call then has its effect exactly
 //! once, and an interrupted one leaves nothing.
+#![cfg(test)]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! What is refused, with which code, and that nothing happened.
+#![cfg(test)]
 
 mod common;
 

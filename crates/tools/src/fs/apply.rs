@@ -37,10 +37,20 @@ impl Applier<'_> {
     /// The first thing that went wrong; the caller then rolls back.
     pub fn apply(&self, plan: &mut Plan, budget: &Budget) -> Result<()> {
         plan.touched = Some(BTreeSet::new());
+        let made = self.make_all(plan, budget);
+        for change in &plan.changes {
+            if let Step::Create { sha256, .. } | Step::Write { sha256, .. } = &change.step {
+                self.store.let_go(sha256);
+            }
+        }
+        made?;
+        self.settle(plan, budget)
+    }
+
+    fn make_all(&self, plan: &mut Plan, budget: &Budget) -> Result<()> {
         self.check_targets(plan, budget)?;
         move_aside(plan, budget)?;
-        self.make_changes(plan, budget)?;
-        self.settle(plan, budget)
+        self.make_changes(plan, budget)
     }
 
     fn make_changes(&self, plan: &mut Plan, budget: &Budget) -> Result<()> {
@@ -115,12 +125,19 @@ impl Applier<'_> {
 
     /// Syncs the directories, gives their times back where an undo asks it, and notes what is there.
     fn settle(&self, plan: &mut Plan, budget: &Budget) -> Result<()> {
+        let names = plan
+            .changes
+            .iter()
+            .any(|change| !matches!(change.step, Step::Write { .. }));
         for dir in &plan.dirs {
             let fd = dir.anchor.open_parent()?;
             if let Some((atime, mtime)) = dir.restore {
                 crate::fs::image::set_dir_times(fd.as_fd(), atime, mtime, &dir.anchor.parent)?;
             }
-            sync(fd.as_fd(), &dir.anchor.parent)?;
+            // Content written in place changes no directory, and was made durable itself.
+            if names || dir.restore.is_some() {
+                sync(fd.as_fd(), &dir.anchor.parent)?;
+            }
         }
         self.note(plan, budget)
     }

@@ -83,7 +83,7 @@ pub(super) fn prepare(fs: &Fs, call: &Call<'_>) -> Result<Prepared> {
         let (_, stat) = place.existing()?;
         let of_inode = names
             .entry((stat.st_dev, stat.st_ino))
-            .or_insert((0, u64::from(stat.st_nlink)));
+            .or_insert((0, stat.st_nlink));
         if of_inode.0 == 0 && kind_of(stat) == Kind::File {
             bytes += size(stat);
         }

@@ -274,7 +274,7 @@ pub fn capture(
                 sha256,
                 dev: stat.st_dev,
                 ino: stat.st_ino,
-                nlink: u64::from(stat.st_nlink),
+                nlink: stat.st_nlink,
                 others: Vec::new(),
             })
         }

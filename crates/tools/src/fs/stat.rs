@@ -69,7 +69,7 @@ pub(super) fn run(fs: &Fs, call: &Call<'_>, identities: &[Identity]) -> Result<S
         uid: stat.st_uid,
         gid: stat.st_gid,
         mtime_ms: mtime_ms(stat),
-        links: u64::from(stat.st_nlink),
+        links: stat.st_nlink,
         target,
         path: place.path,
     })

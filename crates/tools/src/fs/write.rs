@@ -99,10 +99,10 @@ fn target(fs: &Fs, call: &Call<'_>, args: &WriteArgs) -> Result<Place> {
             .filter(|name| call.caps.allows("fs", "write", name))
             .count() as u64
             + 1;
-        if inside < u64::from(stat.st_nlink) {
+        if inside < stat.st_nlink {
             return Err(ToolError::HardLinked {
                 path: place.path,
-                names: u64::from(stat.st_nlink),
+                names: stat.st_nlink,
                 inside,
                 root: place.anchor.root,
             });
@@ -149,7 +149,7 @@ pub(super) fn plan(fs: &Fs, call: &Call<'_>, identities: &[Identity]) -> Result<
     same_identities(identities, &[place.identity()])?;
     let bytes = content(&args)?;
     let before = capture(place.entry.as_ref(), &place.path, Some(&fs.store), call.budget)?;
-    let sha256 = fs.store.put_bytes(&bytes)?;
+    let (sha256, length) = (Store::digest_of(&bytes), bytes.len() as u64);
     let (step, whole, size) = match &before {
         Image::File { size, .. } if args.how == How::Append => {
             let file = place.open_file(OFlags::RDONLY)?;
@@ -159,7 +159,7 @@ pub(super) fn plan(fs: &Fs, call: &Call<'_>, identities: &[Identity]) -> Result<
                 offset: *size,
                 whole: whole.clone(),
             };
-            (step, whole, size + bytes.len() as u64)
+            (step, whole, size + length)
         }
         Image::File { .. } => (
             Step::Write {
@@ -168,7 +168,7 @@ pub(super) fn plan(fs: &Fs, call: &Call<'_>, identities: &[Identity]) -> Result<
                 whole: sha256.clone(),
             },
             sha256,
-            bytes.len() as u64,
+            length,
         ),
         _ => (
             Step::Create {
@@ -176,12 +176,13 @@ pub(super) fn plan(fs: &Fs, call: &Call<'_>, identities: &[Identity]) -> Result<
                 mode: mode(&args)?,
             },
             sha256,
-            bytes.len() as u64,
+            length,
         ),
     };
+    fs.store.hold(bytes);
     let result = value_of(&WriteResult {
         path: place.path,
-        bytes: bytes.len() as u64,
+        bytes: length,
         size,
         created: before == Image::Absent,
         sha256: whole,

@@ -123,10 +123,10 @@ impl<N: Namespace> Runner<N> {
 
     fn execute(&mut self, job: &Job<N>) -> Result<Executed> {
         let started = Instant::now();
-        if let Some(known) = self.journal.find(job.key)? {
-            if let Some(recorded) = recorded(&known, &job.digest)? {
-                return Ok(recorded);
-            }
+        if let Some(known) = self.journal.find(job.key)?
+            && let Some(recorded) = recorded(&known, &job.digest)?
+        {
+            return Ok(recorded);
         }
         job.budget.check()?;
         failpoint::hit("worker.fs.before_snapshot");

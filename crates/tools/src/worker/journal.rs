@@ -163,11 +163,19 @@ impl Journal {
         rows.map(|row| row?).collect()
     }
 
-    /// An execution begins; one that was interrupted and rolled back begins anew.
+    /// An execution begins; one that was interrupted and rolled back begins anew. Nothing has changed
+    /// yet, so this alone need not outlive a power cut: it becomes durable with the next step.
     ///
     /// # Errors
     /// The database fails.
     pub fn begin(&self, it: &Beginning<'_>) -> Result<()> {
+        self.connection.pragma_update(None, "synchronous", "NORMAL")?;
+        let begun = self.insert(it);
+        self.connection.pragma_update(None, "synchronous", "FULL")?;
+        begun
+    }
+
+    fn insert(&self, it: &Beginning<'_>) -> Result<()> {
         let mut statement = self.connection.prepare_cached(
             "INSERT INTO execution (task, step, tool, digest, args, prepared, state, undo_task, undo_step, created_ms)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'received', ?7, ?8, ?9)

@@ -6,11 +6,13 @@
 use crate::budget::Budget;
 use crate::error::{Result, ToolError};
 use sha2::{Digest, Sha256};
+use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 const CHUNK: usize = 128 << 10;
 const LEVEL: i32 = 3;
@@ -20,6 +22,7 @@ const LEVEL: i32 = 3;
 pub struct Store {
     dir: PathBuf,
     next: AtomicU64,
+    held: Mutex<HashMap<String, Arc<Vec<u8>>>>,
 }
 
 impl Store {
@@ -38,6 +41,7 @@ impl Store {
         Ok(Self {
             dir: dir.to_owned(),
             next: AtomicU64::new(1),
+            held: Mutex::default(),
         })
     }
 
@@ -55,24 +59,24 @@ impl Store {
         result
     }
 
-    /// Keeps bytes. Returns their SHA-256 (hex).
-    ///
-    /// # Errors
-    /// Writing.
-    pub fn put_bytes(&self, bytes: &[u8]) -> Result<String> {
-        let sha256 = hex::encode(Sha256::digest(bytes));
-        if self.object(&sha256).exists() {
-            return Ok(sha256);
-        }
-        let (temporary, object) = self.partial()?;
-        let shown = temporary.display().to_string();
-        let packed =
-            zstd::bulk::compress(bytes, LEVEL).map_err(|error| ToolError::io("pack", &shown, error))?;
-        (&object)
-            .write_all(&packed)
-            .map_err(|error| ToolError::io("write", &shown, error))?;
-        self.publish(&object, &temporary, &sha256)?;
-        Ok(sha256)
+    /// Holds bytes in memory until they are let go, for content that only this execution needs: a change
+    /// that a crash interrupts is taken back, never made again from here.
+    pub fn hold(&self, bytes: Vec<u8>) {
+        self.held().insert(Self::digest_of(&bytes), Arc::new(bytes));
+    }
+
+    /// SHA-256 of bytes, hex.
+    pub fn digest_of(bytes: &[u8]) -> String {
+        hex::encode(Sha256::digest(bytes))
+    }
+
+    /// Lets held bytes go.
+    pub fn let_go(&self, sha256: &str) {
+        self.held().remove(sha256);
+    }
+
+    fn held(&self) -> MutexGuard<'_, HashMap<String, Arc<Vec<u8>>>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn fill(
@@ -135,6 +139,12 @@ impl Store {
     /// # Errors
     /// [`ToolError::Corrupt`] when the object is missing or damaged.
     pub fn copy_to(&self, sha256: &str, out: &mut impl Write, path: &str) -> Result<u64> {
+        let held = self.held().get(sha256).cloned();
+        if let Some(bytes) = held {
+            out.write_all(&bytes)
+                .map_err(|error| ToolError::io("write", path, error))?;
+            return Ok(bytes.len() as u64);
+        }
         let place = self.object(sha256);
         let shown = place.display().to_string();
         let object = File::open(&place).map_err(|error| ToolError::io("open", &shown, error))?;
@@ -231,7 +241,15 @@ mod tests {
             .put(&File::open(&source).unwrap(), "source", &Budget::of_ms(9000))
             .unwrap();
         assert_eq!(size, 300_000);
-        assert_eq!(store.put_bytes(&vec![7; 300_000]).unwrap(), sha256);
+        assert_eq!(Store::digest_of(&vec![7; 300_000]), sha256);
+        store.hold(b"short".to_vec());
+        store.let_go(&Store::digest_of(b"short"));
+        assert!(
+            store
+                .copy_to(&Store::digest_of(b"short"), &mut io::sink(), "x")
+                .is_err()
+        );
+        store.let_go(&sha256);
         let mut back = Vec::new();
         store.copy_to(&sha256, &mut back, "back").unwrap();
         assert_eq!(back, vec![7; 300_000]);
