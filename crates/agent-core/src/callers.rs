@@ -53,9 +53,7 @@ impl Callers {
     ) -> Result<Person, Status> {
         let caller = peer::peer(request).map_err(|error| aios_core::rpc::status(&error))?;
         if self.roles.is(caller.uid, Role::Console) && caller.uid != 0 {
-            return signed_in(proof, clients)
-                .await
-                .map_err(|error| aios_core::rpc::status(&error));
+            return signed_in(proof, clients).await.map_err(|error| error.status());
         }
         self.reader(request)?;
         Ok(Person {
@@ -106,7 +104,7 @@ impl Callers {
             text("aios-agent-kind"),
             text("aios-container-id"),
         )
-        .map_err(|error| aios_core::rpc::status(&error))
+        .map_err(|error| error.status())
     }
 }
 

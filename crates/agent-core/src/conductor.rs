@@ -48,13 +48,7 @@ pub async fn conduct(core: &Arc<Core>, id: GoalId, cancel: &CancellationToken) -
                 core.journal.append(id, vec![event]).await?;
             }
             GoalState::Planning => {
-                audit(
-                    core,
-                    &goal,
-                    "goal.submitted",
-                    json!({"text": planner::words(&goal)}),
-                )
-                .await?;
+                audit(core, &goal, "goal.submitted", ("text", planner::words(&goal))).await?;
                 make_plan(core, &goal).await?;
             }
             GoalState::AwaitingInput => return Ok(()),
@@ -72,9 +66,8 @@ pub async fn conduct(core: &Arc<Core>, id: GoalId, cancel: &CancellationToken) -
 
 /// Has the guard write an event about a goal into the audit log. While the guard is away the goal
 /// waits: nothing that it needs could be done anyway.
-async fn audit(core: &Core, goal: &Goal, kind: &str, mut details: Value) -> Result<(), Error> {
-    details["by"] = json!(goal.submitted_by);
-    details["uid"] = json!(goal.uid);
+async fn audit(core: &Core, goal: &Goal, kind: &str, (what, text): (&str, &str)) -> Result<(), Error> {
+    let details = json!({(what): text, "by": goal.submitted_by, "uid": goal.uid});
     let record = RecordRequest {
         kind: kind.to_owned(),
         goal_id: goal.id.to_string(),
@@ -358,7 +351,7 @@ async fn close(core: &Arc<Core>, id: GoalId, state: GoalState, report: Option<Re
     {
         release_undone(core, of, id).await?;
     }
-    let told = audit(core, &goal, &format!("goal.{state}"), json!({"line": goal.line})).await;
+    let told = audit(core, &goal, &format!("goal.{state}"), ("line", &goal.line)).await;
     if let Err(error) = told {
         tracing::warn!(goal = %id, %error, "the end of a goal is not in the audit log");
     }

@@ -166,7 +166,11 @@ impl State {
             carry(&core, goal, &stop).await;
             goal
         });
-        let running = Running { cancel, work: work.id(), again: None };
+        let running = Running {
+            cancel,
+            work: work.id(),
+            again: None,
+        };
         self.running.insert(goal, running);
     }
 }

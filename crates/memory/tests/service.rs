@@ -1,5 +1,7 @@
 //! The real memory process over its socket: projection through kills, bounded ring, wrong requests.
 
+#![cfg(test)]
+
 use aios_core::paths::Paths;
 use aios_core::rpc::{channel, report_of};
 use aios_proto::memory::v1 as api;

@@ -223,6 +223,16 @@ impl Goal {
                 if !matches!(self.state, GoalState::InProgress | GoalState::AwaitingApproval) {
                     return Err(ApplyError::NotNow("the goal is not at work"));
                 }
+                if matches!(
+                    event,
+                    Event::Task {
+                        state: TaskState::InProgress,
+                        ..
+                    }
+                ) && !self.may_begin(*task)
+                {
+                    return Err(ApplyError::NotNow("what the task needs is not completed"));
+                }
                 self.task_mut(*task)?.apply(event, time_ms)?;
                 self.follow_tasks(event)?;
             }
@@ -232,6 +242,11 @@ impl Goal {
     }
 
     fn set_state(&mut self, state: GoalState, line: &str, error: Option<&Report>) -> Result<(), ApplyError> {
+        if state != self.state && !self.may_be_told(state) {
+            return Err(ApplyError::NotNow(
+                "what a goal at work waits for follows from its tasks",
+            ));
+        }
         self.state = self.state.to(state)?;
         if state == GoalState::Completed && !self.is_proved() {
             return Err(ApplyError::NotNow(
@@ -244,6 +259,16 @@ impl Goal {
         line.clone_into(&mut self.line);
         self.error = error.cloned();
         Ok(())
+    }
+
+    /// Whether a state is one to be told, and not one that the tasks make: with a plan a goal begins to
+    /// work, and from then on it waits for approval exactly while a task does.
+    fn may_be_told(&self, state: GoalState) -> bool {
+        match state {
+            GoalState::AwaitingApproval => false,
+            GoalState::InProgress => self.state == GoalState::Planning && !self.tasks.is_empty(),
+            _ => true,
+        }
     }
 
     /// Whether every task is completed and one of them was the proof. A dry run proves nothing and
@@ -322,6 +347,12 @@ impl Goal {
         })
     }
 
+    /// Whether a task is at work already, or could be.
+    fn may_begin(&self, id: TaskId) -> bool {
+        let begun = self.task(id).is_some_and(|task| task.state != TaskState::Pending);
+        begun || self.ready().any(|task| task.plan.id == id)
+    }
+
     /// Steps that changed something that can be undone, newest first.
     pub fn undoable_steps(&self) -> Vec<(&Task, &Step)> {
         let mut steps: Vec<(&Task, &Step)> = self
@@ -363,9 +394,7 @@ impl Task {
                 error,
                 ..
             } => {
-                if *state == TaskState::Completed && self.in_flight().is_some() {
-                    return Err(ApplyError::NotNow("a task cannot complete while a step runs"));
-                }
+                self.check_told(*state)?;
                 self.state = self.state.to(*state)?;
                 self.summary.clone_from(line);
                 self.output.clone_from(output);
@@ -440,6 +469,20 @@ impl Task {
             }
             _ => Err(ApplyError::NotNow("the event is not about a task")),
         }
+    }
+
+    /// A task waits for approval exactly while its step does, and ends only when its steps have.
+    fn check_told(&self, next: TaskState) -> Result<(), ApplyError> {
+        if next.is_final() && self.in_flight().is_some() {
+            return Err(ApplyError::NotNow("a task cannot end while a step runs"));
+        }
+        let waits = [self.state, next].contains(&TaskState::AwaitingApproval);
+        if waits && next != self.state && !next.is_final() {
+            return Err(ApplyError::NotNow(
+                "whether a task waits for approval follows from its step",
+            ));
+        }
+        Ok(())
     }
 
     fn start_step(&self, step: u64) -> Result<(), ApplyError> {

@@ -67,13 +67,16 @@ impl Service {
     ) -> Result<T, Error> {
         let (answer, answered) = oneshot::channel();
         // Nobody may be waiting any more.
-        self.core.tasks.spawn("request", async move { drop(answer.send(work.await)) });
+        self.core
+            .tasks
+            .spawn("request", async move { drop(answer.send(work.await)) });
         answered.await.unwrap_or(Err(Error::ShuttingDown))
     }
 
     async fn submit(&self, submit: Submit, person: Person, origin: Origin) -> Result<api::Goal, Error> {
         let own = self.clone();
-        self.unbroken(async move { own.submit_now(submit, person, origin).await }).await
+        self.unbroken(async move { own.submit_now(submit, person, origin).await })
+            .await
     }
 
     async fn submit_now(&self, submit: Submit, person: Person, origin: Origin) -> Result<api::Goal, Error> {
@@ -98,7 +101,8 @@ impl Service {
 
     async fn cancel(&self, id: &str, person: Person) -> Result<api::Goal, Error> {
         let (own, id) = (self.clone(), id.to_owned());
-        self.unbroken(async move { own.cancel_now(&id, person).await }).await
+        self.unbroken(async move { own.cancel_now(&id, person).await })
+            .await
     }
 
     async fn cancel_now(&self, id: &str, person: Person) -> Result<api::Goal, Error> {
@@ -133,7 +137,8 @@ impl Service {
 
     async fn reply(&self, id: &str, text: String, person: Person) -> Result<api::Goal, Error> {
         let (own, id) = (self.clone(), id.to_owned());
-        self.unbroken(async move { own.reply_now(&id, text, person).await }).await
+        self.unbroken(async move { own.reply_now(&id, text, person).await })
+            .await
     }
 
     async fn reply_now(&self, id: &str, text: String, person: Person) -> Result<api::Goal, Error> {

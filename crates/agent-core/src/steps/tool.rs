@@ -36,7 +36,13 @@ enum Attempt {
 }
 
 impl Steps {
-    pub(super) async fn tool(&mut self, goal: &Goal, step: u64, call: &Call, again: bool) -> Result<StepEnd, Error> {
+    pub(super) async fn tool(
+        &mut self,
+        goal: &Goal,
+        step: u64,
+        call: &Call,
+        again: bool,
+    ) -> Result<StepEnd, Error> {
         if again && let Some(end) = self.known(step, call).await? {
             return Ok(end);
         }
@@ -128,7 +134,10 @@ impl Steps {
         };
         let namespace = namespace_of(&call.name);
         let execution = loop {
-            match self.persistent(|| self.core.clients.execution(key.into(), namespace)).await {
+            match self
+                .persistent(|| self.core.clients.execution(key.into(), namespace))
+                .await
+            {
                 // It outlived us and will end by itself.
                 Ok(execution) if execution.state == "running" => {
                     let pause = Duration::from_millis(self.core.config.retry_ms);
@@ -276,7 +285,12 @@ impl Steps {
         self.approval(step, call, &required.approval_id).await
     }
 
-    pub(super) async fn approval(&mut self, step: u64, call: &Call, id: &str) -> Result<Option<StepEnd>, Error> {
+    pub(super) async fn approval(
+        &mut self,
+        step: u64,
+        call: &Call,
+        id: &str,
+    ) -> Result<Option<StepEnd>, Error> {
         let decided = self.or_cancelled(self.core.guard_view.decided(id)).await;
         let (outcome, approver) = match decided {
             Ok(Ok(approval)) => (approval_outcome(approval.state()), approval.approver),

@@ -60,13 +60,9 @@ async fn survive(failpoint: &str, undo: bool) -> u32 {
                 Err(_) => kills += u32::from(bench.revive().await),
             }
             // The answer may have been lost although the undo was stored.
-            let list = bench
-                .client()
-                .list_goals(api::ListGoalsRequest::default())
-                .await
-                .unwrap()
-                .into_inner();
-            if let Some(undoing) = list.goals.iter().find(|goal| goal.undo_of == first) {
+            if let Ok(list) = bench.client().list_goals(api::ListGoalsRequest::default()).await
+                && let Some(undoing) = list.into_inner().goals.iter().find(|goal| goal.undo_of == first)
+            {
                 break undoing.goal_id.clone();
             }
         };

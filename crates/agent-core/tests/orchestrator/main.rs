@@ -1,4 +1,5 @@
 //! The real orchestrator process, spoken to over its sockets, between doubles of the other services.
+#![cfg(test)]
 
 mod agent;
 mod bad_input;
