@@ -23,13 +23,19 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic::{Request, Response, Status};
 
+/// A mutating call that was made: its result, what it deleted (as in [`World::files`]), and whether it
+/// was undone.
+pub(crate) type Execution = (Value, Files, bool);
+/// Files by path, with their age in milliseconds and their size.
+pub(crate) type Files = BTreeMap<String, (u64, u64)>;
+
 /// What the doubles know and were asked.
 #[derive(Default)]
 pub(crate) struct World {
     /// Files by path, with their age in milliseconds and their size.
-    pub(crate) files: BTreeMap<String, (u64, u64)>,
+    pub(crate) files: Files,
     /// Executions of mutating calls: result, and what was deleted.
-    pub(crate) executions: BTreeMap<ExecutionKey, (Value, BTreeMap<String, (u64, u64)>, bool)>,
+    pub(crate) executions: BTreeMap<ExecutionKey, Execution>,
     /// Effects, counted from outside: how often each path was deleted.
     pub(crate) deletions: BTreeMap<String, u32>,
     /// Effects of undo.
@@ -319,7 +325,11 @@ impl World {
         result
     }
 
-    fn approval_for(&mut self, key: ExecutionKey, request: &tools::CallRequest) -> Result<String, Answer> {
+    fn approval_for(
+        &mut self,
+        key: ExecutionKey,
+        request: &tools::CallRequest,
+    ) -> Result<String, guard::ApprovalRequired> {
         let id = format!("approval-{key}");
         let approval = self
             .approvals
@@ -335,11 +345,11 @@ impl World {
         if approval.state() == guard::ApprovalState::Approved {
             return Ok(id);
         }
-        Err(Answer::ApprovalRequired(guard::ApprovalRequired {
+        Err(guard::ApprovalRequired {
             approval_id: id,
             rule_id: "test.confirm".to_owned(),
             expires_at_ms: i64::MAX,
-        }))
+        })
     }
 }
 
@@ -411,7 +421,7 @@ impl ToolRegistry for Doubles {
                 Some((result, ..)) => done(&result, true, true, String::new()),
                 None if world.ask => match world.approval_for(key, &request) {
                     Ok(approval) => done(&world.delete(key, &args), false, true, approval),
-                    Err(question) => question,
+                    Err(question) => Answer::ApprovalRequired(question),
                 },
                 None => done(&world.delete(key, &args), false, true, String::new()),
             },
