@@ -48,6 +48,7 @@ def privileges():
     lines = open("/proc/self/status").read().splitlines()
     return {line.split(":")[0]: line.split(":")[1].strip() for line in lines}
 status = privileges()
+# One write, line end and all: Podman 4's log reader may lose the first half of a line that comes in two.
 print(json.dumps({
     "write_root": attempt(lambda: open("/usr/x", "w")),
     "write_etc": attempt(lambda: open("/etc/x", "w")),
@@ -67,7 +68,7 @@ print(json.dumps({
     "guard": asyncio.run(call("/aios.guard.v1.Guard/Mint")),
     "orchestrator": asyncio.run(call("/aios.orchestrator.v1.Orchestrator/SubmitGoal")),
     "health": asyncio.run(call("/grpc.health.v1.Health/Check")),
-}), flush=True)
+}) + "\n", end="", flush=True)
 time.sleep(3600)
 "#;
 

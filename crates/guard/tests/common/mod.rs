@@ -173,7 +173,11 @@ impl Instance {
     /// The same, started through another program (`setpriv --no-new-privs`).
     pub(crate) async fn client_by(&mut self, uid: u32, through: &[&str]) -> Client {
         let from = self.paths.run.join(format!("proxy-{}.sock", self.proxies.len()));
-        let exe = std::env::current_exe().unwrap();
+        // The build directory may lie in a home that other users cannot enter.
+        let exe = self.paths.run.join("proxy-program");
+        if !exe.exists() {
+            std::fs::copy(std::env::current_exe().unwrap(), &exe).unwrap();
+        }
         let mut words: Vec<&str> = through.to_vec();
         words.push(exe.to_str().unwrap());
         let mut command = Command::new(words[0]);
