@@ -13,13 +13,16 @@ export AIOS_STATE ?= $(CURDIR)/.aios
 
 XTASK := cargo xtask
 
-.PHONY: help setup build page run up down test test-rust test-python test-system test-vm check image base vm vm-test soak bench docs
+.PHONY: help setup setup-test build page run up down test test-rust test-python test-system test-vm check image base vm vm-test soak bench docs
 
 help: ## Shows this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
 setup: ## Installs what is missing: packages, system users, Python and npm packages.
 	$(XTASK) setup
+
+setup-test: ## The same, and a browser to test the page with.
+	$(XTASK) setup --for run --for image --for vm --for browser
 
 build: setup page ## Builds every binary and the page.
 	cargo build --release --workspace --bins
@@ -36,7 +39,7 @@ up: build ## Starts aiOS in the background.
 down: ## Stops it; leaves no process, container, mount or socket.
 	$(XTASK) down
 
-test: build test-rust test-python test-system test-vm ## Runs every test.
+test: setup-test build test-rust test-python test-system test-vm ## Runs every test.
 
 test-rust: build
 	$(XTASK) agent-image

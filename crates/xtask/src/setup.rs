@@ -17,7 +17,14 @@ const RUN: &[&str] = &[
     "python3-venv",
 ];
 /// Make base and OS images.
-const IMAGE: &[&str] = &["podman", "runc", "mmdebstrap", "e2fsprogs", "python3-pip"];
+const IMAGE: &[&str] = &[
+    "podman",
+    "runc",
+    "debian-archive-keyring",
+    "mmdebstrap",
+    "e2fsprogs",
+    "python3-pip",
+];
 /// Boot them.
 const VM: &[&str] = &["qemu-system-x86", "e2fsprogs"];
 /// Test the page in a real browser.
