@@ -76,6 +76,8 @@ async fn every_goal_ends_once_when_the_orchestrator_dies() -> Result<()> {
         }
     }
     goals.verify().await?;
+    let wanted = points.len() * rounds;
+    ensure!(goals.kills == wanted, "{} kills instead of {wanted}", goals.kills);
     println!("aios-orchestrator: {} kills", goals.kills);
     Ok(())
 }
