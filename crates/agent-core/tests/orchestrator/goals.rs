@@ -4,6 +4,7 @@ use crate::agent::{self, Session};
 use crate::bench::{Bench, GOAL};
 use aios_core::id::AgentId;
 use aios_core::rpc::report_of;
+use aios_harness::as_root;
 use aios_proto::agent::v1::call_result;
 use aios_proto::orchestrator::v1 as api;
 use aios_proto::orchestrator::v1::{GoalState, StepState};
@@ -21,6 +22,9 @@ fn goal(detail: &api::GoalDetail) -> &api::Goal {
 
 #[tokio::test]
 async fn a_goal_is_planned_done_by_the_agent_proved_and_undone() {
+    if !as_root().unwrap() {
+        return;
+    }
     let bench = Bench::start().await;
     agent::keep_running(bench.socket());
     let submitted = bench.submit(GOAL).await;
@@ -62,6 +66,9 @@ async fn a_goal_is_planned_done_by_the_agent_proved_and_undone() {
 
 #[tokio::test]
 async fn each_token_is_asked_for_one_task_with_its_own_capabilities() {
+    if !as_root().unwrap() {
+        return;
+    }
     let bench = Bench::start().await;
     agent::keep_running(bench.socket());
     let submitted = bench.submit(GOAL).await;
@@ -83,6 +90,9 @@ async fn each_token_is_asked_for_one_task_with_its_own_capabilities() {
 
 #[tokio::test]
 async fn a_step_waits_for_approval_and_goes_on_with_the_same_key() {
+    if !as_root().unwrap() {
+        return;
+    }
     let bench = Bench::start().await;
     bench.doubles.world().ask = true;
     agent::keep_running(bench.socket());
@@ -104,6 +114,9 @@ async fn a_step_waits_for_approval_and_goes_on_with_the_same_key() {
 
 #[tokio::test]
 async fn a_declined_step_is_denied_and_the_goal_says_by_whom() {
+    if !as_root().unwrap() {
+        return;
+    }
     let bench = Bench::start().await;
     bench.doubles.world().ask = true;
     agent::keep_running(bench.socket());
@@ -125,6 +138,9 @@ async fn a_declined_step_is_denied_and_the_goal_says_by_whom() {
 
 #[tokio::test]
 async fn what_policy_denies_fails_the_goal_with_the_guards_code() {
+    if !as_root().unwrap() {
+        return;
+    }
     let bench = Bench::start().await;
     bench.doubles.world().deny = true;
     agent::keep_running(bench.socket());
@@ -141,6 +157,9 @@ async fn what_policy_denies_fails_the_goal_with_the_guards_code() {
 
 #[tokio::test]
 async fn a_goal_whose_proof_fails_is_not_completed() {
+    if !as_root().unwrap() {
+        return;
+    }
     let bench = Bench::start().await;
     bench.doubles.world().lie = true;
     agent::keep_running(bench.socket());
@@ -157,6 +176,9 @@ async fn a_goal_whose_proof_fails_is_not_completed() {
 
 #[tokio::test]
 async fn a_dry_run_changes_nothing_and_says_what_would_change() {
+    if !as_root().unwrap() {
+        return;
+    }
     let bench = Bench::start().await;
     agent::keep_running(bench.socket());
     let request = api::SubmitGoalRequest {
@@ -177,6 +199,9 @@ async fn a_dry_run_changes_nothing_and_says_what_would_change() {
 
 #[tokio::test]
 async fn the_audit_log_hears_of_a_goal_and_its_end_and_its_tokens_are_revoked() {
+    if !as_root().unwrap() {
+        return;
+    }
     let bench = Bench::start().await;
     agent::keep_running(bench.socket());
     let submitted = bench.submit(GOAL).await;
@@ -195,6 +220,9 @@ async fn the_audit_log_hears_of_a_goal_and_its_end_and_its_tokens_are_revoked() 
 
 #[tokio::test]
 async fn a_cancelled_goal_stops_waiting_and_loses_its_powers() {
+    if !as_root().unwrap() {
+        return;
+    }
     let bench = Bench::start().await;
     bench.doubles.world().ask = true;
     agent::keep_running(bench.socket());
@@ -229,6 +257,9 @@ async fn a_cancelled_goal_stops_waiting_and_loses_its_powers() {
 
 #[tokio::test]
 async fn words_that_fit_nothing_are_asked_back_and_the_answer_is_planned() {
+    if !as_root().unwrap() {
+        return;
+    }
     let bench = Bench::start().await;
     agent::keep_running(bench.socket());
     let submitted = bench.submit("make the machine faster, please").await;
@@ -251,6 +282,9 @@ async fn words_that_fit_nothing_are_asked_back_and_the_answer_is_planned() {
 
 #[tokio::test]
 async fn an_agent_that_goes_away_is_followed_by_another_that_does_not_repeat_its_steps() {
+    if !as_root().unwrap() {
+        return;
+    }
     let bench = Bench::start().await;
     let submitted = bench.submit(GOAL).await;
     let mut first = Session::open(&bench.socket(), AgentId::new()).await.unwrap();
@@ -288,6 +322,9 @@ async fn an_agent_that_goes_away_is_followed_by_another_that_does_not_repeat_its
 
 #[tokio::test]
 async fn the_sandbox_is_asked_once_for_an_agent_that_is_not_there() {
+    if !as_root().unwrap() {
+        return;
+    }
     let bench = Bench::start().await;
     let submitted = bench.submit(GOAL).await;
     for _ in 0..500 {
@@ -303,6 +340,9 @@ async fn the_sandbox_is_asked_once_for_an_agent_that_is_not_there() {
 
 #[tokio::test]
 async fn an_agent_is_refused_what_is_not_its_own_and_the_guard_is_told() {
+    if !as_root().unwrap() {
+        return;
+    }
     let bench = Bench::start().await;
     let submitted = bench.submit(GOAL).await;
     let mut own = Session::open(&bench.socket(), AgentId::new()).await.unwrap();
@@ -348,6 +388,9 @@ async fn an_agent_is_refused_what_is_not_its_own_and_the_guard_is_told() {
 
 #[tokio::test]
 async fn an_agents_wrong_calls_are_answered_with_coded_errors() {
+    if !as_root().unwrap() {
+        return;
+    }
     let bench = Bench::start().await;
     bench.submit(GOAL).await;
     let mut session = Session::open(&bench.socket(), AgentId::new()).await.unwrap();
@@ -381,6 +424,9 @@ async fn an_agents_wrong_calls_are_answered_with_coded_errors() {
 
 #[tokio::test]
 async fn an_emergency_stop_holds_new_steps_back_until_it_is_lifted() {
+    if !as_root().unwrap() {
+        return;
+    }
     let bench = Bench::start().await;
     bench.doubles.emergency(true);
     tokio::time::sleep(Duration::from_millis(300)).await;
@@ -405,6 +451,9 @@ async fn an_emergency_stop_holds_new_steps_back_until_it_is_lifted() {
 
 #[tokio::test]
 async fn one_call_of_a_person_is_a_goal_of_one_task() {
+    if !as_root().unwrap() {
+        return;
+    }
     let bench = Bench::start().await;
     let request = api::CallToolRequest {
         tool: "fs.delete".to_owned(),
@@ -420,6 +469,9 @@ async fn one_call_of_a_person_is_a_goal_of_one_task() {
 
 #[tokio::test]
 async fn the_same_client_id_is_the_same_goal() {
+    if !as_root().unwrap() {
+        return;
+    }
     let bench = Bench::start().await;
     let request = |text: &str| api::SubmitGoalRequest {
         text: text.to_owned(),
@@ -445,6 +497,9 @@ async fn the_same_client_id_is_the_same_goal() {
 
 #[tokio::test]
 async fn a_watch_has_no_gap_from_the_past_to_the_end_of_the_goal() {
+    if !as_root().unwrap() {
+        return;
+    }
     let bench = Bench::start().await;
     agent::keep_running(bench.socket());
     let submitted = bench.submit(GOAL).await;
@@ -478,6 +533,9 @@ async fn a_watch_has_no_gap_from_the_past_to_the_end_of_the_goal() {
 
 #[tokio::test]
 async fn the_process_stays_small() {
+    if !as_root().unwrap() {
+        return;
+    }
     let bench = Bench::start().await;
     let sessions = agent::keep_running(bench.socket());
     for _ in 0..5 {

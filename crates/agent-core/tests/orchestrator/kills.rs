@@ -2,6 +2,7 @@
 
 use crate::agent;
 use crate::bench::{Bench, GOAL};
+use aios_harness::as_root;
 use aios_proto::orchestrator::v1 as api;
 use aios_proto::orchestrator::v1::GoalState;
 use std::time::{Duration, Instant};
@@ -121,6 +122,9 @@ async fn survive(failpoint: &str, undo: bool) -> u32 {
 
 #[tokio::test]
 async fn killed_before_and_after_steps_calls_and_commits_a_goal_is_done_once() {
+    if !as_root().unwrap() {
+        return;
+    }
     let mut kills = 0;
     for point in [
         "before_step",
@@ -140,6 +144,9 @@ async fn killed_before_and_after_steps_calls_and_commits_a_goal_is_done_once() {
 
 #[tokio::test]
 async fn killed_while_undoing_each_change_is_taken_back_once() {
+    if !as_root().unwrap() {
+        return;
+    }
     for point in ["before_call", "after_call", "before_commit", "after_commit"] {
         assert!(
             survive(&format!("orch.{point}"), true).await > 0,
@@ -150,6 +157,9 @@ async fn killed_while_undoing_each_change_is_taken_back_once() {
 
 #[tokio::test]
 async fn a_goal_waiting_for_approval_still_waits_after_a_kill() {
+    if !as_root().unwrap() {
+        return;
+    }
     let mut bench = Bench::start().await;
     bench.doubles.world().ask = true;
     agent::keep_running(bench.socket());
@@ -165,6 +175,9 @@ async fn a_goal_waiting_for_approval_still_waits_after_a_kill() {
 
 #[tokio::test]
 async fn a_cancellation_that_was_stored_is_carried_out_after_a_kill() {
+    if !as_root().unwrap() {
+        return;
+    }
     let mut bench = Bench::start().await;
     bench.doubles.world().ask = true;
     agent::keep_running(bench.socket());
