@@ -20,7 +20,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo::rerun-if-changed={}", root.display());
     let descriptors = protox::compile(FILES, [&root])?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
-    fs::write(out.join("descriptors.bin"), prost::Message::encode_to_vec(&descriptors))?;
+    fs::write(
+        out.join("descriptors.bin"),
+        prost::Message::encode_to_vec(&descriptors),
+    )?;
     // Clients are made from `aios_core::rpc::channel`; a generated `connect` would clash with the rpc of that name.
     tonic_prost_build::configure()
         .build_transport(false)

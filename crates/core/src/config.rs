@@ -33,7 +33,11 @@ pub type Origins = BTreeMap<String, String>;
 
 /// The files of the layers, lowest first.
 pub fn files(paths: &Paths) -> [PathBuf; 3] {
-    [paths.vendor.join("config.toml"), paths.etc.join("config.toml"), paths.run.join("config.toml")]
+    [
+        paths.vendor.join("config.toml"),
+        paths.etc.join("config.toml"),
+        paths.run.join("config.toml"),
+    ]
 }
 
 /// Loads one section for a service.
@@ -82,7 +86,9 @@ pub fn load_with_origins<T: DeserializeOwned>(
     }
     let value = Value::Table(merged)
         .try_into()
-        .map_err(|error: toml::de::Error| ConfigError::value("merged configuration", section, error.message()))?;
+        .map_err(|error: toml::de::Error| {
+            ConfigError::value("merged configuration", section, error.message())
+        })?;
     Ok((value, origins))
 }
 
@@ -134,7 +140,9 @@ fn merge(into: &mut Table, key: String, value: Value) {
 
 /// An environment value as the TOML scalar it looks like.
 fn scalar(text: &str) -> Value {
-    let looked = toml::from_str::<Table>(&format!("v = {text}")).ok().and_then(|mut table| table.remove("v"));
+    let looked = toml::from_str::<Table>(&format!("v = {text}"))
+        .ok()
+        .and_then(|mut table| table.remove("v"));
     looked.unwrap_or_else(|| Value::String(text.to_owned()))
 }
 
@@ -151,14 +159,20 @@ mod tests {
         users: BTreeMap<String, String>,
     }
 
-    fn layered(vendor: &str, etc: &str, environment: &[(&str, &str)]) -> Result<(Sample, Origins), ConfigError> {
+    fn layered(
+        vendor: &str,
+        etc: &str,
+        environment: &[(&str, &str)],
+    ) -> Result<(Sample, Origins), ConfigError> {
         let root = tempfile::tempdir().unwrap();
         let paths = Paths::development(root.path());
         for (directory, text) in [(&paths.vendor, vendor), (&paths.etc, etc)] {
             fs::create_dir_all(directory).unwrap();
             fs::write(directory.join("config.toml"), text).unwrap();
         }
-        let environment = environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+        let environment = environment
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
         load_with_origins(&paths, "sample", environment)
     }
 
@@ -181,7 +195,10 @@ mod tests {
     #[test]
     fn errors_name_file_line_key_and_the_nearest_key() {
         let cases = [
-            ("[sample]\nsiz = 1\n", "f:2: unknown key `siz` in [sample]; did you mean `size`?"),
+            (
+                "[sample]\nsiz = 1\n",
+                "f:2: unknown key `siz` in [sample]; did you mean `size`?",
+            ),
             (
                 "[sample]\nsize = \"x\"\n",
                 "f:2: key `size`: invalid type: string \"x\", expected u64",
@@ -190,7 +207,9 @@ mod tests {
             ("sample = 3\n", "f:1: `sample` must be a table, not a integer"),
         ];
         for (text, wanted) in cases {
-            let error = parse_section::<Sample>("f", text, "sample").unwrap_err().to_string();
+            let error = parse_section::<Sample>("f", text, "sample")
+                .unwrap_err()
+                .to_string();
             assert!(error.starts_with(wanted), "{error}");
         }
     }

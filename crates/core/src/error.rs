@@ -58,7 +58,11 @@ pub struct Report {
 impl Report {
     /// Turns any coded error into data, with its causes in the sentence.
     pub fn of(error: &(impl Coded + ?Sized)) -> Self {
-        Self { code: error.code().to_owned(), message: chain(error), next_step: error.next_step() }
+        Self {
+            code: error.code().to_owned(),
+            message: chain(error),
+            next_step: error.next_step(),
+        }
     }
 }
 
@@ -70,13 +74,21 @@ impl fmt::Display for Report {
 
 impl From<Report> for aios_proto::common::v1::Error {
     fn from(report: Report) -> Self {
-        Self { code: report.code, message: report.message, next_step: report.next_step }
+        Self {
+            code: report.code,
+            message: report.message,
+            next_step: report.next_step,
+        }
     }
 }
 
 impl From<aios_proto::common::v1::Error> for Report {
     fn from(error: aios_proto::common::v1::Error) -> Self {
-        Self { code: error.code, message: error.message, next_step: error.next_step }
+        Self {
+            code: error.code,
+            message: error.message,
+            next_step: error.next_step,
+        }
     }
 }
 

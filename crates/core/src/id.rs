@@ -26,7 +26,10 @@ impl crate::error::Coded for IdError {
         "AIOS-CORE-0001"
     }
     fn next_step(&self) -> String {
-        format!("copy the {} id from a listing; `--json` prints it whole", self.kind)
+        format!(
+            "copy the {} id from a listing; `--json` prints it whole",
+            self.kind
+        )
     }
 }
 
@@ -127,13 +130,19 @@ impl TryFrom<Option<&aios_proto::guard::v1::ExecutionKey>> for ExecutionKey {
     type Error = ExecutionKeyError;
     fn try_from(key: Option<&aios_proto::guard::v1::ExecutionKey>) -> Result<Self, ExecutionKeyError> {
         let key = key.filter(|key| key.step > 0).ok_or(ExecutionKeyError::Missing)?;
-        Ok(Self { task: TaskId::parse(&key.task_id)?, step: key.step })
+        Ok(Self {
+            task: TaskId::parse(&key.task_id)?,
+            step: key.step,
+        })
     }
 }
 
 impl From<ExecutionKey> for aios_proto::guard::v1::ExecutionKey {
     fn from(key: ExecutionKey) -> Self {
-        Self { task_id: key.task.to_string(), step: key.step }
+        Self {
+            task_id: key.task.to_string(),
+            step: key.step,
+        }
     }
 }
 
@@ -141,8 +150,15 @@ impl FromStr for ExecutionKey {
     type Err = ExecutionKeyError;
     fn from_str(text: &str) -> Result<Self, ExecutionKeyError> {
         let (task, step) = text.split_once('/').ok_or(ExecutionKeyError::Missing)?;
-        let step = step.parse().ok().filter(|step| *step > 0).ok_or(ExecutionKeyError::Missing)?;
-        Ok(Self { task: TaskId::parse(task)?, step })
+        let step = step
+            .parse()
+            .ok()
+            .filter(|step| *step > 0)
+            .ok_or(ExecutionKeyError::Missing)?;
+        Ok(Self {
+            task: TaskId::parse(task)?,
+            step,
+        })
     }
 }
 
@@ -165,8 +181,14 @@ mod tests {
 
     #[test]
     fn execution_keys_round_trip_and_refuse_step_zero() {
-        let key = ExecutionKey { task: TaskId::new(), step: 3 };
+        let key = ExecutionKey {
+            task: TaskId::new(),
+            step: 3,
+        };
         assert_eq!(key.to_string().parse::<ExecutionKey>().unwrap(), key);
-        assert_eq!(format!("{}/0", key.task).parse::<ExecutionKey>(), Err(ExecutionKeyError::Missing));
+        assert_eq!(
+            format!("{}/0", key.task).parse::<ExecutionKey>(),
+            Err(ExecutionKeyError::Missing)
+        );
     }
 }

@@ -113,7 +113,9 @@ mod tests {
         let paths = Paths::development(Path::new("/srv/x"));
         let env = paths.to_env();
         let again = Paths::from_lookup(|name| {
-            env.iter().find(|(key, _)| *key == name).map(|(_, value)| value.to_path_buf())
+            env.iter()
+                .find(|(key, _)| *key == name)
+                .map(|(_, value)| value.to_path_buf())
         });
         assert_eq!(again, paths);
     }

@@ -46,5 +46,7 @@ fn send(message: &str) -> io::Result<()> {
         Some(rest) => SocketAddr::from_abstract_name(rest)?,
         None => SocketAddr::from_pathname(&name)?,
     };
-    UnixDatagram::unbound()?.send_to_addr(message.as_bytes(), &address).map(|_| ())
+    UnixDatagram::unbound()?
+        .send_to_addr(message.as_bytes(), &address)
+        .map(|_| ())
 }

@@ -33,7 +33,10 @@ impl Tasks {
     {
         let handle = self.tracker.spawn(future);
         // The watcher ends with the task itself, so the tracker need not know it.
-        #[expect(clippy::disallowed_methods, reason = "reports a panic of the task above, then ends")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "reports a panic of the task above, then ends"
+        )]
         tokio::spawn(async move {
             if let Err(error) = handle.await
                 && error.is_panic()

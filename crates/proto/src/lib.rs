@@ -2,7 +2,11 @@
 //!
 //! Nothing here is written by hand but these re-exports: one module a proto package.
 #![forbid(unsafe_code)]
-#![expect(clippy::allow_attributes, clippy::allow_attributes_without_reason, reason = "generated code cannot promise which lints it meets")]
+#![expect(
+    clippy::allow_attributes,
+    clippy::allow_attributes_without_reason,
+    reason = "generated code cannot promise which lints it meets"
+)]
 
 macro_rules! package {
     ($($name:ident),+ $(,)?) => {$(
@@ -17,7 +21,17 @@ macro_rules! package {
     )+};
 }
 
-package!(agent, common, guard, init, memory, orchestrator, sandbox, tools, worker);
+package!(
+    agent,
+    common,
+    guard,
+    init,
+    memory,
+    orchestrator,
+    sandbox,
+    tools,
+    worker
+);
 
 /// The encoded `FileDescriptorSet` of every package, for gRPC server reflection.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

@@ -18,7 +18,9 @@ pub struct Instance {
 impl Instance {
     /// The instance in this directory.
     pub fn at(state: &Path) -> Self {
-        Self { state: state.to_owned() }
+        Self {
+            state: state.to_owned(),
+        }
     }
 
     /// Runs `aiosctl ARGS`.
@@ -43,7 +45,8 @@ impl Instance {
             output.status,
             String::from_utf8_lossy(&output.stderr)
         );
-        serde_json::from_str(&text).unwrap_or_else(|error| panic!("aiosctl {} answered `{text}`: {error}", words.join(" ")))
+        serde_json::from_str(&text)
+            .unwrap_or_else(|error| panic!("aiosctl {} answered `{text}`: {error}", words.join(" ")))
     }
 
     /// States a goal and answers its id.
@@ -61,7 +64,10 @@ impl Instance {
                 return detail;
             }
             let over = ["completed", "failed", "cancelled"].contains(&state.as_str());
-            assert!(!over && begin.elapsed() < LIMIT, "goal is {state}, wanted {states:?}: {detail:#}");
+            assert!(
+                !over && begin.elapsed() < LIMIT,
+                "goal is {state}, wanted {states:?}: {detail:#}"
+            );
             std::thread::sleep(Duration::from_millis(100));
         }
     }
@@ -78,5 +84,7 @@ impl Instance {
 /// The string at a JSON pointer.
 pub fn string(value: &Value, pointer: &str) -> String {
     let found = value.pointer(pointer).and_then(Value::as_str);
-    found.unwrap_or_else(|| panic!("no string at {pointer} in {value:#}")).to_owned()
+    found
+        .unwrap_or_else(|| panic!("no string at {pointer} in {value:#}"))
+        .to_owned()
 }

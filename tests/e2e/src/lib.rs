@@ -16,5 +16,7 @@ pub fn instance() -> Option<ctl::Instance> {
         || std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.aios"),
         std::path::PathBuf::from,
     );
-    Some(ctl::Instance::at(&state.canonicalize().expect("an instance: run `make up`")))
+    Some(ctl::Instance::at(
+        &state.canonicalize().expect("an instance: run `make up`"),
+    ))
 }

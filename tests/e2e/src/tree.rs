@@ -31,7 +31,10 @@ pub fn pictures(root: &Path) -> BTreeMap<PathBuf, Picture> {
     let mut names: BTreeMap<u64, Vec<PathBuf>> = BTreeMap::new();
     for file in &files {
         let relative = file.strip_prefix(root).unwrap().to_owned();
-        names.entry(file.symlink_metadata().unwrap().ino()).or_default().push(relative);
+        names
+            .entry(file.symlink_metadata().unwrap().ino())
+            .or_default()
+            .push(relative);
     }
     names.values_mut().for_each(|names| names.sort());
     files
@@ -83,8 +86,14 @@ fn attributes(file: &Path) -> BTreeMap<String, Vec<u8>> {
 pub fn file(path: &Path, content: &[u8], days_old: u64) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, content).unwrap();
-    let modified = SystemTime::now() - Duration::from_secs(days_old * 86_400) + Duration::from_nanos(123_456_789);
-    File::options().write(true).open(path).unwrap().set_modified(modified).unwrap();
+    let modified =
+        SystemTime::now() - Duration::from_secs(days_old * 86_400) + Duration::from_nanos(123_456_789);
+    File::options()
+        .write(true)
+        .open(path)
+        .unwrap()
+        .set_modified(modified)
+        .unwrap();
 }
 
 /// A tree of logs with every property that is easily lost: modes, set-group-id, owners, extended attributes, hard and
@@ -92,7 +101,11 @@ pub fn file(path: &Path, content: &[u8], days_old: u64) {
 /// week and not among the newest three.
 pub fn logs(root: &Path) {
     for (index, days) in [1, 2, 3, 8, 9, 10, 11, 12].into_iter().enumerate() {
-        file(&root.join(format!("app-{index}.log")), format!("line {index}\n").repeat(1000).as_bytes(), days);
+        file(
+            &root.join(format!("app-{index}.log")),
+            format!("line {index}\n").repeat(1000).as_bytes(),
+            days,
+        );
     }
     file(&root.join("sub/deep/old.log"), &[0, 159, 146, 150, 255], 30);
     file(&root.join("empty.log"), b"", 40);

@@ -44,7 +44,11 @@ pub enum ConfigError {
 impl ConfigError {
     /// An error about a section as a whole.
     pub fn value(file: &str, section: &str, message: &str) -> Self {
-        Self::Value { file: file.to_owned(), line: 0, message: format!("[{section}]: {message}") }
+        Self::Value {
+            file: file.to_owned(),
+            line: 0,
+            message: format!("[{section}]: {message}"),
+        }
     }
 }
 
@@ -70,13 +74,21 @@ impl Coded for ConfigError {
 pub fn describe(file: &str, text: &str, error: &toml::de::Error) -> ConfigError {
     let line = error.span().map_or(1, |span| line_at(text, span.start));
     match unknown_key(error.message()) {
-        Some((key, hint)) => {
-            ConfigError::UnknownKey { file: file.to_owned(), line, key, place: String::new(), hint }
-        }
+        Some((key, hint)) => ConfigError::UnknownKey {
+            file: file.to_owned(),
+            line,
+            key,
+            place: String::new(),
+            hint,
+        },
         None => ConfigError::Value {
             file: file.to_owned(),
             line,
-            message: error.message().replace('\n', "; ").trim_end_matches("; ").to_owned(),
+            message: error
+                .message()
+                .replace('\n', "; ")
+                .trim_end_matches("; ")
+                .to_owned(),
         },
     }
 }
@@ -84,10 +96,18 @@ pub fn describe(file: &str, text: &str, error: &toml::de::Error) -> ConfigError 
 /// Finds the line that a message without a position is about: that of the key it names.
 pub(super) fn locate(file: &str, text: &str, section: Option<&str>, message: &str) -> ConfigError {
     let file = file.to_owned();
-    let place = section.map(|section| format!(" in [{section}]")).unwrap_or_default();
+    let place = section
+        .map(|section| format!(" in [{section}]"))
+        .unwrap_or_default();
     if let Some((key, hint)) = unknown_key(message) {
         let line = line_of_key(text, section, &key);
-        return ConfigError::UnknownKey { file, line, key, place, hint };
+        return ConfigError::UnknownKey {
+            file,
+            line,
+            key,
+            place,
+            hint,
+        };
     }
     // Without a position toml writes "in `key`" on a line of its own.
     let (what, key) = match message.split_once("\nin `") {
@@ -97,11 +117,19 @@ pub(super) fn locate(file: &str, text: &str, section: Option<&str>, message: &st
     match key {
         Some(key) => {
             let last = key.rsplit('.').next().unwrap_or(key);
-            ConfigError::Value { file, line: line_of_key(text, section, last), message: format!("key `{key}`: {what}") }
+            ConfigError::Value {
+                file,
+                line: line_of_key(text, section, last),
+                message: format!("key `{key}`: {what}"),
+            }
         }
         None => {
             let line = section.map_or(1, |section| line_of_header(text, section));
-            ConfigError::Value { file, line, message: what.trim_end().replace('\n', "; ") }
+            ConfigError::Value {
+                file,
+                line,
+                message: what.trim_end().replace('\n', "; "),
+            }
         }
     }
 }
@@ -115,7 +143,9 @@ fn unknown_key(message: &str) -> Option<(String, String)> {
         .map(|known| (strsim::damerau_levenshtein(key, known), known))
         .min()
         .filter(|(distance, known)| *distance <= known.len().max(3) / 2);
-    let hint = nearest.map(|(_, known)| format!("; did you mean `{known}`?")).unwrap_or_default();
+    let hint = nearest
+        .map(|(_, known)| format!("; did you mean `{known}`?"))
+        .unwrap_or_default();
     Some((key.to_owned(), hint))
 }
 
@@ -125,15 +155,25 @@ fn line_at(text: &str, offset: usize) -> usize {
 
 fn line_of_header(text: &str, section: &str) -> usize {
     let header = format!("[{section}]");
-    text.lines().position(|line| line.trim() == header).map_or(1, |index| index + 1)
+    text.lines()
+        .position(|line| line.trim() == header)
+        .map_or(1, |index| index + 1)
 }
 
 fn line_of_key(text: &str, section: Option<&str>, key: &str) -> usize {
     let first = section.map_or(1, |section| line_of_header(text, section));
     let is_key = |line: &str| {
-        let name = line.split('=').next().unwrap_or_default().trim().trim_matches('"');
+        let name = line
+            .split('=')
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .trim_matches('"');
         line.contains('=') && name == key
     };
-    let found = text.lines().skip(first - 1).position(|line| is_key(line) || line.contains(&format!("{key} =")));
+    let found = text
+        .lines()
+        .skip(first - 1)
+        .position(|line| is_key(line) || line.contains(&format!("{key} =")));
     found.map_or(first, |index| first + index)
 }

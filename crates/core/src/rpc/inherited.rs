@@ -1,5 +1,8 @@
 //! Sockets that the supervisor opened for us, by the protocol of `sd_listen_fds(3)`.
-#![expect(unsafe_code, reason = "taking ownership of an inherited file descriptor has no safe form")]
+#![expect(
+    unsafe_code,
+    reason = "taking ownership of an inherited file descriptor has no safe form"
+)]
 
 use std::env;
 use std::io;
@@ -23,7 +26,9 @@ pub fn take_listener(name: &str) -> io::Result<Option<UnixListener>> {
         return Ok(None);
     };
     {
-        let mut taken = TAKEN.lock().map_err(|_| io::Error::other("a thread panicked while taking a listener"))?;
+        let mut taken = TAKEN
+            .lock()
+            .map_err(|_| io::Error::other("a thread panicked while taking a listener"))?;
         if taken.contains(&fd) {
             return Ok(None);
         }
@@ -32,7 +37,10 @@ pub fn take_listener(name: &str) -> io::Result<Option<UnixListener>> {
     // SAFETY: the supervisor passed descriptor `fd` to this very process (LISTEN_PID was checked), and
     // TAKEN makes sure that it is owned only once.
     let listener = unsafe { UnixListener::from_raw_fd(fd) };
-    nix::fcntl::fcntl(&listener, nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::FD_CLOEXEC))?;
+    nix::fcntl::fcntl(
+        &listener,
+        nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::FD_CLOEXEC),
+    )?;
     listener.local_addr()?;
     Ok(Some(listener))
 }

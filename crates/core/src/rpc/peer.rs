@@ -31,7 +31,12 @@ impl Peer {
     pub fn of(stream: &UnixStream) -> io::Result<Self> {
         let cred = getsockopt(stream, sockopt::PeerCredentials)?;
         let pidfd = getsockopt(stream, sockopt::PeerPidfd).ok().map(Arc::new);
-        Ok(Self { uid: cred.uid(), gid: cred.gid(), pid: cred.pid(), pidfd })
+        Ok(Self {
+            uid: cred.uid(),
+            gid: cred.gid(),
+            pid: cred.pid(),
+            pidfd,
+        })
     }
 }
 
@@ -66,7 +71,11 @@ impl Connected for PeerStream {
 }
 
 impl AsyncRead for PeerStream {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }

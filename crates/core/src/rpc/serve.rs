@@ -62,7 +62,10 @@ impl Coded for RpcError {
 /// # Errors
 /// [`RpcError::Listen`].
 pub fn listen(name: &str, path: &Path, mode: u32) -> Result<UnixListener, RpcError> {
-    open(name, path, mode).map_err(|source| RpcError::Listen { path: path.to_owned(), source })
+    open(name, path, mode).map_err(|source| RpcError::Listen {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 fn open(name: &str, path: &Path, mode: u32) -> io::Result<UnixListener> {
@@ -71,7 +74,12 @@ fn open(name: &str, path: &Path, mode: u32) -> io::Result<UnixListener> {
         return UnixListener::from_std(listener);
     }
     match std::os::unix::net::UnixStream::connect(path) {
-        Ok(_) => return Err(io::Error::new(io::ErrorKind::AddrInUse, "another process answers there")),
+        Ok(_) => {
+            return Err(io::Error::new(
+                io::ErrorKind::AddrInUse,
+                "another process answers there",
+            ));
+        }
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),
@@ -98,19 +106,22 @@ pub fn serve(
     async move {
         let (health, health_service) = tonic_health::server::health_reporter();
         for name in names {
-            health.set_service_status(name, tonic_health::ServingStatus::Serving).await;
+            health
+                .set_service_status(name, tonic_health::ServingStatus::Serving)
+                .await;
         }
         let reflection = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(aios_proto::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
             .build_v1()?;
-        let incoming = UnixListenerStream::new(listener).filter_map(|stream| match stream.and_then(PeerStream::new) {
-            Ok(stream) => Some(Ok::<_, io::Error>(stream)),
-            Err(error) => {
-                tracing::warn!(%error, "dropped a connection whose peer is unknown");
-                None
-            }
-        });
+        let incoming =
+            UnixListenerStream::new(listener).filter_map(|stream| match stream.and_then(PeerStream::new) {
+                Ok(stream) => Some(Ok::<_, io::Error>(stream)),
+                Err(error) => {
+                    tracing::warn!(%error, "dropped a connection whose peer is unknown");
+                    None
+                }
+            });
         Server::builder()
             .add_routes(routes)
             .add_service(health_service)

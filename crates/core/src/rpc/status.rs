@@ -20,7 +20,9 @@ pub fn status_of_report(report: &Report, class: Class) -> Status {
     if let Ok(code) = MetadataValue::try_from(&report.code) {
         status.metadata_mut().insert(CODE, code);
     }
-    status.metadata_mut().insert_bin(NEXT, MetadataValue::from_bytes(report.next_step.as_bytes()));
+    status
+        .metadata_mut()
+        .insert_bin(NEXT, MetadataValue::from_bytes(report.next_step.as_bytes()));
     status
 }
 
