@@ -16,6 +16,8 @@ use crate::stage;
 
 /// All services must be ready by then. The first start loads the agent image into the containers' store.
 const START_LIMIT: Duration = Duration::from_secs(180);
+/// Leaves room for the longest socket below, an agent's front door.
+const LONGEST_STATE: usize = 40;
 const POLL: Duration = Duration::from_millis(250);
 
 /// What the development tree says that the image does not.
@@ -71,14 +73,14 @@ pub(crate) fn down(host: &Host) -> Result<()> {
 
 impl<'h> Instance<'h> {
     /// The instance of `$AIOS_STATE`, or of this checkout. Services run as users of their own, so every directory above
-    /// must let them pass; where one does not (a home directory), the state lies under `/var/lib/aios-development` and
-    /// `.aios` leads there.
+    /// must let them pass; where one does not (a home directory), or the name is too long for sockets, the state lies
+    /// under `/var/lib/aios-dev` and `.aios` leads there.
     pub(crate) fn open(host: &'h Host) -> Result<Self> {
         let wanted = match std::env::var_os("AIOS_STATE") {
             Some(dir) => host.root.join(dir),
             None => host.root.join(".aios"),
         };
-        if wanted.symlink_metadata().is_err() && closed_ancestor(&wanted).is_some() {
+        if wanted.symlink_metadata().is_err() && (closed_ancestor(&wanted).is_some() || too_long(&wanted)) {
             lead_elsewhere(host, &wanted)?;
         }
         host.shell.create_dir(&wanted)?;
@@ -92,7 +94,7 @@ impl<'h> Instance<'h> {
             );
         }
         ensure!(
-            state.as_os_str().len() <= 60,
+            !too_long(&state),
             "{} is too long for socket names (108 bytes): set AIOS_STATE to a shorter one",
             state.display()
         );
@@ -213,6 +215,11 @@ impl<'h> Instance<'h> {
     }
 }
 
+/// Whether sockets below would have longer names than the kernel takes (108 bytes, unix(7)).
+fn too_long(state: &Path) -> bool {
+    state.as_os_str().len() > LONGEST_STATE
+}
+
 /// The first directory at or above `path` that other users cannot pass.
 fn closed_ancestor(path: &Path) -> Option<PathBuf> {
     use std::os::unix::fs::PermissionsExt;
@@ -226,11 +233,11 @@ fn lead_elsewhere(host: &Host, wanted: &Path) -> Result<()> {
     let digest = crate::cached::Inputs::default()
         .text(&wanted.display().to_string())
         .digest();
-    let real = PathBuf::from("/var/lib/aios-development").join(digest);
+    let real = PathBuf::from("/var/lib/aios-dev").join(digest);
     let owner = host.person().unwrap_or_else(|| "root".to_owned());
     host.root_cmd("install")
         .args(["-d", "-m", "0755"])
-        .arg("/var/lib/aios-development")
+        .arg("/var/lib/aios-dev")
         .run()?;
     host.root_cmd("install")
         .args(["-d", "-m", "0755", "-o", &owner])
