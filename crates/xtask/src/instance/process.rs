@@ -50,6 +50,8 @@ impl Init {
             .stderr(log);
         // Ctrl-C goes to this program alone: it asks for an ordered stop and says what it waits for.
         command.process_group(0);
+        // Services inherit the working directory, and other users may not be able to enter the checkout.
+        command.current_dir("/");
         let interrupted = std::sync::Arc::default();
         if mode == Mode::Foreground {
             for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
