@@ -160,10 +160,13 @@ fn capabilities(pattern: &str, mutating: bool, args: &Value) -> Result<Vec<Strin
         } else {
             path.trim_end_matches('/')
         };
-        capabilities.push(match mutating {
-            true => format!("{namespace}:{action}:{path}"),
-            false => format!("{namespace}:{action}:{path}/**"),
-        });
+        if !path.is_empty() {
+            capabilities.push(format!("{namespace}:{action}:{path}"));
+        }
+        // What is read may be a directory, and a directory may be a mount: as a root of its own it opens.
+        if !mutating {
+            capabilities.push(format!("{namespace}:{action}:{path}/**"));
+        }
     }
     if capabilities.is_empty() {
         return Err(Error::field(
@@ -364,7 +367,11 @@ mod tests {
         );
         assert_eq!(
             capabilities("fs:search:PATH", false, &json!({"root": "/srv/"})).unwrap(),
-            ["fs:search:/srv/**"]
+            ["fs:search:/srv", "fs:search:/srv/**"]
+        );
+        assert_eq!(
+            capabilities("fs:list:PATH", false, &json!({"path": "/"})).unwrap(),
+            ["fs:list:/**"]
         );
         for bad in [
             json!({}),
