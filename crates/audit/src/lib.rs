@@ -39,6 +39,7 @@ pub mod record;
 mod recover;
 mod scan;
 mod segment;
+mod stage;
 pub mod verify;
 mod writer;
 

@@ -8,12 +8,12 @@ use crate::payload::{PayloadStore, Side};
 use crate::record::{Durability, Receipt, Record};
 use crate::recover::{Layout, recover};
 use crate::scan;
-use crate::writer::{Append, Request, Shared, Writer};
+use crate::writer::{self, Append, Held, Request, Shared, Writer};
 use aios_core::clock::Clock;
 use std::io::Write;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::{Semaphore, oneshot, watch};
 
@@ -86,6 +86,7 @@ impl Proof {
 #[derive(Clone)]
 pub struct Log {
     shared: Arc<Shared>,
+    writer: Arc<Held>,
     requests: Sender<Request>,
     room: Arc<Semaphore>,
     layout: Arc<Layout>,
@@ -124,13 +125,18 @@ impl Log {
         let payloads = PayloadStore::open(&layout.payloads(), recovered.index.size())?;
         let queue = options.queue;
         let (writer, shared) = Writer::new(layout, options, Arc::new(clock), recovered, payloads);
+        let writer = Arc::new(Mutex::new(Some(writer)));
         let (requests, queued) = std::sync::mpsc::channel();
         std::thread::Builder::new()
             .name("audit-writer".to_owned())
-            .spawn(move || writer.run(&queued))
+            .spawn({
+                let writer = writer.clone();
+                move || writer::run(&writer, &queued)
+            })
             .map_err(AuditError::io("start a writer for", &root))?;
         Ok(Self {
             shared,
+            writer,
             requests,
             room: Arc::new(Semaphore::new(queue)),
             layout: Arc::new(Layout { root }),
@@ -150,13 +156,29 @@ impl Log {
             .await
             .map_err(|_| AuditError::Closed)?;
         let (answer, receipt) = oneshot::channel();
-        self.ask(Request::Append(Box::new(Append {
+        self.write_or_queue(Append {
             record,
             durability,
             answer,
             _permit: permit,
-        })))?;
+        })?;
         receipt.await.map_err(|_| AuditError::Closed)?
+    }
+
+    /// Writes here and now what nobody need wait for, when nobody else writes; queues everything else.
+    fn write_or_queue(&self, append: Append) -> Result<(), AuditError> {
+        let tried = match self.writer.try_lock() {
+            Ok(mut held) => match held.as_mut() {
+                Some(writer) => writer.at_once(append),
+                None => return Err(AuditError::Closed),
+            },
+            Err(_) => Err(append),
+        };
+        match tried {
+            Ok(false) => Ok(()),
+            Ok(true) => self.ask(Request::Wake),
+            Err(append) => self.ask(Request::Append(Box::new(append))),
+        }
     }
 
     fn ask(&self, request: Request) -> Result<(), AuditError> {
@@ -237,6 +259,9 @@ impl Log {
             Side::Output => "output_digest",
         };
         let path = self.layout.payloads();
+        let (answer, settled) = oneshot::channel();
+        self.ask(Request::Settle(answer))?;
+        settled.await.map_err(|_| AuditError::Closed)??;
         blocking(move || {
             let record: serde_json::Value = serde_json::from_slice(&entry.line)
                 .map_err(|error| AuditError::Canonical(error.to_string()))?;

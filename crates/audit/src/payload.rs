@@ -2,7 +2,7 @@
 //!
 //! The chain holds salted digests. `forget` destroys key, salt and ciphertext; what remains in the chain
 //! proves that there was a payload and tells nothing of it. A power cut may lose the payloads of the last
-//! moments: the records themselves are not affected.
+//! moments, and a crash those of a read that was just answered: the records themselves are not affected.
 
 use crate::error::AuditError;
 use crate::hash::{Hash, salted};

@@ -1,19 +1,21 @@
-//! The one thread that writes. It takes what has queued up, writes it at once, syncs once, and answers
-//! all (group commit): under load a sync is shared, alone a record waits for nobody.
+//! What writes, and the one thread that syncs. The thread takes what has queued up, writes it at once,
+//! syncs once, and answers all (group commit): under load a sync is shared, alone a record waits for
+//! nobody. A record that need not be durable at once is written by whoever appends it when nobody else
+//! writes just then: a hand-over between threads costs more than the record.
 
 use crate::checkpoint::{Checkpoint, Unsigned};
 use crate::error::AuditError;
-use crate::hash::{self, Hash};
 use crate::index::Index;
 use crate::keys::{EpochKey, KeyStore};
 use crate::log::Options;
-use crate::payload::{self, PayloadStore, Sealed, Side};
-use crate::record::{self, Durability, Position, Receipt, Record};
+use crate::payload::{PayloadStore, Sealed};
+use crate::record::{Durability, Receipt, Record};
 use crate::recover::{Layout, Recovered};
 use crate::segment::{self, Appender};
+use crate::stage::{Stage, Staged};
 use aios_core::clock::Clock;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 
@@ -27,13 +29,20 @@ const RETRY: Duration = Duration::from_secs(1);
 /// record and refuse the next.
 const ROOM: usize = 256 << 10;
 
-type Answer<T> = oneshot::Sender<Result<T, AuditError>>;
+pub(crate) type Answer<T> = oneshot::Sender<Result<T, AuditError>>;
+
+/// Payloads of reads that may wait for the next sync.
+const LATE: usize = 1024;
 
 /// What the thread is asked to do.
 pub(crate) enum Request {
     Append(Box<Append>),
     Checkpoint(Answer<Checkpoint>),
     Forget(u64, Answer<bool>),
+    /// Answered when the payloads of all records so far are stored.
+    Settle(Answer<()>),
+    /// Something is due earlier than the thread knows.
+    Wake,
     Close(Answer<()>),
 }
 
@@ -86,21 +95,60 @@ pub(crate) struct Writer {
     retry_due: Option<Instant>,
     sync_due: Option<Instant>,
     checkpoint_due: Option<Instant>,
+    /// Payloads of reads that were answered, stored with the next sync.
+    late: Vec<(u64, Sealed)>,
 }
 
-/// A batch that was built and not yet written.
-#[derive(Default)]
-struct Staged {
-    bytes: Vec<u8>,
-    records: Vec<StagedRecord>,
-    sealed: Vec<(u64, Sealed)>,
+/// The writer, shared by the thread and those who append; nothing once the log is closed.
+pub(crate) type Held = Mutex<Option<Writer>>;
+
+/// Works until the last handle is gone or the log is closed.
+pub(crate) fn run(held: &Held, requests: &Receiver<Request>) {
+    // A poisoned lock means that a writer panicked halfway: the log is closed.
+    let first = |writer: &mut Writer| {
+        if !writer.notes.is_empty() {
+            writer.commit(Vec::new());
+        }
+        writer.try_checkpoint();
+        writer.due()
+    };
+    let Some(mut due) = with(held, first) else { return };
+    loop {
+        let request = match due {
+            Some(due) => requests.recv_timeout(due.saturating_duration_since(Instant::now())),
+            None => requests.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        };
+        let closing = match request {
+            Ok(request) => with(held, |writer| writer.handle(request, requests)).flatten(),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => {
+                if let Some(Err(error)) = end(held) {
+                    tracing::error!(%error, "the audit log was not closed cleanly");
+                }
+                return;
+            }
+        };
+        if let Some(answer) = closing {
+            let _gone = answer.send(end(held).unwrap_or(Err(AuditError::Closed)));
+            return;
+        }
+        let next = with(held, |writer| {
+            writer.housekeeping();
+            writer.due()
+        });
+        let Some(next) = next else { return };
+        due = next;
+    }
 }
 
-struct StagedRecord {
-    receipt: Receipt,
-    /// Offset within the batch.
-    offset: u64,
-    answer: Option<Answer<Receipt>>,
+fn with<T>(held: &Held, work: impl FnOnce(&mut Writer) -> T) -> Option<T> {
+    held.lock().ok()?.as_mut().map(work)
+}
+
+/// Takes the writer out and ends it. Whoever closed the log may unmount its disk: no file is open after.
+fn end(held: &Held) -> Option<Result<(), AuditError>> {
+    let writer = held.lock().ok()?.take();
+    writer.map(|mut writer| writer.finish())
 }
 
 impl Writer {
@@ -136,50 +184,34 @@ impl Writer {
             retry_due: None,
             sync_due: None,
             checkpoint_due: None,
+            late: Vec::new(),
         };
         (writer, shared)
     }
 
-    /// Works until the last handle is gone or the log is closed.
-    pub(crate) fn run(mut self, requests: &Receiver<Request>) {
-        if !self.notes.is_empty() {
-            self.commit(Vec::new());
-        }
-        self.try_checkpoint();
-        loop {
-            let request = match self.patience() {
-                Some(patience) => requests.recv_timeout(patience),
-                None => requests.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            };
-            match request {
-                Ok(request) => {
-                    if let Some(answer) = self.handle(request, requests) {
-                        let result = self.finish();
-                        // Whoever closed the log may unmount its disk: no file is open when this is answered.
-                        drop(self);
-                        let _gone = answer.send(result);
-                        return;
-                    }
-                }
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => {
-                    if let Err(error) = self.finish() {
-                        tracing::error!(%error, "the audit log was not closed cleanly");
-                    }
-                    return;
-                }
-            }
-            self.housekeeping();
-        }
-    }
-
-    /// How long there is nothing to do; `None` for ever: an idle log does not wake.
-    fn patience(&self) -> Option<Duration> {
-        let due = [self.sync_due, self.checkpoint_due, self.retry_due]
+    /// When there is something to do; `None` for never: an idle log does not wake.
+    fn due(&self) -> Option<Instant> {
+        [self.sync_due, self.checkpoint_due, self.retry_due]
             .into_iter()
             .flatten()
-            .min()?;
-        Some(due.saturating_duration_since(Instant::now()))
+            .min()
+    }
+
+    /// Writes a record that need not be durable at once, unless there is more to it. Gives the record
+    /// back when it must queue; otherwise says whether the thread must be woken.
+    pub(crate) fn at_once(&mut self, append: Append) -> Result<bool, Append> {
+        let plain = append.durability == Durability::Within20ms
+            && self.notes.is_empty()
+            && self.late.len() < LATE
+            && self.retry_due.is_none()
+            && !self.refusing();
+        if !plain {
+            return Err(append);
+        }
+        let before = self.due();
+        self.commit(vec![append]);
+        let after = self.due();
+        Ok(after.is_some_and(|after| before.is_none_or(|before| after < before)))
     }
 
     fn refusing(&self) -> bool {
@@ -212,9 +244,15 @@ impl Writer {
                 None
             }
             Request::Forget(seq, answer) => {
-                let _gone = answer.send(self.payloads.forget(seq));
+                let forgotten = self.store_late().and_then(|()| self.payloads.forget(seq));
+                let _gone = answer.send(forgotten);
                 None
             }
+            Request::Settle(answer) => {
+                let _gone = answer.send(self.store_late());
+                None
+            }
+            Request::Wake => None,
             Request::Close(answer) => Some(answer),
             Request::Append(_) => None,
         }
@@ -234,7 +272,7 @@ impl Writer {
     }
 
     fn sync(&mut self) {
-        match self.lines.sync() {
+        match self.store_late().and_then(|()| self.lines.sync()) {
             Ok(()) => self.sync_due = None,
             Err(error) => {
                 self.refuse(&error);
@@ -259,7 +297,8 @@ impl Writer {
             .any(|append| append.durability == Durability::Durable);
         let count = batch.len() as u64;
         let mut staged = self.stage(batch);
-        let result = self.write(&staged, durable || self.refusing() || !self.notes.is_empty());
+        let sync = durable || self.refusing() || !self.notes.is_empty();
+        let result = self.write(&staged, sync);
         match result {
             Ok(base) => {
                 self.accept(&staged, base, durable);
@@ -267,6 +306,9 @@ impl Writer {
                     if let Some(answer) = record.answer.take() {
                         let _gone = answer.send(Ok(record.receipt));
                     }
+                }
+                if !sync {
+                    self.late.append(&mut staged.sealed);
                 }
             }
             Err(error) => {
@@ -316,7 +358,15 @@ impl Writer {
         stage.staged
     }
 
-    /// Writes payloads and lines; returns the offset of the batch. After an error nothing of it is in the log.
+    /// Stores the payloads of reads whose answers went out: those did not wait for the database.
+    fn store_late(&mut self) -> Result<(), AuditError> {
+        self.payloads.store(&self.late)?;
+        self.late.clear();
+        Ok(())
+    }
+
+    /// Writes lines, and before them the payloads of what must be durable; returns the offset of the
+    /// batch. After an error nothing of it is in the log.
     fn write(&mut self, staged: &Staged, sync: bool) -> Result<u64, AuditError> {
         if self.lines.length() >= self.options.segment_bytes {
             self.rotate()?;
@@ -324,7 +374,10 @@ impl Writer {
         if self.refusing() {
             self.lines.probe(ROOM)?;
         }
-        self.payloads.store(&staged.sealed)?;
+        if sync {
+            self.store_late()?;
+            self.payloads.store(&staged.sealed)?;
+        }
         let base = self.lines.length();
         self.lines.append(&staged.bytes, sync)?;
         Ok(base)
@@ -381,6 +434,7 @@ impl Writer {
 
     /// Signs what is there now, unless the newest checkpoint says it already.
     fn checkpoint(&mut self) -> Result<Checkpoint, AuditError> {
+        self.store_late()?;
         self.lines.sync()?;
         self.sync_due = None;
         if self.promotion_due {
@@ -417,75 +471,6 @@ impl Writer {
     }
 
     fn finish(&mut self) -> Result<(), AuditError> {
-        self.lines.sync()?;
         self.checkpoint().map(drop)
-    }
-}
-
-/// Builds lines one after another.
-struct Stage {
-    seq: u64,
-    chain: Hash,
-    last_ms: i64,
-    staged: Staged,
-}
-
-impl Stage {
-    fn add(&mut self, record: &Record, now_ms: i64, answer: Option<Answer<Receipt>>) {
-        if now_ms < self.last_ms {
-            let note = Record::new("clock.backwards")
-                .with("from_ms", self.last_ms)
-                .with("to_ms", now_ms);
-            self.last_ms = now_ms;
-            self.add(&note, now_ms, None);
-        }
-        match self.build(record, now_ms) {
-            Ok((line, sealed)) => {
-                let offset = self.staged.bytes.len() as u64;
-                let leaf = hash::leaf(&line);
-                let receipt = Receipt {
-                    seq: self.seq,
-                    leaf,
-                    time_ms: now_ms,
-                };
-                self.staged.bytes.extend_from_slice(&line);
-                self.staged.bytes.push(b'\n');
-                self.staged
-                    .sealed
-                    .extend(sealed.into_iter().map(|sealed| (self.seq, sealed)));
-                self.staged.records.push(StagedRecord {
-                    receipt,
-                    offset,
-                    answer,
-                });
-                (self.seq, self.chain, self.last_ms) = (self.seq + 1, leaf, now_ms);
-            }
-            Err(error) => {
-                if let Some(answer) = answer {
-                    let _gone = answer.send(Err(error));
-                }
-            }
-        }
-    }
-
-    fn build(&self, record: &Record, time_ms: i64) -> Result<(Vec<u8>, Vec<Sealed>), AuditError> {
-        let mut sealed = Vec::new();
-        let mut digest = |side, payload: &Option<Vec<u8>>| match payload {
-            None => Ok(None),
-            Some(payload) => {
-                let one = payload::seal(self.seq, side, payload)?;
-                let digest = one.digest;
-                sealed.push(one);
-                Ok::<_, AuditError>(Some(digest))
-            }
-        };
-        let position = Position {
-            seq: self.seq,
-            time_ms,
-            prev: self.chain,
-            input_digest: digest(Side::Input, &record.input)?,
-            output_digest: digest(Side::Output, &record.output)?,
-        };
-        Ok((record::line(record, &position)?, sealed))
     }
 }

@@ -252,3 +252,65 @@ fn copy_tree(from: &Path, to: &Path) {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_payload_of_a_read_is_there_at_once_and_after_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = Log::open(directory.path(), SystemClock).unwrap();
+    for number in 0..50_u64 {
+        let record = Record {
+            input: Some(number.to_string().into_bytes()),
+            ..Record::new("read")
+        };
+        let seq = log.append(record, Durability::Within20ms).await.unwrap().seq;
+        let payload = log.payload(seq, Side::Input).await.unwrap();
+        assert_eq!(payload, number.to_string().into_bytes());
+    }
+    let forgotten = log.append(
+        Record {
+            input: Some(b"secret".to_vec()),
+            ..Record::new("read")
+        },
+        Durability::Within20ms,
+    );
+    let forgotten = forgotten.await.unwrap().seq;
+    assert!(log.forget(forgotten).await.unwrap());
+    log.close().await.unwrap();
+    let log = Log::open(directory.path(), SystemClock).unwrap();
+    assert_eq!(log.payload(49, Side::Input).await.unwrap(), b"49");
+    let gone = log.payload(forgotten, Side::Input).await;
+    assert!(matches!(gone, Err(AuditError::NoPayload { .. })), "{gone:?}");
+}
+
+/// Reads are written by those who append them, changes by the thread: together they are still one chain.
+#[tokio::test(flavor = "multi_thread")]
+async fn reads_and_changes_from_many_callers_make_one_chain() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = Log::open_with(directory.path(), SystemClock, options()).unwrap();
+    let mut callers = tokio::task::JoinSet::new();
+    for caller in 0..16_u64 {
+        let log = log.clone();
+        callers.spawn(async move {
+            let mut seqs = Vec::new();
+            for number in 0..200_u64 {
+                let durability = match (caller + number) % 4 {
+                    0 => Durability::Durable,
+                    _ => Durability::Within20ms,
+                };
+                let record = Record {
+                    input: Some(number.to_string().into_bytes()),
+                    ..Record::new("test")
+                };
+                seqs.push(log.append(record, durability).await.unwrap().seq);
+            }
+            seqs
+        });
+    }
+    let mut seqs: Vec<u64> = callers.join_all().await.concat();
+    seqs.sort_unstable();
+    assert_eq!(seqs, (0..3200).collect::<Vec<_>>());
+    log.close().await.unwrap();
+    let report = verify_dir(directory.path(), None).unwrap();
+    assert!(report.ok(), "{:?}", report.findings);
+    assert_eq!((report.records, report.unsigned), (3200, 0));
+}
