@@ -12,10 +12,8 @@ use anyhow::Result;
 use table::Table;
 
 fn main() -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()?;
+    // One thread, as the orchestrator that makes such calls has.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let services = vec![
         Service::Guard,
         Service::WorkerFs,

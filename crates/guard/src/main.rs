@@ -6,11 +6,8 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     aios_core::telemetry::init("aios-guard");
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-    {
+    // One thread decides, another writes the log: a hand-over between threads costs more than a decision.
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             tracing::error!(%error, "the runtime could not be started");

@@ -13,11 +13,8 @@ fn main() -> ExitCode {
         return print_registry();
     }
     telemetry::init("aios-tools");
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-    {
+    // One thread: the work is passing on, and a hand-over between threads costs more than a step of it.
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             tracing::error!(%error, "cannot start");

@@ -6,10 +6,14 @@ use aios_core::telemetry;
 use aios_tools::run;
 use std::process::ExitCode;
 
+/// Reads and preparations at the same time; more wait their turn.
+const FILE_THREADS: usize = 32;
+
 fn main() -> ExitCode {
     telemetry::init("aios-worker-fs");
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+    // One thread listens; what touches files runs on threads of its own, so that a slow disk holds up nothing.
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .max_blocking_threads(FILE_THREADS)
         .enable_all()
         .build()
     {
