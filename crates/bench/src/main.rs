@@ -4,6 +4,7 @@
 
 mod audit;
 mod calls;
+mod idle;
 mod memory;
 mod table;
 
@@ -13,7 +14,9 @@ use table::Table;
 
 fn main() -> Result<()> {
     // One thread, as the orchestrator that makes such calls has.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let services = vec![
         Service::Guard,
         Service::WorkerFs,
@@ -34,5 +37,6 @@ fn main() -> Result<()> {
     memory::measure(&aios, &services, &mut table)?;
     drop(aios);
     runtime.block_on(audit::measure(&mut table))?;
+    runtime.block_on(idle::measure(&mut table))?;
     table.print()
 }
