@@ -16,12 +16,9 @@ use tempfile::TempDir;
 
 const USER: u32 = 1;
 
-fn is_root(test: &str) -> bool {
-    let root = nix::unistd::geteuid().is_root();
-    if !root {
-        eprintln!("SKIPPED {test}: locking a process down takes root");
-    }
-    root
+/// Whether this process may change users; if not, the test has run again as root and passed.
+fn is_root() -> bool {
+    aios_tests_root::as_root().unwrap()
 }
 
 fn identity() -> Option<Identity> {
@@ -91,7 +88,7 @@ fn read_all(paths: &[PathBuf]) -> String {
 
 #[test]
 fn identity_capabilities_and_limits_are_exactly_as_planned() {
-    if !is_root("identity_capabilities_and_limits_are_exactly_as_planned") {
+    if !is_root() {
         return;
     }
     let keep = CapSet::of(&["CAP_DAC_OVERRIDE", "CAP_CHOWN"]).unwrap();
@@ -131,7 +128,7 @@ fn identity_capabilities_and_limits_are_exactly_as_planned() {
 
 #[test]
 fn without_capabilities_nothing_is_left() {
-    if !is_root("without_capabilities_nothing_is_left") {
+    if !is_root() {
         return;
     }
     let plan = Plan {
@@ -147,7 +144,7 @@ fn without_capabilities_nothing_is_left() {
 
 #[test]
 fn a_hidden_directory_is_empty_even_for_one_that_passes_file_modes() {
-    if !is_root("a_hidden_directory_is_empty_even_for_one_that_passes_file_modes") {
+    if !is_root() {
         return;
     }
     let root = secrets();
@@ -206,7 +203,7 @@ fn a_hidden_directory_is_empty_even_for_one_that_passes_file_modes() {
 
 #[test]
 fn another_name_of_a_hidden_directory_is_hidden_too() {
-    if !is_root("another_name_of_a_hidden_directory_is_hidden_too") {
+    if !is_root() {
         return;
     }
     let root = secrets();
@@ -230,7 +227,7 @@ fn another_name_of_a_hidden_directory_is_hidden_too() {
 
 #[test]
 fn a_read_only_path_cannot_be_written_by_its_owner() {
-    if !is_root("a_read_only_path_cannot_be_written_by_its_owner") {
+    if !is_root() {
         return;
     }
     let root = secrets();
@@ -262,7 +259,7 @@ fn a_read_only_path_cannot_be_written_by_its_owner() {
 
 #[test]
 fn the_worker_filter_refuses_what_no_worker_does() {
-    if !is_root("the_worker_filter_refuses_what_no_worker_does") {
+    if !is_root() {
         return;
     }
     // As root with all capabilities: only the filter stands between the call and its effect.
@@ -313,7 +310,7 @@ print('fork',os.wait()[1]>>8)
 
 #[test]
 fn landlock_allows_what_is_named_and_nothing_else() {
-    if !is_root("landlock_allows_what_is_named_and_nothing_else") {
+    if !is_root() {
         return;
     }
     if !Machine::probe().has(aios_confine::machine::Feature::Landlock) {
@@ -346,7 +343,7 @@ fn landlock_allows_what_is_named_and_nothing_else() {
 
 #[test]
 fn a_failing_step_is_named_and_no_process_is_left() {
-    if !is_root("a_failing_step_is_named_and_no_process_is_left") {
+    if !is_root() {
         return;
     }
     let cases = [
@@ -386,7 +383,7 @@ fn a_failing_step_is_named_and_no_process_is_left() {
 
 #[test]
 fn a_cgroup_finds_and_kills_what_left_its_session() {
-    if !is_root("a_cgroup_finds_and_kills_what_left_its_session") {
+    if !is_root() {
         return;
     }
     let Some(root) = Machine::probe().cgroup_root else {

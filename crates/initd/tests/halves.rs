@@ -14,7 +14,7 @@ use tonic::Code;
 
 #[tokio::test]
 async fn services_survive_their_supervisor_and_are_adopted() {
-    if !is_root("services_survive_their_supervisor_and_are_adopted") {
+    if !is_root() {
         return;
     }
     let body = "print('before')\nl=socket.socket(fileno=3)\nnotify(b'READY=1')\n\
@@ -60,7 +60,7 @@ async fn services_survive_their_supervisor_and_are_adopted() {
 
 #[tokio::test]
 async fn when_the_first_process_is_killed_everything_stops() {
-    if !is_root("when_the_first_process_is_killed_everything_stops") {
+    if !is_root() {
         return;
     }
     let mut instance = Instance::start(&[("x", &python("notify(b'READY=1')\ntime.sleep(1000)\n", ""))]);
@@ -79,7 +79,7 @@ async fn when_the_first_process_is_killed_everything_stops() {
 
 #[tokio::test]
 async fn a_service_that_ends_while_there_is_no_supervisor_is_started_again() {
-    if !is_root("a_service_that_ends_while_there_is_no_supervisor_is_started_again") {
+    if !is_root() {
         return;
     }
     let instance = Instance::start(&[(
@@ -99,7 +99,7 @@ async fn a_service_that_ends_while_there_is_no_supervisor_is_started_again() {
 
 #[tokio::test]
 async fn orphans_are_reaped() {
-    if !is_root("orphans_are_reaped") {
+    if !is_root() {
         return;
     }
     let body = "for _ in range(20):\n    if os.fork()==0:\n        if os.fork()==0:\n            time.sleep(0.05); os._exit(7)\n        os._exit(0)\n    os.wait()\n\
@@ -119,7 +119,7 @@ async fn orphans_are_reaped() {
 
 #[tokio::test]
 async fn the_first_process_is_small_and_sleeps() {
-    if !is_root("the_first_process_is_small_and_sleeps") {
+    if !is_root() {
         return;
     }
     let instance = Instance::start(&[(
@@ -143,7 +143,7 @@ async fn the_first_process_is_small_and_sleeps() {
 
 #[tokio::test]
 async fn only_root_and_enrolled_persons_change_services() {
-    if !is_root("only_root_and_enrolled_persons_change_services") {
+    if !is_root() {
         return;
     }
     let instance = Instance::start(&[(
@@ -179,7 +179,7 @@ fn rustix_euid(uid: Option<u32>) {
 
 #[test]
 fn as_process_1_of_a_namespace_it_reaps_everything_and_ends() {
-    if !is_root("as_process_1_of_a_namespace_it_reaps_everything_and_ends") {
+    if !is_root() {
         return;
     }
     // The service orphans a process, then asks process 1 to end as a container's runtime does.

@@ -19,7 +19,7 @@ const SLEEP: &str = "command = [\"/bin/sleep\", \"1000000\"]\nuser = \"daemon\"\
 
 #[tokio::test]
 async fn services_start_in_order_and_stop_in_reverse_order() {
-    if !is_root("services_start_in_order_and_stop_in_reverse_order") {
+    if !is_root() {
         return;
     }
     let body = |name: &str| {
@@ -71,7 +71,7 @@ async fn services_start_in_order_and_stop_in_reverse_order() {
 
 #[tokio::test]
 async fn a_failing_service_is_restarted_after_growing_pauses() {
-    if !is_root("a_failing_service_is_restarted_after_growing_pauses") {
+    if !is_root() {
         return;
     }
     let instance = Instance::start(&[(
@@ -100,7 +100,7 @@ async fn a_failing_service_is_restarted_after_growing_pauses() {
 
 #[tokio::test]
 async fn no_connection_is_lost_while_a_service_is_killed() {
-    if !is_root("no_connection_is_lost_while_a_service_is_killed") {
+    if !is_root() {
         return;
     }
     let echo = "l=socket.socket(fileno=3)\nassert os.environ['LISTEN_FDNAMES']=='echo' and int(os.environ['LISTEN_PID'])==os.getpid()\n\
@@ -145,7 +145,7 @@ async fn no_connection_is_lost_while_a_service_is_killed() {
 
 #[tokio::test]
 async fn the_first_connection_starts_a_service_on_demand() {
-    if !is_root("the_first_connection_starts_a_service_on_demand") {
+    if !is_root() {
         return;
     }
     let echo = "l=socket.socket(fileno=3)\nnotify(b'READY=1')\nwhile True:\n    c,_=l.accept(); c.sendall(b'here'); c.close()\n";
@@ -169,7 +169,7 @@ async fn the_first_connection_starts_a_service_on_demand() {
 
 #[tokio::test]
 async fn a_silent_service_is_killed_by_its_watchdog() {
-    if !is_root("a_silent_service_is_killed_by_its_watchdog") {
+    if !is_root() {
         return;
     }
     let body = "notify(b'READY=1')\nassert os.environ['WATCHDOG_USEC']=='300000'\nfor _ in range(5):\n    time.sleep(0.1); notify(b'WATCHDOG=1')\n\
@@ -188,7 +188,7 @@ async fn a_silent_service_is_killed_by_its_watchdog() {
 
 #[tokio::test]
 async fn only_the_main_process_can_say_that_a_service_is_ready() {
-    if !is_root("only_the_main_process_can_say_that_a_service_is_ready") {
+    if !is_root() {
         return;
     }
     let body = "if os.fork()==0:\n    notify(b'READY=1'); say('said','1'); os._exit(0)\nos.wait()\ntime.sleep(1000)\n";
@@ -203,7 +203,7 @@ async fn only_the_main_process_can_say_that_a_service_is_ready() {
 
 #[tokio::test]
 async fn what_a_service_writes_is_kept_and_can_be_followed() {
-    if !is_root("what_a_service_writes_is_kept_and_can_be_followed") {
+    if !is_root() {
         return;
     }
     let body = "print('one'); sys.stderr.write('two \\xff\\n'); notify(b'READY=1')\n\
@@ -236,7 +236,7 @@ async fn what_a_service_writes_is_kept_and_can_be_followed() {
 
 #[tokio::test]
 async fn a_person_stops_starts_and_restarts_services() {
-    if !is_root("a_person_stops_starts_and_restarts_services") {
+    if !is_root() {
         return;
     }
     let instance = Instance::start(&[("base", SLEEP), ("user", &format!("{SLEEP}needs = [\"base\"]\n"))]);
@@ -270,7 +270,7 @@ async fn a_person_stops_starts_and_restarts_services() {
 
 #[tokio::test]
 async fn wrong_requests_get_a_code_and_a_next_step() {
-    if !is_root("wrong_requests_get_a_code_and_a_next_step") {
+    if !is_root() {
         return;
     }
     let instance = Instance::start(&[
@@ -347,7 +347,7 @@ async fn wrong_requests_get_a_code_and_a_next_step() {
 
 #[tokio::test]
 async fn a_missing_user_is_named_and_what_needs_the_service_says_so() {
-    if !is_root("a_missing_user_is_named_and_what_needs_the_service_says_so") {
+    if !is_root() {
         return;
     }
     let ghost = "command = [\"/bin/true\"]\nuser = \"no-such-user\"\n[[socket]]\npath = \"${RUN}/g.sock\"\n";
@@ -374,7 +374,7 @@ async fn a_missing_user_is_named_and_what_needs_the_service_says_so() {
 
 #[tokio::test]
 async fn an_ordered_stop_leaves_nothing() {
-    if !is_root("an_ordered_stop_leaves_nothing") {
+    if !is_root() {
         return;
     }
     let marker = format!("left-over-{}", std::process::id());
@@ -403,7 +403,7 @@ async fn an_ordered_stop_leaves_nothing() {
 
 #[tokio::test]
 async fn shutdown_over_the_api_ends_a_development_instance() {
-    if !is_root("shutdown_over_the_api_ends_a_development_instance") {
+    if !is_root() {
         return;
     }
     let mut instance = Instance::start(&[("fine", SLEEP)]);
@@ -418,7 +418,7 @@ async fn shutdown_over_the_api_ends_a_development_instance() {
 
 #[test]
 fn a_wrong_file_is_named_with_line_and_key() {
-    if !is_root("a_wrong_file_is_named_with_line_and_key") {
+    if !is_root() {
         return;
     }
     let cases = [

@@ -40,25 +40,4 @@ pub use process::Ended;
 pub use service::Service;
 pub use who::{PERSON_UID, Who};
 
-use std::process::Command;
-
-/// Whether the caller is root. If not, runs this very test again under `sudo` and says `false` when it
-/// passed there: the caller then has nothing left to do.
-///
-/// # Errors
-/// There is no password-less `sudo`, or the test failed under it.
-pub fn as_root() -> anyhow::Result<bool> {
-    if rustix::process::geteuid().is_root() {
-        return Ok(true);
-    }
-    // A test runs on a thread of its own name, or on the main one; nextest says it in any case.
-    let thread = || std::thread::current().name().unwrap_or_default().to_owned();
-    let test = std::env::var("NEXTEST_TEST_NAME").unwrap_or_else(|_| thread());
-    let status = Command::new("sudo")
-        .args(["-n", "--preserve-env=PATH,CARGO_TARGET_DIR"])
-        .arg(std::env::current_exe()?)
-        .args(["--exact", &test, "--nocapture", "--test-threads=1"])
-        .status()?;
-    anyhow::ensure!(status.success(), "`{test}` under sudo: {status}");
-    Ok(false)
-}
+pub use aios_tests_root::as_root;

@@ -16,13 +16,9 @@ use tonic::transport::Channel;
 /// Longest wait for anything; reached only when something is broken.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Whether this process may change users; says so when not.
-pub(crate) fn is_root(test: &str) -> bool {
-    let root = nix::unistd::geteuid().is_root();
-    if !root {
-        eprintln!("SKIPPED {test}: services have users of their own, which takes root");
-    }
-    root
+/// Whether this process may change users; if not, the test has run again as root and passed.
+pub(crate) fn is_root() -> bool {
+    aios_tests_root::as_root().unwrap()
 }
 
 pub(crate) struct Instance {
