@@ -135,12 +135,16 @@ pub async fn one_call(clients: &Clients, tool: &str, args: &Value, id: TaskId) -
     ))
 }
 
-/// The capabilities that one call needs: the tool's pattern on each path that the arguments name.
+/// The capabilities that one call needs: the tool's pattern on each path that the arguments name, or as it
+/// stands when it is about the machine as a whole.
 fn capabilities(pattern: &str, mutating: bool, args: &Value) -> Result<Vec<String>, Error> {
     let mut parts = pattern.splitn(3, ':');
-    let (Some(namespace), Some(action)) = (parts.next(), parts.next()) else {
+    let (Some(namespace), Some(action), Some(resource)) = (parts.next(), parts.next(), parts.next()) else {
         return Err(Error::Corrupt(format!("`{pattern}` is no capability pattern")));
     };
+    if resource != "PATH" {
+        return Ok(vec![pattern.to_owned()]);
+    }
     let named = ["path", "root"]
         .iter()
         .filter_map(|key| args.get(key))
@@ -368,6 +372,10 @@ mod tests {
         assert_eq!(
             capabilities("fs:search:PATH", false, &json!({"root": "/srv/"})).unwrap(),
             ["fs:search:/srv", "fs:search:/srv/**"]
+        );
+        assert_eq!(
+            capabilities("hw:cpu:host", false, &json!({})).unwrap(),
+            ["hw:cpu:host"]
         );
         assert_eq!(
             capabilities("fs:list:PATH", false, &json!({"path": "/"})).unwrap(),

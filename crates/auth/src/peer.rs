@@ -28,6 +28,8 @@ pub enum Role {
     Tools,
     /// The fs worker.
     Fs,
+    /// The worker that looks at the machine.
+    Host,
     /// Memory.
     Memory,
     /// The console.
@@ -46,6 +48,7 @@ impl Role {
             Self::Orchestrator => "orchestrator",
             Self::Tools => "tools",
             Self::Fs => "fs",
+            Self::Host => "host",
             Self::Memory => "memory",
             Self::Console => "console",
             Self::Sandbox => "sandbox",
@@ -65,6 +68,8 @@ pub struct Users {
     pub tools: String,
     /// The fs worker's.
     pub fs: String,
+    /// The user of the worker that looks at the machine.
+    pub host: String,
     /// The memory service's.
     pub memory: String,
     /// The console's.
@@ -81,6 +86,7 @@ impl Default for Users {
             orchestrator: name("orchestrator"),
             tools: name("tools"),
             fs: name("fs"),
+            host: name("host"),
             memory: name("memory"),
             console: name("console"),
             sandbox: name("sandbox"),
@@ -105,6 +111,7 @@ impl Roles {
             (Role::Orchestrator, &users.orchestrator),
             (Role::Tools, &users.tools),
             (Role::Fs, &users.fs),
+            (Role::Host, &users.host),
             (Role::Memory, &users.memory),
             (Role::Console, &users.console),
             (Role::Sandbox, &users.sandbox),

@@ -38,7 +38,7 @@ impl Default for Config {
             session_ms: 12 * 60 * 60_000,
             push_ms: 1000,
             autonomy: Autonomy::Supervised,
-            executor_capabilities: vec!["fs:*:/**".to_owned()],
+            executor_capabilities: ["fs:*:/**", "hw:*:host"].map(str::to_owned).to_vec(),
         }
     }
 }

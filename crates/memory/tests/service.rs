@@ -36,6 +36,7 @@ impl Bench {
             "orchestrator",
             "tools",
             "fs",
+            "host",
             "memory",
             "console",
             "sandbox",

@@ -41,8 +41,10 @@ pub enum ToolError {
         problem: &'static str,
     },
     /// The token does not grant it. Says nothing of whether the path exists.
-    #[error("the token does not grant fs:{action} on `{path}`")]
+    #[error("the token does not grant {namespace}:{action} on `{path}`")]
     NotGranted {
+        /// Namespace, `fs`.
+        namespace: String,
         /// Action wanted, `delete`.
         action: String,
         /// Path as the caller wrote it.
@@ -290,7 +292,7 @@ impl Coded for ToolError {
                 "this is a defect of aiOS: report it with the service's log"
             }
             Self::BadPath { .. } => "give an absolute path without `..`",
-            Self::NotGranted { .. } => "ask for a goal whose capabilities cover the path",
+            Self::NotGranted { .. } => "ask for a goal whose capabilities cover it",
             Self::LeavesRoot { .. } => "name the real path, and have that granted",
             Self::Protected { .. } => "leave it alone; aiosctl changes keys, policy and configuration",
             Self::HardLinked { .. } => {

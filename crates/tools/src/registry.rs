@@ -163,12 +163,19 @@ impl Registry {
 
     /// The tools that come with aiOS.
     pub fn builtin() -> Self {
-        Self::new(crate::fs::specs())
+        Self::new([crate::fs::specs(), crate::host::specs()].concat())
     }
 
     /// Every tool, sorted by name.
     pub fn all(&self) -> &[ToolSpec] {
         &self.specs
+    }
+
+    /// Every namespace once, sorted.
+    pub fn namespaces(&self) -> impl Iterator<Item = &'static str> {
+        let mut names: Vec<&str> = self.specs.iter().map(|spec| namespace_of(spec.name)).collect();
+        names.dedup();
+        names.into_iter()
     }
 
     /// One tool.

@@ -1,13 +1,16 @@
-//! Builds the two services from configuration and runs them until they are asked to end.
+//! Builds the services from configuration and runs them until they are asked to end.
 
 use crate::error::ToolError;
 use crate::fs::Fs;
 use crate::fs::resolve::Resolver;
+use crate::host::Host;
+use crate::host::hw::Hw;
 use crate::pipeline::{GrpcGuard, GrpcWorkers, Pipeline, ToolsService};
 use crate::registry::Registry;
 use crate::worker::executor::Executor;
 use crate::worker::gate::Gate;
 use crate::worker::journal::Journal;
+use crate::worker::read_only::{Looks, ReadOnly};
 use crate::worker::service::WorkerService;
 use crate::worker::store::Store;
 use aios_auth::peer::{Role, Roles, Users};
@@ -21,6 +24,7 @@ use aios_proto::tools::v1::tool_registry_server::ToolRegistryServer;
 use aios_proto::worker::v1::worker_server::WorkerServer;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
@@ -31,6 +35,10 @@ const KEYS_RETRY: Duration = Duration::from_millis(50);
 const ENDING: Duration = Duration::from_secs(5);
 /// Largest request, bytes: a call has up to 100 000 identities.
 const LARGEST: usize = 16 << 20;
+
+/// Full names of the services, as health and reflection tell them.
+const TOOLS: &str = "aios.tools.v1.ToolRegistry";
+const WORKER: &str = "aios.worker.v1.Worker";
 
 /// Why a service ended or could not start.
 pub type Failure = Box<dyn Coded + Send + Sync>;
@@ -47,7 +55,7 @@ pub async fn tools(paths: &Paths) -> Result<(), Failure> {
     let roles = roles(paths)?;
     let keys = keys(paths, &roles).await?;
     let registry = Arc::new(Registry::builtin());
-    let workers = GrpcWorkers::of(paths, ["fs"]);
+    let workers = GrpcWorkers::of(paths, registry.namespaces());
     let pipeline = Pipeline::new(
         Arc::clone(&registry),
         keys,
@@ -61,7 +69,7 @@ pub async fn tools(paths: &Paths) -> Result<(), Failure> {
         .max_decoding_message_size(LARGEST)
         .max_encoding_message_size(LARGEST);
     let listener = rpc::listen("tools", &paths.socket("tools"), 0o660).map_err(failure)?;
-    let served = serve(listener, Routes::new(service), "aios.tools.v1.ToolRegistry").await;
+    let served = serve(vec![(listener, Routes::new(service))], TOOLS).await;
     if !owned.shutdown(ENDING).await {
         tracing::warn!("calls were still running at the end; their keys name them at the next start");
     }
@@ -79,7 +87,39 @@ pub async fn worker_fs(paths: &Paths) -> Result<(), Failure> {
         .max_decoding_message_size(LARGEST)
         .max_encoding_message_size(LARGEST);
     let listener = rpc::listen("worker-fs", &paths.worker_socket("fs"), 0o660).map_err(failure)?;
-    serve(listener, Routes::new(service), "aios.worker.v1.Worker").await
+    serve(vec![(listener, Routes::new(service))], WORKER).await
+}
+
+/// Runs the worker of the namespaces that only look at the machine, each on a socket of its own.
+///
+/// # Errors
+/// Configuration, keys, journal or socket.
+pub async fn worker_host(paths: &Paths) -> Result<(), Failure> {
+    let roles = roles(paths)?;
+    let keys = keys(paths, &roles).await?;
+    let served = vec![looking(paths, Hw(Host::this()), &keys, &roles)?];
+    serve(served, WORKER).await
+}
+
+/// Socket and service of one namespace that only looks.
+fn looking<L: Looks>(
+    paths: &Paths,
+    looks: L,
+    keys: &TrustKeys,
+    roles: &Roles,
+) -> Result<(UnixListener, Routes), Failure> {
+    let name = looks.name();
+    // It stays empty: nothing is changed here. The runtime asks it all the same, as it asks any worker's.
+    let journal = paths.state.join("worker").join("host").join(format!("{name}.db"));
+    let (namespace, clock) = (Arc::new(ReadOnly(looks)), Arc::new(SystemClock));
+    let writer = Journal::open(&journal).map_err(failure)?;
+    let executor = Executor::start(Arc::clone(&namespace), writer, clock.clone()).map_err(failure)?;
+    let reader = Journal::reader(&journal).map_err(failure)?;
+    let gate = Gate::new(keys.clone(), clock).map_err(failure)?;
+    let service = WorkerService::new(namespace, gate, roles.clone(), executor, reader);
+    let listener =
+        rpc::listen(&format!("worker-{name}"), &paths.worker_socket(name), 0o660).map_err(failure)?;
+    Ok((listener, Routes::new(WorkerServer::new(service))))
 }
 
 /// The fs worker's service over its state directory; recovers what a crash interrupted.
@@ -123,19 +163,23 @@ async fn keys(paths: &Paths, roles: &Roles) -> Result<TrustKeys, Failure> {
     }
 }
 
-async fn serve(listener: tokio::net::UnixListener, routes: Routes, name: &str) -> Result<(), Failure> {
+/// Serves until it is asked to end; says that it is ready once every socket is open.
+async fn serve(sockets: Vec<(UnixListener, Routes)>, name: &'static str) -> Result<(), Failure> {
     let shutdown = CancellationToken::new();
-    let server = rpc::serve(listener, routes, &[name], shutdown.clone());
-    tokio::pin!(server);
+    let servers = sockets
+        .into_iter()
+        .map(|(listener, routes)| rpc::serve(listener, routes, &[name], shutdown.clone()));
+    let servers = futures_util::future::try_join_all(servers);
+    tokio::pin!(servers);
     if let Err(error) = ready::notify() {
         tracing::warn!(%error, "the supervisor could not be told that the service is ready");
     }
     tokio::select! {
-        ended = &mut server => return ended.map_err(failure),
+        ended = &mut servers => return ended.map(drop).map_err(failure),
         asked = tasks::termination() => {
             asked.map_err(|error| failure(ToolError::io("watch for", "signals", error)))?;
         }
     }
     shutdown.cancel();
-    server.await.map_err(failure)
+    servers.await.map(drop).map_err(failure)
 }

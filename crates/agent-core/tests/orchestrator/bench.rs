@@ -44,6 +44,7 @@ impl Bench {
             "orchestrator",
             "tools",
             "fs",
+            "host",
             "memory",
             "console",
             "sandbox",

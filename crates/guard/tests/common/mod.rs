@@ -82,7 +82,7 @@ impl Instance {
         fs::write(paths.vendor.join("agents/cleaner.toml"), ceiling).unwrap();
         let users = format!(
             "[users]\nguard = \"61000\"\norchestrator = \"{ORCHESTRATOR}\"\ntools = \"{TOOLS}\"\nfs = \"{FS}\"\n\
-             memory = \"61006\"\nconsole = \"{CONSOLE}\"\nsandbox = \"{SANDBOX}\"\n\n[guard]\npush_ms = 50\n{settings}"
+             memory = \"61006\"\nhost = \"61007\"\nconsole = \"{CONSOLE}\"\nsandbox = \"{SANDBOX}\"\n\n[guard]\npush_ms = 50\n{settings}"
         );
         fs::write(paths.vendor.join("config.toml"), users).unwrap();
         Self {

@@ -208,6 +208,7 @@ impl Resolver {
             }
         }
         Err(first.unwrap_or(ToolError::NotGranted {
+            namespace: "fs".to_owned(),
             action: action.to_owned(),
             path: path.to_owned(),
         }))
@@ -217,6 +218,7 @@ impl Resolver {
     fn admit(&self, caps: &CapabilitySet, action: &str, resolved: &str, written: &str) -> Result<()> {
         if !caps.allows("fs", action, resolved) {
             return Err(ToolError::NotGranted {
+                namespace: "fs".to_owned(),
                 action: action.to_owned(),
                 path: written.to_owned(),
             });

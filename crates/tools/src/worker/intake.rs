@@ -159,6 +159,7 @@ fn all_granted(caps: &CapabilitySet, required: &[Access]) -> Result<()> {
     match required.iter().find(|access| !caps.allows_access(access)) {
         None => Ok(()),
         Some(access) => Err(ToolError::NotGranted {
+            namespace: access.namespace().to_owned(),
             action: access.action().to_owned(),
             path: access.resource().to_owned(),
         }),

@@ -319,6 +319,7 @@ impl House {
             "orchestrator",
             "tools",
             "fs",
+            "host",
             "memory",
             "console",
             "sandbox",

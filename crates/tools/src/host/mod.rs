@@ -1,0 +1,119 @@
+//! The machine as it is now: [`hw`] looks at its parts, `monitor` and `process` come beside it. Nothing
+//! here changes anything or needs a privilege: all of it stands in `/proc` and `/sys`, and the worker
+//! that serves it may open nothing else.
+//!
+//! What the kernel does not tell on this machine is absent from an answer (`null`), never guessed.
+
+pub mod hw;
+
+use crate::error::{Result, ToolError};
+use crate::registry::ToolSpec;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+/// Resource of a capability for the machine as a whole: `hw:cpu:host`.
+pub const HOST: &str = "host";
+
+/// Every tool that only looks at the machine.
+pub fn specs() -> Vec<ToolSpec> {
+    hw::specs()
+}
+
+/// Where the kernel's own file systems are.
+#[derive(Debug, Clone)]
+pub struct Host {
+    proc: PathBuf,
+    sys: PathBuf,
+}
+
+impl Host {
+    /// This machine.
+    pub fn this() -> Self {
+        Self::at("/proc", "/sys")
+    }
+
+    /// A machine whose `/proc` and `/sys` are elsewhere, for tests.
+    pub fn at(proc: impl Into<PathBuf>, sys: impl Into<PathBuf>) -> Self {
+        Self {
+            proc: proc.into(),
+            sys: sys.into(),
+        }
+    }
+
+    fn proc(&self, name: &str) -> PathBuf {
+        self.proc.join(name)
+    }
+
+    fn sys(&self, name: &str) -> PathBuf {
+        self.sys.join(name)
+    }
+}
+
+/// A file's text without surrounding blanks; `None` when the kernel does not have it, or has nothing to
+/// say there: drivers answer with many errors.
+fn text(path: &Path) -> Option<String> {
+    let text = std::fs::read_to_string(path).ok()?;
+    let text = text.trim();
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+/// The same as a number.
+fn number<T: std::str::FromStr>(path: &Path) -> Option<T> {
+    text(path)?.parse().ok()
+}
+
+/// Names in a directory, sorted; none when it is not there.
+fn names(path: &Path) -> Result<Vec<String>> {
+    let entries = match std::fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(io("list", path, error)),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(|error| io("list", path, error))?;
+        if let Ok(name) = entry.file_name().into_string() {
+            names.push(name);
+        }
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
+/// The last part of what a symbolic link leads to.
+fn link_name(path: &Path) -> Option<String> {
+    let target = std::fs::read_link(path).ok()?;
+    Some(target.file_name()?.to_string_lossy().into_owned())
+}
+
+/// A file that the kernel always has, read by its own parser.
+fn parsed<T: procfs::FromRead>(path: &Path) -> Result<T> {
+    T::from_file(path)
+        .map_err(|error| ToolError::io("read", path.to_string_lossy(), std::io::Error::other(error)))
+}
+
+fn io(what: &'static str, path: &Path, error: std::io::Error) -> ToolError {
+    ToolError::io(what, path.to_string_lossy(), error)
+}
+
+/// Arguments as a type; they were checked when they came in.
+fn typed<T: DeserializeOwned>(tool: &str, args: &Value) -> Result<T> {
+    serde_path_to_error::deserialize(args).map_err(|error| ToolError::BadInput {
+        tool: tool.to_owned(),
+        field: error.path().to_string(),
+        problem: error.inner().to_string(),
+    })
+}
+
+fn value_of(value: &impl Serialize) -> Result<Value> {
+    serde_json::to_value(value).map_err(|error| ToolError::Defect(error.to_string()))
+}
+
+fn unknown<T>(tool: &str) -> Result<T> {
+    Err(ToolError::UnknownTool {
+        name: tool.to_owned(),
+    })
+}

@@ -1,0 +1,135 @@
+//! What only looks at the machine, on this machine and on one laid out by hand.
+#![cfg(test)]
+
+use aios_tools::budget::Budget;
+use aios_tools::host::Host;
+use aios_tools::host::hw::{self, Hw};
+use aios_tools::registry::Registry;
+use aios_tools::worker::read_only::Looks;
+use serde_json::{Value, json};
+use std::fs;
+use std::path::Path;
+
+fn read(looks: &impl Looks, tool: &str) -> Value {
+    let args = json!({});
+    looks.look(tool, &args).unwrap();
+    looks
+        .read(tool, &args, &Budget::of_ms(60_000))
+        .unwrap_or_else(|error| panic!("{tool}: {error}"))
+}
+
+#[test]
+fn every_tool_answers_on_this_machine_as_its_schema_says() {
+    let hw = Hw(Host::this());
+    let registry = Registry::builtin();
+    for spec in hw::specs() {
+        let answer = read(&hw, spec.name);
+        registry
+            .get(spec.name)
+            .unwrap()
+            .check_output(&answer.to_string())
+            .unwrap_or_else(|error| panic!("{}: {error}: {answer:#}", spec.name));
+    }
+}
+
+#[test]
+fn this_machine_is_described_truly() {
+    let hw = Hw(Host::this());
+    let info = read(&hw, "hw.info");
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    assert_eq!(info["kernel"], kernel.trim());
+    let cpus = fs::read_to_string("/proc/cpuinfo")
+        .unwrap()
+        .matches("processor\t")
+        .count();
+    assert_eq!(info["cpus"], cpus);
+    let memory = read(&hw, "hw.memory");
+    assert_eq!(memory["total_bytes"], info["memory_bytes"]);
+    let names: Vec<Value> = read(&hw, "hw.network")["interfaces"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|interface| interface["name"].clone())
+        .collect();
+    assert!(names.contains(&json!("lo")), "{names:?}");
+}
+
+fn write(root: &Path, name: &str, text: &str) {
+    let path = root.join(name);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, text).unwrap();
+}
+
+#[test]
+fn disks_sensors_and_devices_are_read_as_the_kernel_tells_them() {
+    let sys = tempfile::tempdir().unwrap();
+    let root = sys.path();
+    for (name, text) in [
+        ("block/sda/size", "2048\n"),
+        ("block/sda/queue/rotational", "1\n"),
+        ("block/sda/ro", "0\n"),
+        ("block/sda/device/model", "DISK 9000  \n"),
+        ("block/sda/sda1/partition", "1\n"),
+        ("block/sda/sda1/size", "1024\n"),
+        ("block/loop0/size", "0\n"),
+        ("class/hwmon/hwmon0/name", "coretemp\n"),
+        ("class/hwmon/hwmon0/temp1_input", "45000\n"),
+        ("class/hwmon/hwmon0/temp1_crit", "100000\n"),
+        ("class/hwmon/hwmon0/temp1_label", "Core 0\n"),
+        ("class/hwmon/hwmon0/fan2_input", "1200\n"),
+        ("class/hwmon/hwmon0/intrusion0_alarm", "1\n"),
+        ("class/power_supply/BAT0/type", "Battery\n"),
+        ("class/power_supply/BAT0/capacity", "87\n"),
+        ("class/net/bonding_masters", "\n"),
+        ("class/net/eth0/ifindex", "2\n"),
+        ("class/net/eth0/operstate", "down\n"),
+        ("class/net/eth0/mtu", "1500\n"),
+        // A link that is down has no speed: the kernel says -1, or an error.
+        ("class/net/eth0/speed", "-1\n"),
+        ("bus/pci/devices/0000:00:02.0/class", "0x030000\n"),
+        ("bus/pci/devices/0000:00:02.0/vendor", "0x1234\n"),
+        ("bus/pci/devices/0000:00:02.0/device", "0x1111\n"),
+    ] {
+        write(root, name, text);
+    }
+    let hw = Hw(Host::at("/proc", root));
+    assert_eq!(
+        read(&hw, "hw.storage"),
+        json!({"devices": [{
+            "name": "sda", "size_bytes": 1_048_576, "model": "DISK 9000", "serial": null,
+            "rotational": true, "removable": false, "read_only": false,
+            "partitions": [{"name": "sda1", "size_bytes": 524_288}],
+        }]})
+    );
+    assert_eq!(
+        read(&hw, "hw.sensors"),
+        json!({
+            "readings": [
+                {"chip": "coretemp", "label": "fan2", "kind": "fan", "value": 1200, "unit": "rpm", "critical": null},
+                {"chip": "coretemp", "label": "Core 0", "kind": "temperature", "value": 45_000, "unit": "millicelsius",
+                 "critical": 100_000},
+            ],
+            "supplies": [{"name": "BAT0", "kind": "Battery", "state": null, "percent": 87}],
+        })
+    );
+    assert_eq!(
+        read(&hw, "hw.network"),
+        json!({"interfaces": [{
+            "name": "eth0", "address": null, "state": "down", "mtu_bytes": 1500, "speed_mbit": null, "driver": null,
+        }]})
+    );
+    assert_eq!(
+        read(&hw, "hw.pci"),
+        json!({"devices": [{
+            "address": "0000:00:02.0", "class": "0x030000", "vendor": "0x1234", "device": "0x1111", "driver": null,
+        }]})
+    );
+}
+
+#[test]
+fn an_argument_that_no_tool_has_is_refused_by_name() {
+    for spec in hw::specs() {
+        let error = spec.check_input("{\"cpu\": 1}").unwrap_err();
+        assert!(error.to_string().contains("cpu"), "{}: {error}", spec.name);
+    }
+}
