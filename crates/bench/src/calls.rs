@@ -8,6 +8,9 @@ use aios_proto::tools::v1::tool_registry_client::ToolRegistryClient;
 use anyhow::{Context, Result, bail};
 use hdrhistogram::Histogram;
 use serde_json::{Value, json};
+use std::fs;
+use std::io::Write;
+use std::path::Path;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 use tonic::transport::Channel;
@@ -27,11 +30,7 @@ type Client = ToolRegistryClient<Channel>;
 pub(crate) async fn measure(aios: &Instance, table: &mut Table) -> Result<()> {
     let file = aios.file("bench.txt", b"some text")?;
     let tree = aios.tree().canonicalize()?;
-    let file = tree.join(
-        std::path::Path::new(&file)
-            .file_name()
-            .context("a file has a name")?,
-    );
+    let file = tree.join(Path::new(&file).file_name().context("a file has a name")?);
     let task = client::mint_full(aios, &[&format!("fs:*:{}/**", tree.display())]).await?;
     let client = ToolRegistryClient::new(aios.channel(Who::Of(Service::Orchestrator), Service::Tools)?);
     plain(&file, table)?;
@@ -55,6 +54,7 @@ pub(crate) async fn measure(aios: &Instance, table: &mut Table) -> Result<()> {
     let path = tree.join("changes");
     let write = |step| json!({"path": path, "content": format!("{step}\n"), "how": "overwrite"});
     alone(&client, &task, 1_000_000, 20, "fs.write", write).await?;
+    plain_change(&tree, table)?;
     let changes = alone(&client, &task, 2_000_000, CHANGES, "fs.write", write).await?;
     table.add(
         "changing call, one caller, p50",
@@ -72,15 +72,37 @@ pub(crate) async fn measure(aios: &Instance, table: &mut Table) -> Result<()> {
 }
 
 /// The same work without token, policy, log and processes.
-fn plain(file: &std::path::Path, table: &mut Table) -> Result<()> {
+fn plain(file: &Path, table: &mut Table) -> Result<()> {
     let started = Instant::now();
     for _ in 0..PLAIN {
-        std::hint::black_box(std::fs::symlink_metadata(file)?);
+        std::hint::black_box(fs::symlink_metadata(file)?);
     }
     let each = started.elapsed() / PLAIN;
     table.add(
         "plain stat in this process",
         each.as_secs_f64() * 1e3,
+        "ms",
+        Promise::Nothing,
+    );
+    Ok(())
+}
+
+/// A new content for a file, durable twice, as a change and the record of it are.
+fn plain_change(tree: &Path, table: &mut Table) -> Result<()> {
+    let mut times = Histogram::<u64>::new(3)?;
+    let (file, new) = (tree.join("plain"), tree.join("plain.new"));
+    for number in 0..CHANGES {
+        let started = Instant::now();
+        let mut out = fs::File::create(&new)?;
+        writeln!(out, "{number}")?;
+        out.sync_data()?;
+        fs::rename(&new, &file)?;
+        fs::File::open(tree)?.sync_all()?;
+        times.record(micros(started))?;
+    }
+    table.add(
+        "plain write, rename and two syncs, p50",
+        ms(&times, 0.5),
         "ms",
         Promise::Nothing,
     );

@@ -1,6 +1,6 @@
 //! One table: what was measured, how much, and what is promised.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use std::io::{Write, stdout};
 
 /// What a figure must be.
@@ -29,7 +29,7 @@ impl Table {
     /// Prints all figures.
     ///
     /// # Errors
-    /// Standard output is closed.
+    /// A promise is not kept, or standard output is closed.
     pub(crate) fn print(&self) -> Result<()> {
         let mut out = stdout().lock();
         writeln!(
@@ -37,20 +37,24 @@ impl Table {
             "{:<58} {:>12} {:<10} {:<14} ok",
             "what", "figure", "unit", "promise"
         )?;
+        let mut missed = Vec::new();
         for (what, figure, unit, promise) in &self.rows {
             let (promised, kept) = match promise {
-                Promise::AtMost(limit) => (format!("<= {limit}"), if figure <= limit { "yes" } else { "NO" }),
-                Promise::AtLeast(limit) => {
-                    (format!(">= {limit}"), if figure >= limit { "yes" } else { "NO" })
-                }
-                Promise::Nothing => (String::new(), ""),
+                Promise::AtMost(limit) => (format!("<= {limit}"), Some(figure <= limit)),
+                Promise::AtLeast(limit) => (format!(">= {limit}"), Some(figure >= limit)),
+                Promise::Nothing => (String::new(), None),
             };
+            let kept = kept.map_or("", |kept| if kept { "yes" } else { "NO" });
+            if kept == "NO" {
+                missed.push(what.as_str());
+            }
             let digits = if *figure >= 1000.0 { 0 } else { 3 };
             writeln!(
                 out,
                 "{what:<58} {figure:>12.digits$} {unit:<10} {promised:<14} {kept}"
             )?;
         }
+        ensure!(missed.is_empty(), "not as promised: {}", missed.join("; "));
         Ok(())
     }
 }
