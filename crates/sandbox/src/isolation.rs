@@ -17,6 +17,8 @@ pub struct Observed {
     pub seccomp: bool,
     /// Effective, permitted, inheritable, bounding and ambient capabilities are all empty.
     pub no_capabilities: bool,
+    /// Whether its root is mounted read-only.
+    pub read_only: bool,
     /// Whether it sees no network interface but loopback.
     pub no_network: bool,
     /// AppArmor label; `unconfined` or empty without.
@@ -48,6 +50,7 @@ impl Observed {
             no_new_privs: field("NoNewPrivs") == Some("1"),
             seccomp: field("Seccomp") == Some("2"),
             no_capabilities: capabilities.iter().all(|name| field(name).is_some_and(is_zero)),
+            read_only: root_is_read_only(pid)?,
             no_network: only_loopback(pid)?,
             apparmor: label(pid)?,
             limits: limits(pid)?,
@@ -59,7 +62,7 @@ impl Observed {
     /// # Errors
     /// The list of what is missing.
     pub fn check(&self, kind: &Kind, enforced: &Enforced) -> Result<Vec<String>, String> {
-        let mut held = vec!["read-only".to_owned()];
+        let mut held = Vec::new();
         let mut missing = Vec::new();
         let mut want = |holds: bool, name: String| {
             if holds {
@@ -68,6 +71,7 @@ impl Observed {
                 missing.push(name)
             }
         };
+        want(self.read_only, "read-only".to_owned());
         want(self.no_network, "network-none".to_owned());
         want(self.no_new_privs, "no-new-privileges".to_owned());
         want(self.no_capabilities, "caps-dropped".to_owned());
@@ -100,6 +104,17 @@ impl Observed {
 
 fn is_zero(mask: &str) -> bool {
     !mask.is_empty() && mask.bytes().all(|b| b == b'0')
+}
+
+/// Whether what the process sees as `/` is mounted read-only: the last mount there (proc_pid_mountinfo(5),
+/// fields 5 and 6).
+fn root_is_read_only(pid: u32) -> io::Result<bool> {
+    let text = fs::read_to_string(format!("/proc/{pid}/mountinfo"))?;
+    let options = text.lines().rev().find_map(|line| {
+        let mut fields = line.split(' ').skip(4);
+        (fields.next() == Some("/")).then(|| fields.next().unwrap_or_default())
+    });
+    Ok(options.is_some_and(|options| options.split(',').any(|option| option == "ro")))
 }
 
 /// Whether the process sees no network interface but loopback.
@@ -159,6 +174,7 @@ mod tests {
             no_new_privs: true,
             seccomp: true,
             no_capabilities: true,
+            read_only: true,
             no_network: true,
             apparmor: "aios-agent (enforce)".to_owned(),
             limits: (128 << 20, 64),
@@ -177,10 +193,11 @@ mod tests {
     #[test]
     fn each_missing_wall_is_named() {
         type Spoil = fn(&mut Observed);
-        let cases: [(Spoil, &str); 7] = [
+        let cases: [(Spoil, &str); 8] = [
             (|o| o.no_new_privs = false, "no-new-privileges"),
             (|o| o.seccomp = false, "seccomp"),
             (|o| o.no_capabilities = false, "caps-dropped"),
+            (|o| o.read_only = false, "read-only"),
             (|o| o.no_network = false, "network-none"),
             (|o| o.apparmor = "unconfined".to_owned(), "apparmor:aios-agent"),
             (|o| o.limits.0 = 0, "memory:134217728"),

@@ -67,6 +67,7 @@ impl Engine for Double {
             no_new_privs: !*self.unconfined.lock().unwrap(),
             seccomp: true,
             no_capabilities: true,
+            read_only: true,
             no_network: true,
             apparmor: String::new(),
             limits: (128 << 20, 64),
