@@ -8,6 +8,7 @@
 //! | `mint`, `authorize`, `consent`, `outcome` | the way of a call: token, decision, approval, result |
 //! | `approvals`, `persons`, `trust` | people decide; revocation and emergency stop |
 //! | `push` | tells the workers every second what is revoked |
+//! | `refusals` | records what workers refused |
 //! | `journal`, `watch`, `status` | reading the audit log, following events, the state at a glance |
 //! | `store` | SQLite |
 //! | `service` | the `aios.guard.v1.Guard` rpcs and who may call them |
@@ -29,6 +30,7 @@ mod mint;
 mod outcome;
 mod persons;
 mod push;
+mod refusals;
 mod service;
 mod status;
 mod store;

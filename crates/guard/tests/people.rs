@@ -329,7 +329,10 @@ impl Worker for Listener {
     ) -> Result<Response<worker::PushTrustResponse>, Status> {
         let counter = self.view.accept(request.get_ref(), Instant::now(), now_ms());
         let counter = counter.map_err(|error| Status::permission_denied(error.to_string()))?;
-        Ok(Response::new(worker::PushTrustResponse { counter }))
+        Ok(Response::new(worker::PushTrustResponse {
+            counter,
+            ..worker::PushTrustResponse::default()
+        }))
     }
 }
 

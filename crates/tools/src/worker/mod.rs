@@ -9,6 +9,7 @@ pub mod executor;
 pub mod gate;
 mod intake;
 pub mod journal;
+mod refusals;
 pub mod service;
 pub mod store;
 
