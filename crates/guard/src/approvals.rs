@@ -47,6 +47,17 @@ impl Guard {
         row.ok_or(GuardError::NoApproval { id })
     }
 
+    /// What a refused decision was about, as far as the request names something that is known.
+    pub(crate) fn decision_context(&self, request: &pb::DecideApprovalRequest) -> Record {
+        match self.approval_row(&request.approval_id) {
+            Ok(row) => Record {
+                rule: None,
+                ..context("denied", &row)
+            },
+            Err(_) => Record::default(),
+        }
+    }
+
     /// A person decides. Recorded before it takes effect.
     pub(crate) async fn decide_approval(
         &self,
