@@ -3,6 +3,7 @@
 use crate::error::GuardError;
 use crate::guard::Guard;
 use crate::persons::Proved;
+use crate::purge::Purge;
 use crate::store::{ApprovalRow, Remembered};
 use aios_audit::{Hash, Record};
 use aios_auth::capability::{Access, Capability};
@@ -142,9 +143,14 @@ impl Guard {
     }
 }
 
-/// Ends requests that nobody answered in time; times are stored, so that a restart forgets none.
+/// Ends requests that nobody answered in time; times are stored, so that a restart forgets none. Purges
+/// old ones at its start and then once a day.
 pub(crate) async fn expire(guard: Arc<Guard>, end: CancellationToken) {
+    let mut purge = Purge::default();
     loop {
+        if let Err(error) = purge.run(&guard).await {
+            tracing::warn!(%error, "old approvals could not be purged; trying again");
+        }
         let wait = match expire_due(&guard).await {
             Ok(Some(next_ms)) => {
                 let left = u64::try_from(next_ms.saturating_sub(guard.now_ms())).unwrap_or(0);
