@@ -45,7 +45,7 @@ impl Steps {
         call: &Call,
         again: bool,
     ) -> Result<StepEnd, Error> {
-        if again && let Some(end) = self.settled(goal, step, call).await? {
+        if again && let Some(end) = Box::pin(self.settled(goal, step, call)).await? {
             return Ok(end);
         }
         if self.cancel.is_cancelled() {
@@ -68,7 +68,7 @@ impl Steps {
                         continue;
                     }
                     // The try that was lost may have done it; it is not begun any more.
-                    match self.settled(goal, step, call).await? {
+                    match Box::pin(self.settled(goal, step, call)).await? {
                         Some(end) => return Ok(end),
                         None => return Ok(failed(Error::Cancelled.report())),
                     }
