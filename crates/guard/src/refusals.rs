@@ -59,6 +59,17 @@ impl Recorded {
     }
 }
 
+impl Recorded {
+    /// How many refusals went before this guard heard of them. The worker also counts those as dropped
+    /// that are recorded and only not acknowledged yet; the gap in the numbers tells them apart. To a
+    /// guard that started after the worker the gap alone says nothing.
+    fn lost(self, answer: &PushTrustResponse) -> u64 {
+        let first = answer.refusals.first().map_or(0, |refusal| refusal.number);
+        let gap = first.saturating_sub(self.number).saturating_sub(1);
+        answer.refusals_dropped.saturating_sub(self.dropped).min(gap)
+    }
+}
+
 /// A worker's answer, with its namespace.
 pub(crate) type Told = (String, PushTrustResponse);
 
@@ -83,16 +94,16 @@ pub(crate) async fn run(guard: Arc<Guard>, mut told: mpsc::Receiver<Told>, end: 
 
 async fn record(guard: &Guard, worker: &str, answer: PushTrustResponse) -> Result<(), AuditError> {
     let mut recorded = guard.recorded_of(worker).in_run(answer.run);
-    if answer.refusals_dropped > recorded.dropped {
-        let dropped = answer.refusals_dropped - recorded.dropped;
+    let dropped = recorded.lost(&answer);
+    if dropped > 0 {
         let lost = of_worker(worker).with("dropped", dropped.min(LARGEST)).with(
             "reason",
             "the worker refused more than it keeps; these are not recorded one by one",
         );
         guard.record(lost).await?;
-        recorded.dropped = answer.refusals_dropped;
-        guard.set_recorded(worker, recorded);
     }
+    recorded.dropped = answer.refusals_dropped;
+    guard.set_recorded(worker, recorded);
     for refusal in answer.refusals.into_iter().take(MOST) {
         if refusal.number <= recorded.number {
             continue;
@@ -155,5 +166,56 @@ impl Guard {
             record = record.with("refused_at_ms", refusal.time_ms);
         }
         record
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(numbers: impl IntoIterator<Item = u64>, dropped: u64) -> PushTrustResponse {
+        let refusal = |number| Refusal {
+            number,
+            ..Refusal::default()
+        };
+        PushTrustResponse {
+            run: 5,
+            refusals: numbers.into_iter().map(refusal).collect(),
+            refusals_dropped: dropped,
+            ..PushTrustResponse::default()
+        }
+    }
+
+    #[test]
+    fn only_what_nobody_recorded_counts_as_lost() {
+        let at = |number, dropped| Recorded {
+            run: 5,
+            number,
+            dropped,
+        };
+        for (recorded, answer, lost) in [
+            (at(0, 0), answer(1..=3, 0), 0),
+            (at(0, 0), answer(7..=70, 6), 6),
+            (at(70, 6), answer(8..=71, 7), 0),
+            (at(10, 0), answer(13..=76, 9), 2),
+            (at(0, 0), answer(11..=12, 0), 0),
+            (at(9, 4), answer([], 4), 0),
+        ] {
+            assert_eq!(recorded.lost(&answer), lost, "{recorded:?} {answer:?}");
+        }
+    }
+
+    #[test]
+    fn another_run_of_a_worker_starts_anew() {
+        let recorded = Recorded {
+            run: 5,
+            number: 9,
+            dropped: 2,
+        };
+        assert_eq!(recorded.in_run(5), recorded);
+        let anew = recorded.in_run(6);
+        assert_eq!((anew.run, anew.number, anew.dropped), (6, 0, 0));
+        let push = anew.acknowledge(PushTrustRequest::default());
+        assert_eq!((push.refusals_run, push.refusals_recorded), (6, 0));
     }
 }
