@@ -302,7 +302,7 @@ async fn end_cancelled(core: &Arc<Core>, goal: &Goal) -> Result<(), Error> {
     let cancelled = CancellationToken::new();
     cancelled.cancel();
     for task in goal.tasks.iter().filter(|task| task.in_flight().is_some()) {
-        // With a cancelled token this only asks what became of the step.
+        // With a cancelled token this only asks what became of the step, and has its outcome recorded.
         match Steps::new(core, goal.id, task.plan.id, cancelled.clone())
             .settle()
             .await

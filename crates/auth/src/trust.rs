@@ -124,7 +124,11 @@ impl TrustState {
     /// [`SignedError::Malformed`] when it has no canonical form.
     pub fn sign(&self, key: &SecretKey) -> Result<PushTrustRequest, SignedError> {
         let (body, signature) = signed::sign(WHAT, Domain::Trust, key, self)?;
-        Ok(PushTrustRequest { body, signature })
+        Ok(PushTrustRequest {
+            body,
+            signature,
+            ..PushTrustRequest::default()
+        })
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::error::GuardError;
 use crate::guard::Guard;
 use crate::persons::Proved;
+use crate::purge::Purge;
 use crate::store::{ApprovalRow, Remembered};
 use aios_audit::{Hash, Record};
 use aios_auth::capability::{Access, Capability};
@@ -45,6 +46,17 @@ impl Guard {
         let id = ApprovalId::parse(id)?.to_string();
         let row = self.state().store.approval(&id)?;
         row.ok_or(GuardError::NoApproval { id })
+    }
+
+    /// What a refused decision was about, as far as the request names something that is known.
+    pub(crate) fn decision_context(&self, request: &pb::DecideApprovalRequest) -> Record {
+        match self.approval_row(&request.approval_id) {
+            Ok(row) => Record {
+                rule: None,
+                ..context("denied", &row)
+            },
+            Err(_) => Record::default(),
+        }
     }
 
     /// A person decides. Recorded before it takes effect.
@@ -131,9 +143,14 @@ impl Guard {
     }
 }
 
-/// Ends requests that nobody answered in time; times are stored, so that a restart forgets none.
+/// Ends requests that nobody answered in time; times are stored, so that a restart forgets none. Purges
+/// old ones at its start and then once a day.
 pub(crate) async fn expire(guard: Arc<Guard>, end: CancellationToken) {
+    let mut purge = Purge::default();
     loop {
+        if let Err(error) = purge.run(&guard).await {
+            tracing::warn!(%error, "old approvals could not be purged; trying again");
+        }
         let wait = match expire_due(&guard).await {
             Ok(Some(next_ms)) => {
                 let left = u64::try_from(next_ms.saturating_sub(guard.now_ms())).unwrap_or(0);

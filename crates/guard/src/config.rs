@@ -15,6 +15,9 @@ pub struct Config {
     pub approval_timeout_ms: Option<u64>,
     /// Approval requests that may wait at once.
     pub approvals_waiting: u32,
+    /// How long approvals are kept after they were decided or lapsed and hold no more, milliseconds; what
+    /// the audit log says of them stays.
+    pub approvals_kept_ms: u64,
     /// Life of a one-time sign-in code, milliseconds.
     pub sign_in_ms: u64,
     /// Life of a console session, milliseconds.
@@ -34,6 +37,7 @@ impl Default for Config {
             receipt_ms: 60_000,
             approval_timeout_ms: None,
             approvals_waiting: 1000,
+            approvals_kept_ms: 30 * 24 * 60 * 60_000,
             sign_in_ms: 5 * 60_000,
             session_ms: 12 * 60 * 60_000,
             push_ms: 1000,

@@ -278,6 +278,7 @@ impl GuardError {
             Self::Declined { .. } => "approval:declined",
             Self::Unanswered { .. } => "approval:unanswered",
             Self::Withdrawn { .. } => "approval:withdrawn",
+            Self::NotPending { .. } => "approval:late",
             Self::Ceiling { .. } => "check:ceiling",
             Self::UnknownKind { .. } | Self::UnknownAgent { .. } => "check:agent",
             Self::Lifetime { .. } => "check:lifetime",

@@ -4,6 +4,7 @@ use crate::ceilings::Ceilings;
 use crate::config::Config;
 use crate::error::GuardError;
 use crate::keys::Keys;
+use crate::refusals::{self, Recorded};
 use crate::store::{Execution, Person, Store};
 use crate::trust::Trust;
 use aios_audit::{AuditError, Durability, Hash, Log, Receipt, Record};
@@ -18,7 +19,7 @@ use aios_core::rpc::Peer;
 use aios_core::tasks::Tasks;
 use aios_proto::guard::v1::GuardEvent;
 use serde_json::Value;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -67,6 +68,8 @@ pub(crate) struct State {
     pub(crate) trust: Trust,
     pub(crate) persons: Vec<Person>,
     pub(crate) workers_reached: BTreeSet<String>,
+    /// How far the refusals of each worker are recorded.
+    pub(crate) refusals: BTreeMap<String, Recorded>,
     handling: HashSet<ExecutionKey>,
 }
 
@@ -105,6 +108,7 @@ impl Guard {
             trust,
             persons,
             workers_reached: BTreeSet::new(),
+            refusals: BTreeMap::new(),
             handling: HashSet::new(),
         };
         let guard = Arc::new(Self {
@@ -133,7 +137,12 @@ impl Guard {
 
     /// Starts what runs beside the rpcs.
     pub fn start(self: &Arc<Self>, tasks: &Tasks) {
-        tasks.spawn("trust push", crate::push::run(self.clone(), tasks.token()));
+        let (told, heard) = refusals::channel();
+        tasks.spawn("trust push", crate::push::run(self.clone(), told, tasks.token()));
+        tasks.spawn(
+            "worker refusals",
+            refusals::run(self.clone(), heard, tasks.token()),
+        );
         tasks.spawn(
             "approval expiry",
             crate::approvals::expire(self.clone(), tasks.token()),

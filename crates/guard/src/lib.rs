@@ -7,7 +7,9 @@
 //! | [`guard`] | what everything below shares |
 //! | `mint`, `authorize`, `consent`, `outcome` | the way of a call: token, decision, approval, result |
 //! | `approvals`, `persons`, `trust` | people decide; revocation and emergency stop |
+//! | `purge` | forgets approvals that are long over |
 //! | `push` | tells the workers every second what is revoked |
+//! | `refusals` | records what workers refused |
 //! | `journal`, `watch`, `status` | reading the audit log, following events, the state at a glance |
 //! | `store` | SQLite |
 //! | `service` | the `aios.guard.v1.Guard` rpcs and who may call them |
@@ -28,7 +30,9 @@ mod keys;
 mod mint;
 mod outcome;
 mod persons;
+mod purge;
 mod push;
+mod refusals;
 mod service;
 mod status;
 mod store;

@@ -3,6 +3,7 @@
 
 use crate::error::GuardError;
 use crate::guard::Guard;
+use crate::refusals::Told;
 use aios_core::rpc;
 use aios_proto::worker::v1::PushTrustRequest;
 use aios_proto::worker::v1::worker_client::WorkerClient;
@@ -11,6 +12,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
@@ -21,11 +23,11 @@ const PATIENCE: Duration = Duration::from_millis(800);
 const MARK_EVERY: u32 = 60;
 
 /// Pushes until the guard ends.
-pub(crate) async fn run(guard: Arc<Guard>, end: CancellationToken) {
+pub(crate) async fn run(guard: Arc<Guard>, told: mpsc::Sender<Told>, end: CancellationToken) {
     let mut clients = BTreeMap::new();
     let mut round = 0_u32;
     loop {
-        if let Err(error) = push(&guard, &mut clients).await {
+        if let Err(error) = push(&guard, &told, &mut clients).await {
             tracing::error!(%error, "the trust state could not be pushed");
         }
         round = round.wrapping_add(1);
@@ -42,6 +44,7 @@ pub(crate) async fn run(guard: Arc<Guard>, end: CancellationToken) {
 
 async fn push(
     guard: &Guard,
+    told: &mpsc::Sender<Told>,
     clients: &mut BTreeMap<String, WorkerClient<Channel>>,
 ) -> Result<(), GuardError> {
     let workers = workers(guard)?;
@@ -61,16 +64,24 @@ async fn push(
     };
     let mut pushes = JoinSet::new();
     for (name, client) in clients.iter() {
-        pushes.spawn(tell(name.clone(), client.clone(), request.clone()));
+        let request = guard.recorded_of(name).acknowledge(request.clone());
+        pushes.spawn(tell(name.clone(), client.clone(), request));
     }
-    let reached: BTreeSet<String> = pushes.join_all().await.into_iter().flatten().collect();
+    let mut reached = BTreeSet::new();
+    for (name, answer) in pushes.join_all().await.into_iter().flatten() {
+        reached.insert(name.clone());
+        // Without room it is told again with the next push.
+        if !answer.refusals.is_empty() && told.try_send((name, answer)).is_err() {
+            tracing::debug!("refusals of a worker wait for the ones before them");
+        }
+    }
     guard.state().workers_reached = reached;
     Ok(())
 }
 
-async fn tell(name: String, mut client: WorkerClient<Channel>, request: PushTrustRequest) -> Option<String> {
+async fn tell(name: String, mut client: WorkerClient<Channel>, request: PushTrustRequest) -> Option<Told> {
     match tokio::time::timeout(PATIENCE, client.push_trust(request)).await {
-        Ok(Ok(_)) => Some(name),
+        Ok(Ok(answer)) => Some((name, answer.into_inner())),
         Ok(Err(status)) => {
             tracing::debug!(worker = name, %status, "a worker did not take the trust state");
             None

@@ -123,28 +123,35 @@ impl Service {
         rpc::status(error)
     }
 
-    /// Runs an rpc that needs a person.
+    /// Runs an rpc that needs a person. A refusal names the person once the proof held.
     async fn person<R, T, F>(
         &self,
         rpc: &'static str,
         request: Request<R>,
+        context: Record,
         work: impl FnOnce(Arc<Guard>, crate::persons::Proved, R) -> F,
     ) -> Answer<T>
     where
         R: PersonRequest,
         F: Future<Output = Result<T, GuardError>>,
     {
-        self.run(
-            rpc,
-            Who::Own,
-            request,
-            Record::default(),
-            |guard, peer, request| async move {
-                let person = guard.prove(&peer, &request)?;
-                work(guard, person, request).await
-            },
-        )
-        .await
+        let peer = peer::peer(&request).map_err(|error| rpc::status(&error))?.clone();
+        let request = request.into_inner();
+        let person = match self.guard.prove(&peer, &request) {
+            Ok(person) => person,
+            Err(error) => return Err(self.refused(rpc, &peer, context, &error).await),
+        };
+        let name = person.name.clone();
+        match work(self.guard.clone(), person, request).await {
+            Ok(answer) => Ok(Response::new(answer)),
+            Err(error) => {
+                let context = Record {
+                    person: Some(name),
+                    ..context
+                };
+                Err(self.refused(rpc, &peer, context, &error).await)
+            }
+        }
     }
 }
 
@@ -247,9 +254,13 @@ impl Rpcs for Service {
     }
 
     async fn decide_approval(&self, request: Request<pb::DecideApprovalRequest>) -> Answer<pb::Approval> {
-        self.person("DecideApproval", request, |guard, person, request| async move {
-            guard.decide_approval(&person, &request).await
-        })
+        let context = self.guard.decision_context(request.get_ref());
+        self.person(
+            "DecideApproval",
+            request,
+            context,
+            |guard, person, request| async move { guard.decide_approval(&person, &request).await },
+        )
         .await
     }
 
@@ -283,16 +294,22 @@ impl Rpcs for Service {
     }
 
     async fn emergency_stop(&self, request: Request<pb::EmergencyStopRequest>) -> Answer<pb::EmergencyState> {
-        self.person("EmergencyStop", request, |guard, person, request| async move {
-            Ok(guard.emergency_stop(&person, request.reason).await)
-        })
+        self.person(
+            "EmergencyStop",
+            request,
+            Record::default(),
+            |guard, person, request| async move { Ok(guard.emergency_stop(&person, request.reason).await) },
+        )
         .await
     }
 
     async fn resume(&self, request: Request<pb::ResumeRequest>) -> Answer<pb::EmergencyState> {
-        self.person("Resume", request, |guard, person, _| async move {
-            guard.resume(&person).await
-        })
+        self.person(
+            "Resume",
+            request,
+            Record::default(),
+            |guard, person, _| async move { guard.resume(&person).await },
+        )
         .await
     }
 
@@ -334,9 +351,12 @@ impl Rpcs for Service {
         &self,
         request: Request<pb::CreateSignInRequest>,
     ) -> Answer<pb::CreateSignInResponse> {
-        self.person("CreateSignIn", request, |guard, person, _| async move {
-            guard.create_sign_in(&person).await
-        })
+        self.person(
+            "CreateSignIn",
+            request,
+            Record::default(),
+            |guard, person, _| async move { guard.create_sign_in(&person).await },
+        )
         .await
     }
 
@@ -420,12 +440,17 @@ impl Rpcs for Service {
         &self,
         request: Request<pb::AuditForgetRequest>,
     ) -> Answer<pb::AuditForgetResponse> {
-        self.person("AuditForget", request, |guard, person, request| async move {
-            guard
-                .forget(&person, request.seq)
-                .await
-                .map(|audit_seq| pb::AuditForgetResponse { audit_seq })
-        })
+        self.person(
+            "AuditForget",
+            request,
+            Record::default(),
+            |guard, person, request| async move {
+                guard
+                    .forget(&person, request.seq)
+                    .await
+                    .map(|audit_seq| pb::AuditForgetResponse { audit_seq })
+            },
+        )
         .await
     }
 }

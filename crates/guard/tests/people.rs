@@ -286,6 +286,29 @@ async fn requests_lapse_also_across_a_restart_and_are_withdrawn_with_their_goal(
     assert_eq!(denied(authorize(&mut tools, call).await).0, "approval:withdrawn");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_decision_that_comes_too_late_is_refused_and_recorded() {
+    if !several_users() {
+        return;
+    }
+    let mut instance = Instance::start_with("approval_timeout_ms = 300\n").await;
+    let key = instance.enrol(ADA, "ada").await;
+    let (_, call, id) = pending(&mut instance).await;
+    let mut ada = instance.client(ADA).await;
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    let late = decide(&key, &id, &call.call_digest, true, "");
+    assert_eq!(code(ada.decide_approval(late).await), "AIOS-GUARD-0028");
+    let records = instance.records().await;
+    let (_, denial) = records.iter().rfind(|(kind, _)| kind == "denied").unwrap();
+    let about = |name: &str| denial[name].as_str().unwrap_or_default();
+    assert_eq!(about("rule"), "approval:late");
+    assert_eq!((about("approval_id"), about("person")), (id.as_str(), "ada"));
+    assert_eq!(about("tool"), "fs.delete");
+    assert_eq!(denial["details"]["code"], "AIOS-GUARD-0028");
+    assert_eq!(denial["details"]["uid"], ADA);
+    assert_eq!(instance.count("approval.decided").await, 0);
+}
+
 /// A worker that only listens to the guard.
 struct Listener {
     view: Arc<TrustView>,
@@ -329,7 +352,10 @@ impl Worker for Listener {
     ) -> Result<Response<worker::PushTrustResponse>, Status> {
         let counter = self.view.accept(request.get_ref(), Instant::now(), now_ms());
         let counter = counter.map_err(|error| Status::permission_denied(error.to_string()))?;
-        Ok(Response::new(worker::PushTrustResponse { counter }))
+        Ok(Response::new(worker::PushTrustResponse {
+            counter,
+            ..worker::PushTrustResponse::default()
+        }))
     }
 }
 

@@ -7,6 +7,8 @@ use aios_harness::client::{self, Task};
 use aios_harness::{Instance, Options};
 use aios_proto::tools::v1::call_response::Result as Answer;
 use anyhow::{Result, ensure};
+use serde_json::Value;
+use std::time::{Duration, Instant};
 use tonic::Status;
 
 /// Starts an instance, when root; otherwise runs the test under `sudo` and says `None`.
@@ -62,6 +64,42 @@ pub async fn logged(aios: &Instance, code: &str) -> Result<()> {
         serde_json::to_string_pretty(&records)?
     );
     Ok(())
+}
+
+/// How long a worker's own refusals may take to the audit log: the guard fetches them every second.
+const FETCHED: Duration = Duration::from_secs(20);
+
+/// Checks that the audit log comes to hold, as the fs worker's own word, exactly `times` refusals with
+/// this code.
+///
+/// # Errors
+/// It holds fewer after a while, or more.
+pub async fn logged_by_worker(aios: &Instance, code: &str, times: usize) -> Result<()> {
+    let until = Instant::now() + FETCHED;
+    loop {
+        let records = client::audit(aios).await?;
+        let text = |record: &Value, at: &str| record.pointer(at).and_then(Value::as_str) == Some(code);
+        let own = |record: &&Value| {
+            record.get("kind").is_some_and(|kind| kind == "denied")
+                && record
+                    .pointer("/record/rule")
+                    .is_some_and(|rule| rule == "check:worker")
+                && record
+                    .pointer("/record/details/worker")
+                    .is_some_and(|worker| worker == "fs")
+                && text(record, "/record/details/code")
+        };
+        let found = records.iter().filter(own).count();
+        if found == times {
+            return Ok(());
+        }
+        ensure!(
+            found < times && Instant::now() < until,
+            "{found} refusals of the worker with {code} instead of {times}: {}",
+            serde_json::to_string_pretty(&records)?
+        );
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
 
 /// Arguments with one path.

@@ -12,7 +12,7 @@ use aios_harness::{Instance, Options, PERSON_UID, Service, Who};
 use aios_proto::common::v1::{PersonProof, SessionProof, person_proof::Credential};
 use aios_proto::guard::v1 as guard;
 use aios_proto::worker::v1::{ExecuteRequest, PrepareRequest};
-use aios_tests_deny::{logged, path_args, refused_rpc, start};
+use aios_tests_deny::{logged, logged_by_worker, path_args, refused_rpc, start};
 use anyhow::{Context, Result};
 
 const SELF: Who = Who::Of(Service::Orchestrator);
@@ -149,6 +149,7 @@ async fn it_cannot_reach_a_worker_and_forged_receipts_are_refused_there() -> Res
             "{who:?}: {status:?}"
         );
     }
+    logged_by_worker(&aios, "AIOS-AUTH-0602", 2).await?;
     // A captured tool service is let in, and has nothing to show.
     let mut worker = client::worker(&aios, Who::Of(Service::Tools))?;
     let prepared = worker.prepare(prepare).await?.into_inner();
@@ -208,6 +209,7 @@ async fn it_cannot_reach_a_worker_and_forged_receipts_are_refused_there() -> Res
             .await;
         let status = answer.err().context("a forged receipt was accepted")?;
         assert_eq!(client::code(&status), code);
+        logged_by_worker(&aios, code, 1).await?;
     }
     assert!(std::fs::exists(&file)?);
     Ok(())

@@ -9,8 +9,8 @@ use aios_harness::{Instance, Options, Service, Who};
 use aios_proto::guard::v1 as guard;
 use aios_proto::guard::v1::authorize_response::Decision;
 use aios_proto::worker::v1::{ExecuteRequest, ExecuteResponse, PrepareRequest};
-use aios_tests_deny::{path_args, start};
-use anyhow::{Result, bail};
+use aios_tests_deny::{logged_by_worker, path_args, start};
+use anyhow::{Context, Result, bail};
 use tonic::Status;
 
 const SELF: Who = Who::Of(Service::Tools);
@@ -148,6 +148,16 @@ async fn a_receipt_is_for_its_own_call_only() -> Result<()> {
         assert_eq!(code(&answer), wanted, "{answer:?}");
         assert!(std::fs::exists(&own)? && std::fs::exists(&other)?);
     }
+    // The tool service keeps silent about it; the worker does not. What merely changed is no refusal.
+    for (code, times) in [
+        ("AIOS-AUTH-0414", 2),
+        ("AIOS-TOOLS-0024", 1),
+        ("AIOS-AUTH-0201", 1),
+        ("AIOS-AUTH-0410", 1),
+        ("AIOS-TOOLS-0012", 0),
+    ] {
+        logged_by_worker(&aios, code, times).await?;
+    }
     let done = execute(&aios, good.clone()).await?;
     assert!(done.error.is_none() && !done.replayed, "{done:?}");
     let again = execute(&aios, good).await?;
@@ -183,6 +193,8 @@ async fn a_receipt_without_the_approval_that_it_names_is_refused() -> Result<()>
     let answer = execute(&aios, bent).await;
     assert_eq!(code(&answer), "AIOS-AUTH-0411", "{answer:?}");
     assert!(std::fs::exists(&file)?);
+    logged_by_worker(&aios, "AIOS-AUTH-0410", 1).await?;
+    logged_by_worker(&aios, "AIOS-AUTH-0411", 1).await?;
     let answer = execute(&aios, good).await;
     assert_eq!(code(&answer), "done", "{answer:?}");
     Ok(())
@@ -214,6 +226,46 @@ async fn a_target_swapped_after_the_receipt_is_left_alone() -> Result<()> {
     let answer = execute(&aios, request).await;
     assert_ne!(code(&answer), "done", "{answer:?}");
     assert_eq!(std::fs::read(&precious)?, b"precious");
+    Ok(())
+}
+
+#[tokio::test]
+async fn refusals_reach_the_log_once_although_the_guard_was_away() -> Result<()> {
+    let Some(mut aios) = start(Options::default())? else {
+        return Ok(());
+    };
+    let file = aios.file("a.log", b"text")?;
+    let short = guard::MintRequest {
+        ttl_ms: 1_000,
+        ..client::mint_request(&["fs:*:/**"])
+    };
+    let expired = client::mint_with(&aios, short).await?;
+    aios.kill(Service::Guard)?;
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    for step in 1..=70 {
+        let answer = client::worker(&aios, SELF)?
+            .prepare(prepare(&expired, step, &file))
+            .await;
+        let status = answer.err().context("an expired token was accepted")?;
+        assert_eq!(client::code(&status), "AIOS-AUTH-0205");
+    }
+    aios.restart(Service::Guard)?;
+    // The newest 64 one by one, the others as a number.
+    logged_by_worker(&aios, "AIOS-AUTH-0205", 64).await?;
+    // The next ones are new to the same guard.
+    let answer = client::worker(&aios, SELF)?
+        .prepare(prepare(&expired, 71, &file))
+        .await;
+    assert!(answer.is_err(), "{answer:?}");
+    logged_by_worker(&aios, "AIOS-AUTH-0205", 65).await?;
+    tokio::time::sleep(Duration::from_millis(2_500)).await;
+    logged_by_worker(&aios, "AIOS-AUTH-0205", 65).await?;
+    let dropped: Vec<_> = client::audit(&aios)
+        .await?
+        .into_iter()
+        .filter_map(|record| record.pointer("/record/details/dropped").cloned())
+        .collect();
+    assert_eq!(dropped, [6]);
     Ok(())
 }
 
@@ -256,7 +308,7 @@ async fn an_emergency_stop_reaches_calls_that_were_allowed_before() -> Result<()
         "{answer:?}"
     );
     assert!(std::fs::exists(&file)?);
-    Ok(())
+    logged_by_worker(&aios, &code(&answer), 1).await
 }
 
 #[tokio::test]

@@ -68,12 +68,12 @@ impl Goals {
     /// # Errors
     /// The point was not reached, or a count is wrong.
     pub async fn kill_during(&mut self, service: Service, point: &str) -> Result<()> {
-        self.append(service, point)
+        self.append_in(point, service, None)
             .await
             .with_context(|| format!("a goal while {} is killed at {point}", service.program()))
     }
 
-    async fn append(&mut self, service: Service, point: &str) -> Result<()> {
+    async fn append_in(&mut self, point: &str, service: Service, with: Option<Service>) -> Result<()> {
         self.lines += 1;
         let path = self.aios.tree().canonicalize()?.join("counter");
         let args = json!({"path": path, "content": format!("line {}\n", self.lines), "how": "append"});
@@ -84,6 +84,12 @@ impl Goals {
             client_id: aios_core::id::GoalId::new().to_string(),
         };
         self.aios.arm(point)?;
+        if let Some(with) = with {
+            // One try is enough: the goal is in the journal when it comes to the call.
+            let asked = tokio::time::timeout(TRY_LIMIT, self.ask(&request)).await;
+            asked.context("the goal was not taken")?.map_err(client::plain)?;
+            self.die_together(service, with).await?;
+        }
         let detail = self.finish(service, &request).await?;
         ensure!(!self.aios.armed(point), "nothing reached {point}");
         let wanted: Vec<String> = (1..=self.lines).map(|line| format!("line {line}")).collect();
@@ -101,6 +107,31 @@ impl Goals {
             ensure!(count == 1, "{count} records `{kind}` of the goal's step");
         }
         Ok(())
+    }
+
+    /// Has a goal add one line to a file, killing the tool service at `point` and the orchestrator at
+    /// that same moment, and checks the counts: one effect, one intent, one outcome.
+    ///
+    /// # Errors
+    /// The point was not reached, or a count is wrong.
+    pub async fn kill_with_orchestrator(&mut self, point: &str) -> Result<()> {
+        self.append_in(point, Service::Tools, Some(Service::Orchestrator))
+            .await
+            .with_context(|| format!("a goal while tools and orchestrator are killed at {point}"))
+    }
+
+    /// Kills `with` as soon as `service` has died, before it can send anything again; only then the
+    /// ordinary revival starts both.
+    async fn die_together(&mut self, service: Service, with: Service) -> Result<()> {
+        let until = Instant::now() + GOAL_LIMIT;
+        while self.aios.ended(service)?.is_none() {
+            ensure!(Instant::now() < until, "{} did not die", service.program());
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        self.aios.kill(with)?;
+        self.kills += 1;
+        self.revive(service)?;
+        self.aios.restart(with)
     }
 
     /// Sends the call until it is taken, starts what died, and waits for the goal's end.

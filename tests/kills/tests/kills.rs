@@ -96,3 +96,18 @@ async fn every_goal_ends_once_when_another_service_dies() -> Result<()> {
     }
     goals.verify().await
 }
+
+#[tokio::test]
+async fn every_goal_ends_once_when_tools_and_orchestrator_die_together() -> Result<()> {
+    let Some(mut goals) = Goals::start()? else {
+        return Ok(());
+    };
+    let points = ["tools.after_execute", "tools.before_outcome"];
+    for point in points {
+        goals.kill_with_orchestrator(point).await?;
+    }
+    goals.verify().await?;
+    let wanted = 2 * points.len();
+    ensure!(goals.kills == wanted, "{} kills instead of {wanted}", goals.kills);
+    Ok(())
+}

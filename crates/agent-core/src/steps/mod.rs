@@ -2,10 +2,12 @@
 //!
 //! A step is named by (task, number); the same name is the same effect, however often it is sent.
 //! So a step that was in flight when the process died is simply done again: first the worker's own
-//! journal is asked, and only what it does not know is sent again under the same name.
+//! journal is asked what became of it, then it is sent again under the same name, which does what was not
+//! done and records what was. Of a cancelled goal only what was done is sent again.
 
 mod memory;
 mod outcome;
+mod settle;
 mod tool;
 
 use crate::core::Core;
@@ -47,6 +49,8 @@ pub struct Steps {
     task: TaskId,
     cancel: CancellationToken,
     token: Option<(Vec<u8>, i64)>,
+    /// Nothing new is begun; what is sent was done already.
+    settling: bool,
 }
 
 impl Steps {
@@ -58,6 +62,7 @@ impl Steps {
             task,
             cancel,
             token: None,
+            settling: false,
         }
     }
 

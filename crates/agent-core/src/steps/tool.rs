@@ -1,8 +1,10 @@
-//! Tool calls and undos: token, call, approval, and what a crash left in flight.
+//! Tool calls and undos: token, call, approval.
 
-use super::outcome::{denied, ended, failed, outcome, parse};
+use super::outcome::{denied, ended, failed, outcome};
 use super::{Call, Steps};
+use crate::EXECUTOR_KIND;
 use crate::error::Error;
+use crate::executor::EXECUTOR_ID;
 use crate::model::Goal;
 use crate::model::event::{Autonomy, Event, StepEnd};
 use crate::model::state::StepState;
@@ -17,7 +19,7 @@ use std::time::Duration;
 /// A token is renewed when less than this is left, milliseconds.
 const TOKEN_MARGIN_MS: i64 = 30_000;
 /// Time that a running call is given to end after it was cancelled.
-const CANCEL_GRACE: Duration = Duration::from_secs(30);
+pub(super) const CANCEL_GRACE: Duration = Duration::from_secs(30);
 /// How often a step may be asked about anew because what it touches has changed meanwhile.
 const MAX_APPROVALS: u32 = 8;
 
@@ -29,7 +31,7 @@ const UNKNOWN_AGENT: &str = "AIOS-GUARD-0022";
 const MINT_TRIES: u32 = 6;
 
 /// How one sending of a call went.
-enum Attempt {
+pub(super) enum Attempt {
     Ended(StepEnd),
     Ask(ApprovalRequired),
     Again,
@@ -43,7 +45,7 @@ impl Steps {
         call: &Call,
         again: bool,
     ) -> Result<StepEnd, Error> {
-        if again && let Some(end) = self.known(step, call).await? {
+        if again && let Some(end) = Box::pin(self.settled(goal, step, call)).await? {
             return Ok(end);
         }
         if self.cancel.is_cancelled() {
@@ -62,9 +64,14 @@ impl Steps {
                 }
                 Attempt::Again => {
                     let pause = Duration::from_millis(self.core.config.retry_ms);
-                    // The wait also ends when the goal is cancelled; the next attempt then sees it.
-                    drop(self.or_cancelled(tokio::time::sleep(pause)).await);
-                    continue;
+                    if self.or_cancelled(tokio::time::sleep(pause)).await.is_ok() {
+                        continue;
+                    }
+                    // The try that was lost may have done it; it is not begun any more.
+                    match Box::pin(self.settled(goal, step, call)).await? {
+                        Some(end) => return Ok(end),
+                        None => return Ok(failed(Error::Cancelled.report())),
+                    }
                 }
             };
             // Taking a change back is itself no change that can be taken back.
@@ -79,7 +86,7 @@ impl Steps {
     }
 
     /// Sends a call once. What an emergency stop holds back is sent again when it is lifted.
-    async fn attempt(&mut self, goal: &Goal, step: u64, call: &Call) -> Result<Attempt, Error> {
+    pub(super) async fn attempt(&mut self, goal: &Goal, step: u64, call: &Call) -> Result<Attempt, Error> {
         let token = match self.token(goal).await {
             Ok(token) => token,
             Err(Error::Peer(report)) if report.code == EMERGENCY => return self.held_back().await,
@@ -105,9 +112,6 @@ impl Steps {
                 }
             }
             Err(Error::Peer(report)) => Ok(Attempt::Ended(failed(report))),
-            Err(error @ Error::Unreachable { .. }) if self.cancel.is_cancelled() => {
-                Ok(Attempt::Ended(failed(error.report())))
-            }
             Err(error @ Error::Unreachable { .. }) => {
                 tracing::warn!(goal = %self.goal, %error, "a call is sent again");
                 Ok(Attempt::Again)
@@ -124,56 +128,6 @@ impl Steps {
             Err(Error::Cancelled) => Ok(Attempt::Ended(failed(Error::Cancelled.report()))),
             Err(error) => Err(error),
         }
-    }
-
-    /// The end of a step that the worker has done already, asked by its name.
-    async fn known(&self, step: u64, call: &Call) -> Result<Option<StepEnd>, Error> {
-        let key = ExecutionKey {
-            task: self.task,
-            step,
-        };
-        let namespace = namespace_of(&call.name);
-        let execution = loop {
-            match self
-                .persistent(|| self.core.clients.execution(key.into(), namespace))
-                .await
-            {
-                // It outlived us and will end by itself.
-                Ok(execution) if execution.state == "running" => {
-                    let pause = Duration::from_millis(self.core.config.retry_ms);
-                    self.or_cancelled(tokio::time::sleep(pause)).await?;
-                }
-                Ok(execution) => break execution,
-                // The service that knows the namespace does not know the key: then it was not done.
-                Err(Error::Peer(report)) => {
-                    tracing::debug!(%key, %report, "nothing is known of a step in flight");
-                    return Ok(None);
-                }
-                Err(error) => return Err(error),
-            }
-        };
-        if execution.state != "done" {
-            return Ok(None);
-        }
-        // Only mutating calls are in a worker's journal, so a known one can be undone where its tool can.
-        let undoable = match call.kind {
-            "undo" => false,
-            _ => {
-                self.persistent(|| self.core.clients.tool(&call.name))
-                    .await?
-                    .reversible
-            }
-        };
-        Ok(Some(StepEnd {
-            state: StepState::Done,
-            result: parse(&execution.result_json),
-            error: None,
-            audit_seq: 0,
-            rule_id: String::new(),
-            approval_id: String::new(),
-            undoable,
-            tainted: true,
-        }))
     }
 
     async fn dispatch(&self, key: ExecutionKey, call: &Call, token: Vec<u8>) -> Result<CallResponse, Error> {
@@ -247,7 +201,19 @@ impl Steps {
             tainted: false,
             autonomy: autonomy(goal.autonomy).into(),
         };
-        let minted = self.mint(&request).await?;
+        let minted = match self.mint(&request).await {
+            // Its agent ended with the machine, or long ago; whoever asks, the worker only reads its
+            // record of what was done.
+            Err(Error::Peer(report)) if report.code == UNKNOWN_AGENT && self.settling => {
+                let own = MintRequest {
+                    agent_id: EXECUTOR_ID.to_owned(),
+                    agent_kind: EXECUTOR_KIND.to_owned(),
+                    ..request
+                };
+                self.mint(&own).await?
+            }
+            other => other?,
+        };
         self.token = Some((minted.token.clone(), minted.expires_at_ms));
         Ok(minted.token)
     }

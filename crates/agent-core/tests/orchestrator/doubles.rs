@@ -13,7 +13,7 @@ use aios_proto::tools::v1 as tools;
 use aios_proto::tools::v1::call_response::Result as Answer;
 use aios_proto::tools::v1::tool_registry_server::{ToolRegistry, ToolRegistryServer};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::{broadcast, watch};
@@ -38,6 +38,12 @@ pub(crate) struct World {
     pub(crate) executions: BTreeMap<ExecutionKey, Execution>,
     /// Effects, counted from outside: how often each path was deleted.
     pub(crate) deletions: BTreeMap<String, u32>,
+    /// Executions whose outcome the tool service had recorded at the guard.
+    pub(crate) outcomes: BTreeSet<ExecutionKey>,
+    /// Whether the tool service dies between the next deletion and the record of it.
+    pub(crate) die_before_outcome: bool,
+    /// Whether the guard knows of no running agent.
+    pub(crate) no_agents: bool,
     /// Effects of undo.
     pub(crate) restorations: BTreeMap<String, u32>,
     /// Whether fs.delete must be approved.
@@ -172,6 +178,13 @@ impl Guard for Doubles {
         request: Request<guard::MintRequest>,
     ) -> Result<Response<guard::MintResponse>, Status> {
         let request = request.into_inner();
+        if self.world().no_agents && request.agent_kind != "executor" {
+            return Err(refused(
+                "AIOS-GUARD-0022",
+                "the agent is not running",
+                Class::PermissionDenied,
+            ));
+        }
         let token = request.task_id.clone().into_bytes();
         self.world().minted.push(request);
         Ok(Response::new(guard::MintResponse {
@@ -353,6 +366,64 @@ impl World {
     }
 }
 
+impl Doubles {
+    /// Makes a call. Says too whether the tool service dies before it records the outcome.
+    fn make(&self, request: &tools::CallRequest) -> Result<(Answer, bool), Status> {
+        let key = ExecutionKey::try_from(request.key.as_ref()).unwrap();
+        assert_eq!(
+            request.token,
+            key.task.to_string().into_bytes(),
+            "the token of the task itself"
+        );
+        let args: Value = serde_json::from_str(&request.args_json).unwrap();
+        let mut world = self.world();
+        world.calls.push(request.tool.clone());
+        let answer = match request.tool.as_str() {
+            "fs.search" => done(&world.search(&args), false, false, String::new()),
+            "fs.disk_usage" => done(&json!({"files": world.files.len()}), false, false, String::new()),
+            "fs.stat" => done(&json!({"exists": true}), false, false, String::new()),
+            "fs.delete" if request.dry_run => Answer::DryRun(tools::DryRun {
+                summary: "would delete".to_owned(),
+                files: args["paths"].as_array().unwrap().len() as u64,
+                ..tools::DryRun::default()
+            }),
+            "fs.delete" if world.deny => Answer::Denied(guard::Denied {
+                error: Some(
+                    Report {
+                        code: "AIOS-GUARD-0007".to_owned(),
+                        message: "policy denies it".to_owned(),
+                        next_step: "ask for less".to_owned(),
+                    }
+                    .into(),
+                ),
+                rule_id: "test.deny".to_owned(),
+                audit_seq: 9,
+            }),
+            "fs.delete" => match world.executions.get(&key).cloned() {
+                Some((result, ..)) => done(&result, true, true, String::new()),
+                None if world.ask => match world.approval_for(key, request) {
+                    Ok(approval) => done(&world.delete(key, &args), false, true, approval),
+                    Err(question) => Answer::ApprovalRequired(question),
+                },
+                None => done(&world.delete(key, &args), false, true, String::new()),
+            },
+            _ => {
+                return Err(refused(
+                    "AIOS-TOOLS-0001",
+                    "there is no such tool",
+                    Class::NotFound,
+                ));
+            }
+        };
+        let changed = request.tool == "fs.delete" && matches!(answer, Answer::Done(_));
+        let dies = changed && std::mem::take(&mut world.die_before_outcome);
+        if changed && !dies {
+            world.outcomes.insert(key);
+        }
+        Ok((answer, dies))
+    }
+}
+
 #[tonic::async_trait]
 impl ToolRegistry for Doubles {
     unused! {
@@ -386,53 +457,11 @@ impl ToolRegistry for Doubles {
         &self,
         request: Request<tools::CallRequest>,
     ) -> Result<Response<tools::CallResponse>, Status> {
-        let request = request.into_inner();
-        let key = ExecutionKey::try_from(request.key.as_ref()).unwrap();
-        assert_eq!(
-            request.token,
-            key.task.to_string().into_bytes(),
-            "the token of the task itself"
-        );
-        let args: Value = serde_json::from_str(&request.args_json).unwrap();
-        let mut world = self.world();
-        world.calls.push(request.tool.clone());
-        let answer = match request.tool.as_str() {
-            "fs.search" => done(&world.search(&args), false, false, String::new()),
-            "fs.disk_usage" => done(&json!({"files": world.files.len()}), false, false, String::new()),
-            "fs.stat" => done(&json!({"exists": true}), false, false, String::new()),
-            "fs.delete" if request.dry_run => Answer::DryRun(tools::DryRun {
-                summary: "would delete".to_owned(),
-                files: args["paths"].as_array().unwrap().len() as u64,
-                ..tools::DryRun::default()
-            }),
-            "fs.delete" if world.deny => Answer::Denied(guard::Denied {
-                error: Some(
-                    Report {
-                        code: "AIOS-GUARD-0007".to_owned(),
-                        message: "policy denies it".to_owned(),
-                        next_step: "ask for less".to_owned(),
-                    }
-                    .into(),
-                ),
-                rule_id: "test.deny".to_owned(),
-                audit_seq: 9,
-            }),
-            "fs.delete" => match world.executions.get(&key).cloned() {
-                Some((result, ..)) => done(&result, true, true, String::new()),
-                None if world.ask => match world.approval_for(key, &request) {
-                    Ok(approval) => done(&world.delete(key, &args), false, true, approval),
-                    Err(question) => Answer::ApprovalRequired(question),
-                },
-                None => done(&world.delete(key, &args), false, true, String::new()),
-            },
-            _ => {
-                return Err(refused(
-                    "AIOS-TOOLS-0001",
-                    "there is no such tool",
-                    Class::NotFound,
-                ));
-            }
-        };
+        let (answer, dies) = self.make(&request.into_inner())?;
+        if dies {
+            // Its callers hear of its end in other ways; the orchestrator is killed itself.
+            std::future::pending::<()>().await;
+        }
         Ok(Response::new(tools::CallResponse { result: Some(answer) }))
     }
 

@@ -195,3 +195,74 @@ async fn a_cancellation_that_was_stored_is_carried_out_after_a_kill() {
     assert_eq!(detail.goal.unwrap().state(), GoalState::Cancelled);
     assert_eq!(bench.doubles.world().files.len(), 10);
 }
+
+/// A goal whose tool service died after the deletion and before its outcome was recorded.
+async fn outcome_lost() -> (Bench, String) {
+    let bench = Bench::start().await;
+    bench.doubles.world().die_before_outcome = true;
+    agent::keep_running(bench.socket());
+    let goal = bench.submit(GOAL).await;
+    let begun = Instant::now();
+    while bench.doubles.world().deletions.is_empty() {
+        assert!(begun.elapsed() < Duration::from_secs(20), "nothing was deleted");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    (bench, goal.goal_id)
+}
+
+/// Checks that each file was deleted once, by a call that was sent twice, and that its outcome is known.
+fn settled(bench: &Bench) {
+    let world = bench.doubles.world();
+    assert!(
+        world.deletions.values().all(|times| *times == 1),
+        "{:?}",
+        world.deletions
+    );
+    let sent = world.calls.iter().filter(|call| *call == "fs.delete").count();
+    assert_eq!(sent, 2);
+    assert_eq!(
+        world.executions.keys().collect::<Vec<_>>(),
+        world.outcomes.iter().collect::<Vec<_>>()
+    );
+}
+
+#[tokio::test]
+async fn killed_with_the_tool_service_before_the_outcome_the_same_call_is_sent_again() {
+    if !as_root().unwrap() {
+        return;
+    }
+    let (mut bench, goal) = outcome_lost().await;
+    let minted = bench.doubles.world().minted.len();
+    bench.kill();
+    bench.launch().await;
+    let detail = bench.ended(&goal).await;
+    assert_eq!(detail.goal.unwrap().state(), GoalState::Completed);
+    settled(&bench);
+    // Not with the token of before, which may have expired.
+    assert!(bench.doubles.world().minted.len() > minted);
+    let steps = detail.tasks.iter().flat_map(|task| &task.steps);
+    let deletion = steps.into_iter().find(|step| step.name == "fs.delete").unwrap();
+    assert!(deletion.undoable && deletion.audit_seq != 0, "{deletion:?}");
+}
+
+#[tokio::test]
+async fn the_outcome_of_a_goal_that_was_cancelled_meanwhile_is_recorded_too() {
+    if !as_root().unwrap() {
+        return;
+    }
+    let (mut bench, goal) = outcome_lost().await;
+    bench.kill_at("orch.after_commit");
+    let request = api::CancelGoalRequest {
+        goal_id: goal.clone(),
+        proof: None,
+    };
+    bench.client().cancel_goal(request).await.unwrap_err();
+    bench.kill();
+    bench.doubles.world().no_agents = true;
+    bench.launch().await;
+    let detail = bench.ended(&goal).await;
+    assert_eq!(detail.goal.unwrap().state(), GoalState::Cancelled);
+    settled(&bench);
+    let minted = bench.doubles.world().minted.last().cloned().unwrap();
+    assert_eq!(minted.agent_kind, "executor", "its agent is gone");
+}

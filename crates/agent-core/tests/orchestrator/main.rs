@@ -7,5 +7,6 @@ mod bench;
 mod callers;
 mod doubles;
 mod goals;
+mod hangups;
 mod kills;
 mod machine;

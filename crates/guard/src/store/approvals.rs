@@ -139,6 +139,38 @@ impl Store {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
+    /// Ids of at most `limit` requests, after `after`, that no longer wait, lapsed and ceased to hold before
+    /// `before_ms`, and of which nothing is remembered at `now_ms`.
+    pub(crate) fn over_before(
+        &self,
+        before_ms: i64,
+        now_ms: i64,
+        after: &str,
+        limit: u32,
+    ) -> Result<Vec<String>, GuardError> {
+        let mut query = self.guard.prepare_cached(
+            "SELECT id FROM approval
+             WHERE id > ?4 AND state <> ?1 AND expires <= ?2 AND valid_until <= ?2
+               AND id NOT IN (SELECT approval FROM remembered WHERE expires > ?3)
+             ORDER BY id LIMIT ?5",
+        )?;
+        let pending = i32::from(ApprovalState::Pending);
+        let rows = query.query_map(params![pending, before_ms, now_ms, after, limit], |row| {
+            row.get(0)
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Forgets requests, and what was remembered of them.
+    pub(crate) fn forget_approvals(&mut self, ids: &[String]) -> Result<(), GuardError> {
+        let transaction = self.guard.transaction()?;
+        for id in ids {
+            transaction.execute("DELETE FROM approval WHERE id = ?1", [id])?;
+            transaction.execute("DELETE FROM remembered WHERE approval = ?1", [id])?;
+        }
+        Ok(transaction.commit()?)
+    }
+
     pub(crate) fn remember(&mut self, remembered: &Remembered) -> Result<(), GuardError> {
         self.guard.execute(
             "INSERT OR REPLACE INTO remembered VALUES (?1, ?2, ?3, ?4, ?5, ?6)",

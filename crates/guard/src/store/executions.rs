@@ -5,6 +5,7 @@ use super::{Store, signed, unsigned};
 use crate::error::GuardError;
 use aios_core::id::ExecutionKey;
 use rusqlite::{OptionalExtension, params};
+use std::collections::HashSet;
 
 /// A mutating call that was allowed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +63,15 @@ impl Store {
         )?;
         update.execute(params![key.task.to_string(), signed(key.step), signed(outcome)])?;
         Ok(())
+    }
+
+    /// Approvals of calls whose outcome is not known yet: those may still be asked about.
+    pub(crate) fn approvals_in_flight(&self) -> Result<HashSet<String>, GuardError> {
+        let mut query = self.executions.prepare_cached(
+            "SELECT approval FROM execution WHERE outcome IS NULL AND approval IS NOT NULL",
+        )?;
+        let rows = query.query_map([], |row| row.get(0))?;
+        Ok(rows.collect::<Result<_, _>>()?)
     }
 
     /// Up to which record the projection is complete.

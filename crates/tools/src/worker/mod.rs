@@ -10,6 +10,7 @@ pub mod gate;
 mod intake;
 pub mod journal;
 pub mod read_only;
+mod refusals;
 pub mod service;
 pub mod store;
 

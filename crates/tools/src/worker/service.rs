@@ -1,6 +1,7 @@
 //! The worker's gRPC service around a [`Namespace`].
 //!
-//! Only the tool service may prepare, execute, ask and cancel; only the guard may push trust.
+//! Only the tool service may prepare, execute, ask and cancel; only the guard may push trust. What is
+//! refused is told to the guard with its next push.
 
 use crate::budget::Budget;
 use crate::error::{Result, ToolError};
@@ -9,9 +10,10 @@ use crate::worker::executor::{Executed, Executor, Job};
 use crate::worker::gate::{Asked as GateAsked, Gate};
 use crate::worker::intake::{Asked, Raw, accesses, answer, known_answer, target, understand};
 use crate::worker::journal::{Journal, State};
+use crate::worker::refusals::{Refusals, Refused};
 use crate::worker::{Call, Namespace, Prepared, Target};
 use aios_auth::capability::Access;
-use aios_auth::peer::{Role, Roles};
+use aios_auth::peer::{self, Role, Roles};
 use aios_auth::token::VerifiedToken;
 use aios_core::failpoint;
 use aios_core::id::ExecutionKey;
@@ -37,6 +39,7 @@ struct Inner<N: Namespace> {
     executor: Executor<N>,
     reader: Mutex<Journal>,
     running: Mutex<HashMap<ExecutionKey, Budget>>,
+    refusals: Refusals,
 }
 
 impl<N: Namespace> WorkerService<N> {
@@ -53,16 +56,30 @@ impl<N: Namespace> WorkerService<N> {
                 executor,
                 reader,
                 running,
+                refusals: Refusals::new(),
             }),
         }
     }
 
-    fn only<T>(&self, request: &Request<T>, roles: &[Role]) -> std::result::Result<(), Status> {
-        self.inner
+    /// The caller's uid, when it plays one of the roles.
+    fn only<T>(
+        &self,
+        request: &Request<T>,
+        roles: &[Role],
+        refused: Refused<'_>,
+    ) -> std::result::Result<u32, Status> {
+        let inner = &self.inner;
+        inner
             .roles
             .require(request, roles)
-            .map(drop)
-            .map_err(|error| rpc::status(&error))
+            .map(|peer| peer.uid)
+            .map_err(|error| {
+                let uid = peer::peer(request).ok().map(|peer| peer.uid);
+                inner
+                    .refusals
+                    .note_caller(Refused { uid, ..refused }, &error, inner.gate.now_ms());
+                rpc::status(&error)
+            })
     }
 }
 
@@ -73,8 +90,26 @@ impl<N: Namespace> Inner<N> {
         })
     }
 
+    /// Notes an error of a request when it is a refusal; the error goes on.
+    fn note(&self, refused: Refused<'_>, error: ToolError) -> ToolError {
+        self.refusals.note(refused, &error, self.gate.now_ms());
+        error
+    }
+
     fn with_reader<T>(&self, ask: impl FnOnce(&Journal) -> Result<T>) -> Result<T> {
         ask(&self.reader.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn prepare_request(&self, request: &pb::PrepareRequest) -> Result<pb::PrepareResponse> {
+        let asked = self.understand(Raw {
+            key: request.key.as_ref(),
+            tool: &request.tool,
+            args_json: &request.args_json,
+            undo_of: request.undo_of.as_ref(),
+            timeout_ms: request.timeout_ms,
+        })?;
+        let token = self.gate.token(&request.token, asked.key)?;
+        self.prepare(&asked, &token, &Budget::of_ms(asked.timeout_ms))
     }
 
     /// Resolves a call, or gives back how it was resolved when it began earlier.
@@ -104,7 +139,13 @@ impl<N: Namespace> Inner<N> {
         asked.undo_of.map(find).transpose()
     }
 
-    fn read(&self, request: &pb::ExecuteRequest, asked: &Asked, budget: &Budget) -> Result<Executed> {
+    fn read(
+        &self,
+        request: &pb::ExecuteRequest,
+        asked: &Asked,
+        budget: &Budget,
+        about: Refused<'_>,
+    ) -> Result<Executed> {
         let token = self.gate.token(&request.token, asked.key)?;
         let required = self.required_of_read(asked, request)?;
         self.admit(request, asked, &token, &required)?;
@@ -118,7 +159,7 @@ impl<N: Namespace> Inner<N> {
         };
         let outcome = match self.namespace.read(&call, &request.identities) {
             Ok(result) => Ok(result.to_string()),
-            Err(error) => Err(error.report()),
+            Err(error) => Err(self.note(about, error).report()),
         };
         let tool_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
         Ok(Executed {
@@ -230,6 +271,21 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + '
         .map_err(|error| ToolError::Defect(error.to_string()))?
 }
 
+/// What is told of a refused request.
+fn refused_request<'a>(
+    rpc: &'static str,
+    uid: Option<u32>,
+    key: &'a Option<aios_proto::guard::v1::ExecutionKey>,
+    tool: &'a str,
+) -> Refused<'a> {
+    Refused {
+        rpc,
+        uid,
+        key: key.as_ref(),
+        tool,
+    }
+}
+
 fn refused(error: &ToolError) -> Status {
     rpc::status(error)
 }
@@ -253,18 +309,20 @@ impl<N: Namespace> Worker for WorkerService<N> {
         &self,
         request: Request<pb::PrepareRequest>,
     ) -> std::result::Result<Response<pb::PrepareResponse>, Status> {
-        self.only(&request, &[Role::Tools])?;
+        let about = request.get_ref();
+        let uid = self.only(
+            &request,
+            &[Role::Tools],
+            refused_request("Prepare", None, &about.key, &about.tool),
+        )?;
         let (inner, request) = (Arc::clone(&self.inner), request.into_inner());
         let work = move || {
-            let asked = inner.understand(Raw {
-                key: request.key.as_ref(),
-                tool: &request.tool,
-                args_json: &request.args_json,
-                undo_of: request.undo_of.as_ref(),
-                timeout_ms: request.timeout_ms,
-            })?;
-            let token = inner.gate.token(&request.token, asked.key)?;
-            inner.prepare(&asked, &token, &Budget::of_ms(asked.timeout_ms))
+            inner.prepare_request(&request).map_err(|error| {
+                inner.note(
+                    refused_request("Prepare", Some(uid), &request.key, &request.tool),
+                    error,
+                )
+            })
         };
         blocking(work)
             .await
@@ -276,7 +334,12 @@ impl<N: Namespace> Worker for WorkerService<N> {
         &self,
         request: Request<pb::ExecuteRequest>,
     ) -> std::result::Result<Response<pb::ExecuteResponse>, Status> {
-        self.only(&request, &[Role::Tools])?;
+        let about = request.get_ref();
+        let uid = self.only(
+            &request,
+            &[Role::Tools],
+            refused_request("Execute", None, &about.key, &about.tool),
+        )?;
         let (inner, request) = (Arc::clone(&self.inner), request.into_inner());
         let asked = inner
             .understand(Raw {
@@ -286,17 +349,32 @@ impl<N: Namespace> Worker for WorkerService<N> {
                 undo_of: request.undo_of.as_ref(),
                 timeout_ms: request.timeout_ms,
             })
-            .map_err(|error| refused(&error))?;
+            .map_err(|error| {
+                let about = refused_request("Execute", Some(uid), &request.key, &request.tool);
+                refused(&inner.note(about, error))
+            })?;
         let (key, mutating) = (asked.key, asked.mutating);
         let budget = Budget::of_ms(asked.timeout_ms);
         let running = self.inner.begin(key, &budget);
         let executed = if mutating {
-            match blocking(move || inner.job(&request, asked, budget)).await {
+            let job = move || {
+                inner.job(&request, asked, budget).map_err(|error| {
+                    let about = refused_request("Execute", Some(uid), &request.key, &request.tool);
+                    inner.note(about, error)
+                })
+            };
+            match blocking(job).await {
                 Ok(job) => self.inner.executor.execute(job).await,
                 Err(error) => Err(error),
             }
         } else {
-            blocking(move || inner.read(&request, &asked, &budget)).await
+            let read = move || {
+                let about = refused_request("Execute", Some(uid), &request.key, &request.tool);
+                inner
+                    .read(&request, &asked, &budget, about)
+                    .map_err(|error| inner.note(about, error))
+            };
+            blocking(read).await
         };
         drop(running);
         let response = executed.map(execute_response).map_err(|error| refused(&error))?;
@@ -310,7 +388,15 @@ impl<N: Namespace> Worker for WorkerService<N> {
         &self,
         request: Request<pb::GetStatusRequest>,
     ) -> std::result::Result<Response<pb::GetStatusResponse>, Status> {
-        self.only(&request, &[Role::Tools])?;
+        self.only(
+            &request,
+            &[Role::Tools],
+            Refused {
+                rpc: "GetStatus",
+                key: request.get_ref().key.as_ref(),
+                ..Refused::default()
+            },
+        )?;
         let key =
             ExecutionKey::try_from(request.into_inner().key.as_ref()).map_err(|error| rpc::status(&error))?;
         let inner = Arc::clone(&self.inner);
@@ -338,7 +424,15 @@ impl<N: Namespace> Worker for WorkerService<N> {
         &self,
         request: Request<pb::CancelRequest>,
     ) -> std::result::Result<Response<pb::CancelResponse>, Status> {
-        self.only(&request, &[Role::Tools])?;
+        self.only(
+            &request,
+            &[Role::Tools],
+            Refused {
+                rpc: "Cancel",
+                key: request.get_ref().key.as_ref(),
+                ..Refused::default()
+            },
+        )?;
         let key =
             ExecutionKey::try_from(request.into_inner().key.as_ref()).map_err(|error| rpc::status(&error))?;
         let running = self
@@ -360,20 +454,39 @@ impl<N: Namespace> Worker for WorkerService<N> {
         &self,
         request: Request<pb::PushTrustRequest>,
     ) -> std::result::Result<Response<pb::PushTrustResponse>, Status> {
-        self.only(&request, &[Role::Guard])?;
-        let counter = self
-            .inner
-            .gate
-            .push(&request.into_inner())
-            .map_err(|error| refused(&error))?;
-        Ok(Response::new(pb::PushTrustResponse { counter }))
+        self.only(
+            &request,
+            &[Role::Guard],
+            Refused {
+                rpc: "PushTrust",
+                ..Refused::default()
+            },
+        )?;
+        let request = request.into_inner();
+        let counter = self.inner.gate.push(&request).map_err(|error| refused(&error))?;
+        let refusals = &self.inner.refusals;
+        refusals.recorded(request.refusals_run, request.refusals_recorded);
+        let told = refusals.tell();
+        Ok(Response::new(pb::PushTrustResponse {
+            counter,
+            run: told.run,
+            refusals: told.refusals,
+            refusals_dropped: told.dropped,
+        }))
     }
 
     async fn describe(
         &self,
         request: Request<pb::DescribeRequest>,
     ) -> std::result::Result<Response<pb::DescribeResponse>, Status> {
-        self.only(&request, &[Role::Tools, Role::Guard, Role::Root])?;
+        self.only(
+            &request,
+            &[Role::Tools, Role::Guard, Role::Root],
+            Refused {
+                rpc: "Describe",
+                ..Refused::default()
+            },
+        )?;
         let specs = self.inner.specs.iter().map(serde_json::to_string);
         let specs = specs
             .collect::<std::result::Result<Vec<_>, _>>()
