@@ -313,6 +313,32 @@ async fn the_sandbox_is_asked_once_for_an_agent_that_is_not_there() {
 }
 
 #[tokio::test]
+async fn an_agent_that_somebody_froze_is_waited_for_and_not_replaced() {
+    for state in ["frozen", "stopped"] {
+        let Some(mut bench) = Bench::prepare() else {
+            return;
+        };
+        bench.configure("[orchestrator]\nagent_wait_ms = 1000\n");
+        bench.doubles.world().held = Some(state);
+        bench.launch().await;
+        let submitted = bench.submit(GOAL).await;
+        // Longer than it would wait for one that does not come.
+        tokio::time::sleep(Duration::from_millis(3000)).await;
+        let waiting = bench.goal(&submitted.goal_id).await;
+        assert!(
+            goal(&waiting)
+                .status_line
+                .contains("aiosctl agent thaw the-agent"),
+            "{state}: {waiting:#?}"
+        );
+        agent::keep_running(bench.socket());
+        let detail = bench.ended(&submitted.goal_id).await;
+        assert_eq!(goal(&detail).state(), GoalState::Completed, "{state}");
+        assert!(bench.doubles.world().run.is_empty(), "{state}");
+    }
+}
+
+#[tokio::test]
 async fn an_agent_is_refused_what_is_not_its_own_and_the_guard_is_told() {
     let Some(bench) = Bench::start().await else {
         return;
