@@ -240,7 +240,7 @@ async fn a_grant_of_everything_below_a_path_opens_the_path_itself_whatever_it_is
             .call_as(token, house.key(), "fs.stat", json!({"path": path}))
             .await;
         match wanted {
-            Ok(kind) => assert_eq!(result(&answer)["kind"], kind, "{name}"),
+            Ok(kind) => assert_eq!(result(answer)["kind"], kind, "{name}"),
             Err(refusal) => assert_eq!(code(&answer), refusal, "{name}"),
         }
     }
