@@ -1,7 +1,7 @@
 //! The instance's Podman, used as the unprivileged user that owns the containers: what somebody who took over that user
 //! could do.
 
-use crate::ctl::Instance;
+use crate::ctl::{Instance, pause};
 use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::process::{Command, Output};
@@ -86,7 +86,7 @@ impl Containers {
             if !said.is_empty() || begin.elapsed() > LIMIT {
                 break said;
             }
-            std::thread::sleep(Duration::from_millis(100));
+            pause();
         };
         self.run(["rm", "--force", "--time", "0", container]);
         said

@@ -68,7 +68,7 @@ impl Instance {
                 !over && begin.elapsed() < LIMIT,
                 "goal is {state}, wanted {states:?}: {detail:#}"
             );
-            std::thread::sleep(Duration::from_millis(100));
+            pause();
         }
     }
 
@@ -131,4 +131,13 @@ pub fn string(value: &Value, pointer: &str) -> String {
     found
         .unwrap_or_else(|| panic!("no string at {pointer} in {value:#}"))
         .to_owned()
+}
+
+/// Waits before asking again.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a command line is polled; nothing signals it"
+)]
+pub fn pause() {
+    std::thread::sleep(Duration::from_millis(100));
 }

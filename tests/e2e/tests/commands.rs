@@ -1,6 +1,6 @@
 //! Commands that ask or call: each answers in JSON, with what is really there.
 
-use aios_tests_e2e::ctl::{Instance, string};
+use aios_tests_e2e::ctl::{Instance, pause, string};
 use aios_tests_e2e::{instance, tree};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -205,6 +205,6 @@ fn memory_tells_the_decisions_of_a_goal() {
             begin.elapsed() < Duration::from_secs(30),
             "memory never heard of goal {goal}"
         );
-        std::thread::sleep(Duration::from_millis(100));
+        pause();
     }
 }

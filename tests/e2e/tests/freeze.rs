@@ -1,7 +1,7 @@
 //! An agent that a person freezes stands still, and goes on where it stood when it is thawed.
 
 use aios_tests_e2e::containers::Containers;
-use aios_tests_e2e::ctl::{Instance, string};
+use aios_tests_e2e::ctl::{Instance, pause, string};
 use aios_tests_e2e::{instance, tree};
 use serde_json::Value;
 use std::fs;
@@ -63,7 +63,7 @@ impl<'i> Frozen<'i> {
                 of_agent.all(|task| task["state"] != "completed"),
                 "a frozen agent got further: {detail:#}"
             );
-            std::thread::sleep(Duration::from_millis(200));
+            pause();
         }
     }
 }
