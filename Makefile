@@ -15,7 +15,7 @@ XTASK := cargo xtask
 # Services have users of their own, and only root can start them.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo -n --preserve-env=PATH)
 
-.PHONY: help setup setup-test build page run up down test test-rust test-python test-system test-vm check image base vm vm-test soak bench docs
+.PHONY: help setup setup-test build page run up down test test-rust test-python test-page test-system test-vm check image base vm vm-test soak bench docs
 
 help: ## Shows this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -41,14 +41,17 @@ up: build ## Starts aiOS in the background.
 down: ## Stops it; leaves no process, container, mount or socket.
 	$(XTASK) down
 
-test: setup-test build test-rust test-python test-system test-vm ## Runs every test.
+test: setup-test build test-rust test-python test-page test-system test-vm ## Runs every test.
 
 test-rust: build
 	$(XTASK) agent-image
 	cargo nextest run --release --workspace --no-fail-fast
 
-test-python: setup
+test-python: build
 	cd python && ../.venv/bin/python -m pytest tests/ -v
+
+test-page: setup ## The page's unit tests.
+	$(XTASK) page --test
 
 test-system: build ## The whole path on this machine: command line, page, `make down` leaves nothing.
 	$(XTASK) test-system
@@ -57,11 +60,11 @@ test-vm: build ## The whole path in the booted image.
 	$(XTASK) image
 	$(XTASK) vm --test
 
-check: ## Formatting, lints, licences.
+check: setup ## Formatting, lints, licences.
 	cargo fmt --all --check
 	cargo clippy --release --workspace --all-targets -- -D warnings
 	cd python && ../.venv/bin/ruff check . && ../.venv/bin/ruff format --check . && ../.venv/bin/mypy
-	if command -v cargo-deny >/dev/null; then cargo deny check licenses bans sources; else echo "cargo-deny is not installed: skipped"; fi
+	$(XTASK) deny
 
 image: build ## Builds the bootable OCI image.
 	$(XTASK) image

@@ -25,8 +25,9 @@ def test_session_stubs_are_made_from_the_protos_of_today(tmp_path: Path) -> None
 
 def registry_program() -> Path | None:
     """The built `aios-tools`, which prints the registry."""
-    target = os.environ.get("CARGO_TARGET_DIR", Path.home() / ".cache/aios/target")
-    places = [os.environ.get("AIOS_TOOLS"), Path(target) / "release/aios-tools"]
+    checkout = Path(__file__).parents[2]
+    target = os.environ.get("CARGO_TARGET_DIR", checkout / "target")
+    places = [os.environ.get("AIOS_TOOLS"), checkout / target / "release/aios-tools"]
     found = [Path(place) for place in places if place is not None and Path(place).is_file()]
     return found[0] if found else None
 

@@ -114,6 +114,7 @@ async fn seat(core: &Arc<Core>, goal: &Goal, task: &Task, cancel: &CancellationT
     let mut seated = core.router.take(want.clone()).await;
     let mut look = PATIENCE;
     let mut problem = "no agent of that kind has opened a session".to_owned();
+    let mut said = String::new();
     while asked.elapsed() < wait {
         tokio::select! {
             seat = &mut seated => return seat.map_err(|_| Error::ShuttingDown),
@@ -131,11 +132,25 @@ async fn seat(core: &Arc<Core>, goal: &Goal, task: &Task, cancel: &CancellationT
             () = cancel.cancelled() => return Err(Error::Cancelled),
         }
         match ensure_container(core, &want.kind).await {
-            Ok(Some(started)) => {
-                let line = format!("waiting for {} to start in container {started}", want.kind);
+            Ok(There::Started(name)) => {
+                let line = format!("waiting for {} to start in container {name}", want.kind);
                 core.say(goal.id, line).await?;
             }
-            Ok(None) => "its container runs, but it has not opened its session".clone_into(&mut problem),
+            Ok(There::Held(id)) => {
+                // Somebody wants it so: the goal waits as long as they do.
+                asked = Instant::now();
+                let line = format!(
+                    "waiting for {}, which is frozen; `aiosctl agent thaw {id}` lets it go on",
+                    want.kind
+                );
+                if said != line {
+                    core.say(goal.id, line.clone()).await?;
+                    said = line;
+                }
+            }
+            Ok(There::Coming) => {
+                "its container runs, but it has not opened its session".clone_into(&mut problem);
+            }
             Err(error) => problem = error.to_string(),
         }
     }
@@ -154,8 +169,19 @@ async fn is_busy(core: &Core, want: &Want) -> bool {
         .any(|agent| agent.connected && agent.kind == want.kind && agent.skills.contains(&want.skill))
 }
 
-/// Asks the sandbox to run an agent of a kind when it runs none; gives the new container's name.
-async fn ensure_container(core: &Core, kind: &str) -> Result<Option<String>, Error> {
+/// What the sandbox has of a kind.
+enum There {
+    /// It was asked for a container; its name.
+    Started(String),
+    /// One that runs or comes up.
+    Coming,
+    /// Only ones that stand still, frozen by somebody; the id of one.
+    Held(String),
+}
+
+/// Asks the sandbox to run an agent of a kind when it has none. One that is frozen is not replaced: whoever froze it
+/// meant its work, too.
+async fn ensure_container(core: &Core, kind: &str) -> Result<There, Error> {
     let failed = |status: tonic::Status| crate::clients::failure("aios-sandbox", &status);
     let mut sandbox = core.clients.sandbox();
     let agents = sandbox
@@ -164,12 +190,17 @@ async fn ensure_container(core: &Core, kind: &str) -> Result<Option<String>, Err
         .map_err(failed)?
         .into_inner()
         .agents;
-    let alive = |state: &str| matches!(state, "starting" | "running" | "frozen");
-    if agents
-        .iter()
-        .any(|agent| agent.kind == kind && alive(&agent.state))
-    {
-        return Ok(None);
+    let of_kind = |states: &[&str]| {
+        agents
+            .iter()
+            .find(|agent| agent.kind == kind && states.contains(&agent.state.as_str()))
+    };
+    if of_kind(&["starting", "running"]).is_some() {
+        return Ok(There::Coming);
+    }
+    // Where the machine cannot freeze, what is frozen is stopped; what is stopped for good is not listed.
+    if let Some(agent) = of_kind(&["frozen", "stopped"]) {
+        return Ok(There::Held(agent.agent_id.clone()));
     }
     let started = sandbox
         .run_agent(RunAgentRequest {
@@ -177,7 +208,7 @@ async fn ensure_container(core: &Core, kind: &str) -> Result<Option<String>, Err
         })
         .await
         .map_err(failed)?;
-    Ok(Some(started.into_inner().name))
+    Ok(There::Started(started.into_inner().name))
 }
 
 async fn with_agent(

@@ -46,3 +46,16 @@ impl Default for Config {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Config;
+
+    #[test]
+    fn the_vendors_file_states_the_defaults() {
+        let text = include_str!("../../../configs/config.toml");
+        let stated =
+            aios_core::config::parse_section::<Config>("configs/config.toml", text, "guard").unwrap();
+        assert_eq!(stated, Config::default());
+    }
+}

@@ -14,10 +14,9 @@ use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_read_is_one_record_and_its_receipt_verifies_offline() {
-    if !several_users() {
+    let Some(mut instance) = Instance::start().await else {
         return;
-    }
-    let mut instance = Instance::start().await;
+    };
     let (mut orchestrator, mut tools) = (instance.client(ORCHESTRATOR).await, instance.client(TOOLS).await);
     let task = task(&mut orchestrator, &["fs:read:/srv/**"]).await;
     let call = request(&task, 1, "fs.read", &["/srv/a"]);
@@ -41,10 +40,9 @@ async fn a_read_is_one_record_and_its_receipt_verifies_offline() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_waits_for_a_person_and_has_one_intent_and_one_outcome() {
-    if !several_users() {
+    let Some(mut instance) = Instance::start().await else {
         return;
-    }
-    let mut instance = Instance::start().await;
+    };
     let key = instance.enrol(ADA, "ada").await;
     let (mut orchestrator, mut tools) = (instance.client(ORCHESTRATOR).await, instance.client(TOOLS).await);
     let mut ada = instance.client(ADA).await;
@@ -150,10 +148,9 @@ async fn a_change_waits_for_a_person_and_has_one_intent_and_one_outcome() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_bad_token_and_call_is_denied_and_names_its_rule() {
-    if !several_users() {
+    let Some(mut instance) = Instance::start().await else {
         return;
-    }
-    let mut instance = Instance::start().await;
+    };
     let (mut orchestrator, mut tools) = (instance.client(ORCHESTRATOR).await, instance.client(TOOLS).await);
     let own = task(&mut orchestrator, &["fs:*:/srv/**"]).await;
     let other = task(&mut orchestrator, &["fs:*:/srv/**"]).await;
@@ -227,10 +224,9 @@ async fn every_bad_token_and_call_is_denied_and_names_its_rule() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_captured_orchestrator_gets_nothing_above_its_ceilings() {
-    if !several_users() {
+    let Some(mut instance) = Instance::start().await else {
         return;
-    }
-    let mut instance = Instance::start().await;
+    };
     let mut orchestrator = instance.client(ORCHESTRATOR).await;
     let mut sandbox = instance.client(SANDBOX).await;
     let base = MintRequest {
@@ -327,10 +323,9 @@ async fn a_captured_orchestrator_gets_nothing_above_its_ceilings() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_step_stands_for_one_call() {
-    if !several_users() {
+    let Some(mut instance) = Instance::start().await else {
         return;
-    }
-    let mut instance = Instance::start().await;
+    };
     let key = instance.enrol(ADA, "ada").await;
     let (mut orchestrator, mut tools) = (instance.client(ORCHESTRATOR).await, instance.client(TOOLS).await);
     let mut ada = instance.client(ADA).await;
@@ -376,10 +371,9 @@ async fn a_step_stands_for_one_call() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dry_run_says_what_would_be_decided_and_grants_nothing() {
-    if !several_users() {
+    let Some(mut instance) = Instance::start().await else {
         return;
-    }
-    let mut instance = Instance::start().await;
+    };
     let (mut orchestrator, mut tools) = (instance.client(ORCHESTRATOR).await, instance.client(TOOLS).await);
     let task = task(&mut orchestrator, &["fs:*:/**"]).await;
     for (path, effect) in [("/srv/a", "confirm"), ("/usr/a", "deny")] {
@@ -410,10 +404,9 @@ async fn a_dry_run_says_what_would_be_decided_and_grants_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn decisions_are_remembered_within_the_agents_own_capabilities() {
-    if !several_users() {
+    let Some(mut instance) = Instance::start().await else {
         return;
-    }
-    let mut instance = Instance::start().await;
+    };
     let key = instance.enrol(ADA, "ada").await;
     let (mut orchestrator, mut tools) = (instance.client(ORCHESTRATOR).await, instance.client(TOOLS).await);
     let mut ada = instance.client(ADA).await;

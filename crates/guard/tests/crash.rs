@@ -10,10 +10,9 @@ use tonic::Code;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kill_at_any_point_leaves_one_intent_and_one_outcome() {
-    if !several_users() {
+    let Some(mut instance) = Instance::start().await else {
         return;
-    }
-    let mut instance = Instance::start().await;
+    };
     let (mut orchestrator, mut tools) = (instance.client(ORCHESTRATOR).await, instance.client(TOOLS).await);
     let full = MintRequest {
         autonomy: 3,
@@ -155,10 +154,9 @@ async fn an_older_policy_than_one_that_was_in_force_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bad_input_is_a_coded_error_for_every_rpc_and_the_guard_goes_on() {
-    if !several_users() {
+    let Some(mut instance) = Instance::start().await else {
         return;
-    }
-    let mut instance = Instance::start().await;
+    };
     let (mut orchestrator, mut tools) = (instance.client(ORCHESTRATOR).await, instance.client(TOOLS).await);
     let (mut console, mut root) = (instance.client(CONSOLE).await, instance.root());
     let task = task(&mut orchestrator, &["fs:*:/srv/**"]).await;

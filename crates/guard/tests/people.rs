@@ -25,10 +25,9 @@ async fn pending(instance: &mut Instance) -> (Client, AuthorizeRequest, String) 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_but_an_enrolled_person_outside_confinement_can_approve() {
-    if !several_users() {
+    let Some(mut instance) = Instance::start().await else {
         return;
-    }
-    let mut instance = Instance::start().await;
+    };
     let key = instance.enrol(ADA, "ada").await;
     let (mut tools, call, id) = pending(&mut instance).await;
     let mut orchestrator = instance.client(ORCHESTRATOR).await;
@@ -107,10 +106,9 @@ async fn nobody_but_an_enrolled_person_outside_confinement_can_approve() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn persons_are_enrolled_by_root_first_and_by_proof_after() {
-    if !several_users() {
+    let Some(mut instance) = Instance::start().await else {
         return;
-    }
-    let mut instance = Instance::start().await;
+    };
     let mut ada = instance.client(ADA).await;
     let mut bob = instance.client(BOB).await;
     let fresh = |uid: u32, name: &str| {
@@ -183,10 +181,9 @@ async fn persons_are_enrolled_by_root_first_and_by_proof_after() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_browser_signs_in_once_and_its_session_decides_only_through_the_console() {
-    if !several_users() {
+    let Some(mut instance) = Instance::start().await else {
         return;
-    }
-    let mut instance = Instance::start().await;
+    };
     let key = instance.enrol(ADA, "ada").await;
     let (_, call, id) = pending(&mut instance).await;
     let mut ada = instance.client(ADA).await;
@@ -245,10 +242,9 @@ async fn a_browser_signs_in_once_and_its_session_decides_only_through_the_consol
 
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_lapse_also_across_a_restart_and_are_withdrawn_with_their_goal() {
-    if !several_users() {
+    let Some(mut instance) = Instance::start_with("approval_timeout_ms = 1500\n").await else {
         return;
-    }
-    let mut instance = Instance::start_with("approval_timeout_ms = 1500\n").await;
+    };
     let (mut tools, call, id) = pending(&mut instance).await;
     instance.kill();
     instance.up().await;
@@ -361,10 +357,9 @@ impl Worker for Listener {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_emergency_stop_holds_everywhere_until_a_person_lifts_it() {
-    if !several_users() {
+    let Some(mut instance) = Instance::start().await else {
         return;
-    }
-    let mut instance = Instance::start().await;
+    };
     let key = instance.enrol(ADA, "ada").await;
     let (mut orchestrator, mut tools) = (instance.client(ORCHESTRATOR).await, instance.client(TOOLS).await);
     let mut ada = instance.client(ADA).await;
@@ -447,10 +442,9 @@ async fn an_emergency_stop_holds_everywhere_until_a_person_lifts_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn records_are_read_proved_and_forgotten() {
-    if !several_users() {
+    let Some(mut instance) = Instance::start().await else {
         return;
-    }
-    let mut instance = Instance::start().await;
+    };
     let key = instance.enrol(ADA, "ada").await;
     let mut orchestrator = instance.client(ORCHESTRATOR).await;
     let mut ada = instance.client(ADA).await;

@@ -49,3 +49,17 @@ impl Default for Users {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::SandboxConfig;
+
+    #[test]
+    fn the_vendors_file_states_the_defaults() {
+        let text = include_str!("../../../configs/config.toml");
+        let stated =
+            aios_core::config::parse_section::<SandboxConfig>("configs/config.toml", text, "sandbox")
+                .unwrap();
+        assert_eq!(stated, SandboxConfig::default());
+    }
+}

@@ -48,7 +48,6 @@ def privileges():
     lines = open("/proc/self/status").read().splitlines()
     return {line.split(":")[0]: line.split(":")[1].strip() for line in lines}
 status = privileges()
-# One write, line end and all: Podman 4's log reader may lose the first half of a line that comes in two.
 print(json.dumps({
     "write_root": attempt(lambda: open("/usr/x", "w")),
     "write_etc": attempt(lambda: open("/etc/x", "w")),
@@ -68,7 +67,17 @@ print(json.dumps({
     "guard": asyncio.run(call("/aios.guard.v1.Guard/Mint")),
     "orchestrator": asyncio.run(call("/aios.orchestrator.v1.Orchestrator/SubmitGoal")),
     "health": asyncio.run(call("/grpc.health.v1.Health/Check")),
-}) + "\n", end="", flush=True)
+}), flush=True)
+time.sleep(3600)
+"#;
+
+/// Writes lines in pieces, each of which reaches the log on its own.
+const PIECES: &str = r#"
+import sys, time
+for piece in ["first\n", "a", "b", "cd\n", "last\n"]:
+    sys.stdout.write(piece)
+    sys.stdout.flush()
+    time.sleep(0.1)
 time.sleep(3600)
 "#;
 
@@ -136,7 +145,7 @@ async fn from_inside_nothing_is_reached_but_the_session() {
         .into_inner();
     let seen = rig
         .wait_for("the probe's report", async |rig| {
-            let text = rig.stdout(&agent.agent_id).await;
+            let text = rig.stdout(&agent.agent_id, 1000).await;
             let report = (!text.is_empty()).then(|| serde_json::from_str::<Value>(&text));
             report.map(|report| report.unwrap_or_else(|error| panic!("{error}: {text}")))
         })
@@ -178,6 +187,44 @@ async fn from_inside_nothing_is_reached_but_the_session() {
     let denied = rig.guard.recorded("door.denied");
     assert_eq!(denied.len(), 3);
     assert!(denied.iter().all(|record| record.agent_id == agent.agent_id));
+}
+
+#[tokio::test]
+async fn a_line_that_was_written_in_pieces_is_read_whole() {
+    if !as_root() {
+        return;
+    }
+    let rig = Rig::start(&[kind("pieces", PIECES)]).await;
+    let agent = rig
+        .client()
+        .run_agent(RunAgentRequest {
+            kind: "pieces".to_owned(),
+        })
+        .await
+        .unwrap()
+        .into_inner();
+    rig.wait_for("the last line", async |rig| {
+        let text = rig.stdout(&agent.agent_id, 1000).await;
+        text.ends_with("last\n").then_some(())
+    })
+    .await;
+    for (last, wanted) in [
+        (1, "last\n"),
+        (2, "abcd\nlast\n"),
+        (3, "first\nabcd\nlast\n"),
+        (1000, "first\nabcd\nlast\n"),
+    ] {
+        assert_eq!(rig.stdout(&agent.agent_id, last).await, wanted, "last {last}");
+    }
+    let request = LogsRequest {
+        agent_id: agent.agent_id.clone(),
+        last: 2,
+        follow: true,
+    };
+    let mut followed = rig.client().logs(request).await.unwrap().into_inner();
+    for wanted in ["abcd\n", "last\n"] {
+        assert_eq!(followed.message().await.unwrap().unwrap().text, wanted);
+    }
 }
 
 #[tokio::test]

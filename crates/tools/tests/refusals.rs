@@ -222,6 +222,31 @@ async fn a_link_within_the_grant_is_followed_to_its_resolved_name() {
 }
 
 #[tokio::test]
+async fn a_grant_of_everything_below_a_path_opens_the_path_itself_whatever_it_is() {
+    let house = House::new().await;
+    fs::create_dir(house.path("dir")).unwrap();
+    fs::write(house.path("dir/file"), "12345").unwrap();
+    symlink(house.path("other"), house.path("link")).unwrap();
+    fs::write(house.path("other"), "not granted").unwrap();
+    for (name, wanted) in [
+        ("dir/file", Ok(json!("file"))),
+        ("dir", Ok(json!("dir"))),
+        ("dir/nothing", Ok(json!(null))),
+        ("link", Err("AIOS-TOOLS-0006")),
+    ] {
+        let path = house.path(name);
+        let token = house.grant(&[&format!("fs:*:{path}/**")], 60_000);
+        let answer = house
+            .call_as(token, house.key(), "fs.stat", json!({"path": path}))
+            .await;
+        match wanted {
+            Ok(kind) => assert_eq!(result(answer)["kind"], kind, "{name}"),
+            Err(refusal) => assert_eq!(code(&answer), refusal, "{name}"),
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_file_with_names_outside_of_the_grant_is_not_written() {
     let house = House::new().await;
     let outside = house.home.path().join("outside");

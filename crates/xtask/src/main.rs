@@ -11,6 +11,7 @@
 mod agent_image;
 mod base;
 mod cached;
+mod deny;
 mod host;
 mod image;
 mod instance;
@@ -53,7 +54,9 @@ enum Command {
     /// Boots the OS image in a virtual machine.
     Vm(vm::Args),
     /// Builds the console's web page.
-    Page,
+    Page(page::Args),
+    /// Checks the dependencies' licences and sources.
+    Deny,
     /// Starts aiOS here, does a first goal, and stays until Ctrl-C.
     Run(instance::RunArgs),
     /// Starts aiOS here in the background.
@@ -84,7 +87,8 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Stage(args) => stage::run(&host, &args)?,
         Command::Image(args) => image::run(&host, &args)?,
         Command::Vm(args) => return vm::run(&host, &args),
-        Command::Page => page::run(&host)?,
+        Command::Page(args) => page::run(&host, &args)?,
+        Command::Deny => deny::run(&host)?,
         Command::Run(args) => instance::run(&host, &args)?,
         Command::Up => instance::up(&host)?,
         Command::TestSystem => system_test::run(&host)?,

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::cached::Inputs;
 use crate::host::{Host, say};
+use crate::python;
 
 /// Vite 7 wants 20.19 or later.
 const WANTED: (u32, u32) = (20, 19);
@@ -17,27 +18,7 @@ pub(crate) fn directory(host: &Host) -> Result<Option<PathBuf>> {
     if host_version(host).is_some_and(|version| version >= WANTED) {
         return Ok(None);
     }
-    let venv = host
-        .cache
-        .join("node")
-        .join(Inputs::default().text(WHEEL).digest());
-    let bin = venv.join("bin");
-    if !bin.join("node").exists() {
-        let sh = &host.shell;
-        say(&format!(
-            "node: the machine has none that is new enough; taking {WHEEL}"
-        ));
-        xshell::cmd!(sh, "python3 -m venv --clear {venv}")
-            .quiet()
-            .run()
-            .context("python3 -m venv: run `cargo xtask setup` first")?;
-        let pip = bin.join("pip");
-        xshell::cmd!(sh, "{pip} install --quiet {WHEEL}")
-            .quiet()
-            .run()
-            .context("install Node.js")?;
-    }
-    Ok(Some(bin))
+    python::wheel(host, "node", WHEEL).map(Some)
 }
 
 /// Installs a package's dependencies from its lock file, when they are missing or the lock file changed.

@@ -19,9 +19,21 @@ const SOURCES: &[&str] = &[
     "tsconfig.json",
 ];
 
-/// Builds the page when a source changed.
-pub(crate) fn run(host: &Host) -> Result<()> {
+/// Arguments of `page`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Run its unit tests instead.
+    #[arg(long)]
+    test: bool,
+}
+
+/// Builds the page when a source changed, or tests it.
+pub(crate) fn run(host: &Host, args: &Args) -> Result<()> {
     let web = host.root.join(WEB);
+    if args.test {
+        node::install(host, &web)?;
+        return node::npm(host, &web, &["test", "--silent"]);
+    }
     let mut inputs = Inputs::default();
     for source in SOURCES
         .iter()

@@ -68,8 +68,52 @@ impl Instance {
                 !over && begin.elapsed() < LIMIT,
                 "goal is {state}, wanted {states:?}: {detail:#}"
             );
-            std::thread::sleep(Duration::from_millis(100));
+            pause();
         }
+    }
+
+    /// Cancels goals that a failed test left: the one agent would wait with them.
+    pub(crate) fn cancel_leftovers(&self) {
+        let states = [
+            "pending",
+            "planning",
+            "in_progress",
+            "awaiting_approval",
+            "awaiting_input",
+        ];
+        let filters = states.iter().flat_map(|state| ["--state", state]);
+        let words: Vec<&str> = ["goal", "list"].into_iter().chain(filters).collect();
+        for goal in self.json(&words).as_array().expect("a list") {
+            if string(goal, "/text").contains(crate::tree::PREFIX) {
+                self.json(&["goal", "cancel", &string(goal, "/goal_id")]);
+            }
+        }
+    }
+
+    /// Approves what waits for this goal, once something does; answers that approval.
+    pub fn approve(&self, goal: &str) -> Value {
+        self.wait_for(goal, &["awaiting_approval"]);
+        let approval = self.waiting_approval(goal);
+        self.json(&["approval", "approve", &string(&approval, "/approval_id")]);
+        approval
+    }
+
+    /// Records of the audit log, oldest first, at most the newest thousand.
+    pub fn audit(&self) -> Vec<Value> {
+        let output = self.run(&["--json", "audit", "tail", "--last", "1000"]);
+        let log = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{log}");
+        log.lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    }
+
+    /// The one agent.
+    pub fn agent(&self) -> Value {
+        let agents = self.json(&["agent", "list"]);
+        let agents = agents.as_array().expect("a list");
+        assert_eq!(agents.len(), 1, "one agent: {agents:?}");
+        agents[0].clone()
     }
 
     /// The one approval that waits for this goal.
@@ -87,4 +131,13 @@ pub fn string(value: &Value, pointer: &str) -> String {
     found
         .unwrap_or_else(|| panic!("no string at {pointer} in {value:#}"))
         .to_owned()
+}
+
+/// Waits before asking again.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a command line is polled; nothing signals it"
+)]
+pub fn pause() {
+    std::thread::sleep(Duration::from_millis(100));
 }

@@ -3,6 +3,7 @@
 //! The instance is the one of `$AIOS_STATE`, started by `make up`. Without `AIOS_E2E=1` the tests say that they were
 //! skipped and end; with it, a missing instance is a failure.
 
+pub mod containers;
 pub mod ctl;
 pub mod tree;
 
@@ -16,7 +17,7 @@ pub fn instance() -> Option<ctl::Instance> {
         || std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.aios"),
         std::path::PathBuf::from,
     );
-    Some(ctl::Instance::at(
-        &state.canonicalize().expect("an instance: run `make up`"),
-    ))
+    let instance = ctl::Instance::at(&state.canonicalize().expect("an instance: run `make up`"));
+    instance.cancel_leftovers();
+    Some(instance)
 }

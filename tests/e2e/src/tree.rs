@@ -7,6 +7,27 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+/// Begins the names of all scratch directories.
+pub(crate) const PREFIX: &str = "aios-e2e-";
+
+/// A directory for a tree. Services are other users: a private temporary directory would hide it from no one but them.
+pub fn scratch() -> tempfile::TempDir {
+    let dir = tempfile::Builder::new()
+        .prefix(PREFIX)
+        .tempdir_in("/var/tmp")
+        .unwrap();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    dir
+}
+
+/// The goal that deletes some of [`logs`].
+pub fn goal(root: &Path) -> String {
+    format!(
+        "free space under {}: delete *.log older than 7 days, keep the newest 3",
+        root.display()
+    )
+}
+
 /// What a file is, to the last bit that undo must restore.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Picture {

@@ -1,40 +1,18 @@
 //! The path: a goal, a plan, a capability, an approval, an agent in a container, a tool, the log, the undo.
 
-use aios_tests_e2e::ctl::{Instance, string};
+use aios_tests_e2e::ctl::string;
 use aios_tests_e2e::{instance, tree};
 use serde_json::Value;
 use std::path::PathBuf;
 
-/// Services are other users: a private temporary directory would hide the tree from no one but them.
-fn scratch() -> tempfile::TempDir {
-    tempfile::Builder::new()
-        .prefix("aios-e2e-")
-        .tempdir_in("/var/tmp")
-        .unwrap()
-}
-
-fn goal_text(dir: &tempfile::TempDir) -> String {
-    format!(
-        "free space under {}: delete *.log older than 7 days, keep the newest 3",
-        dir.path().display()
-    )
-}
-
-fn approve(instance: &Instance, goal: &str) -> Value {
-    instance.wait_for(goal, &["awaiting_approval"]);
-    let approval = instance.waiting_approval(goal);
-    instance.json(&["approval", "approve", &string(&approval, "/approval_id")]);
-    approval
-}
-
 #[test]
 fn a_goal_frees_space_after_approval_and_undo_restores_every_bit() {
     let Some(instance) = instance() else { return };
-    let dir = scratch();
+    let dir = tree::scratch();
     tree::logs(dir.path());
     let before = tree::pictures(dir.path());
 
-    let goal = instance.submit(&goal_text(&dir));
+    let goal = instance.submit(&tree::goal(dir.path()));
     let waiting = instance.wait_for(&goal, &["awaiting_approval"]);
     assert_eq!(
         tree::pictures(dir.path()),
@@ -45,7 +23,7 @@ fn a_goal_frees_space_after_approval_and_undo_restores_every_bit() {
         waiting.to_string().contains("maintenance_agent"),
         "an agent does it: {waiting:#}"
     );
-    approve(&instance, &goal);
+    instance.approve(&goal);
     instance.wait_for(&goal, &["completed"]);
 
     let after = tree::pictures(dir.path());
@@ -56,7 +34,7 @@ fn a_goal_frees_space_after_approval_and_undo_restores_every_bit() {
     let undo = string(&instance.json(&["goal", "undo", "--detach", &goal]), "/goal_id");
     let ended = instance.wait_for(&undo, &["completed", "awaiting_approval"]);
     if string(&ended, "/goal/state") == "awaiting_approval" {
-        approve(&instance, &undo);
+        instance.approve(&undo);
         instance.wait_for(&undo, &["completed"]);
     }
     assert_eq!(tree::pictures(dir.path()), before, "every bit is back");
@@ -65,18 +43,13 @@ fn a_goal_frees_space_after_approval_and_undo_restores_every_bit() {
 #[test]
 fn the_log_names_agent_capability_rule_approval_and_approver() {
     let Some(instance) = instance() else { return };
-    let dir = scratch();
+    let dir = tree::scratch();
     tree::logs(dir.path());
-    let goal = instance.submit(&goal_text(&dir));
-    let approval = approve(&instance, &goal);
+    let goal = instance.submit(&tree::goal(dir.path()));
+    let approval = instance.approve(&goal);
     instance.wait_for(&goal, &["completed"]);
 
-    let output = instance.run(&["--json", "audit", "tail"]);
-    let log = String::from_utf8_lossy(&output.stdout);
-    let records: Vec<Value> = log
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
+    let records = instance.audit();
     let task_step = |record: &Value| {
         (
             record.pointer("/record/task_id").cloned(),
@@ -90,13 +63,13 @@ fn the_log_names_agent_capability_rule_approval_and_approver() {
                 && it["record"]["tool"] == "fs.delete"
                 && it["record"]["goal_id"] == goal.as_str()
         })
-        .unwrap_or_else(|| panic!("an intent in {log}"));
+        .unwrap_or_else(|| panic!("an intent in {records:#?}"));
     let outcome = records
         .iter()
         .find(|it| it["kind"] == "outcome" && task_step(it) == task_step(intent));
     assert!(
         outcome.is_some_and(|it| it["seq"].as_u64() > intent["seq"].as_u64()),
-        "an outcome after it in {log}"
+        "an outcome after it in {records:#?}"
     );
     let intent = intent.to_string();
     for wanted in [
@@ -125,10 +98,10 @@ fn the_log_names_agent_capability_rule_approval_and_approver() {
 #[test]
 fn a_declined_approval_changes_nothing_and_is_in_the_log() {
     let Some(instance) = instance() else { return };
-    let dir = scratch();
+    let dir = tree::scratch();
     tree::logs(dir.path());
     let before = tree::pictures(dir.path());
-    let goal = instance.submit(&goal_text(&dir));
+    let goal = instance.submit(&tree::goal(dir.path()));
     instance.wait_for(&goal, &["awaiting_approval"]);
     let approval = string(&instance.waiting_approval(&goal), "/approval_id");
     instance.json(&["approval", "deny", &approval]);

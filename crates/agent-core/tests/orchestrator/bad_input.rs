@@ -2,7 +2,6 @@
 
 use crate::bench::Bench;
 use aios_core::rpc::{channel, report_of};
-use aios_harness::as_root;
 use aios_proto::agent::v1::agent_session_client::AgentSessionClient;
 use aios_proto::agent::v1::{AgentMessage, Heartbeat, Hello, agent_message::Message};
 use aios_proto::orchestrator::v1 as api;
@@ -20,10 +19,9 @@ fn coded(what: &str, answer: Result<(), Status>, code: &str) {
 
 #[tokio::test]
 async fn wrong_goals_are_refused_before_anything_is_stored() {
-    if !as_root().unwrap() {
+    let Some(bench) = Bench::start().await else {
         return;
-    }
-    let bench = Bench::start().await;
+    };
     let base = || api::SubmitGoalRequest {
         text: "x".to_owned(),
         ..Default::default()
@@ -111,10 +109,9 @@ async fn wrong_goals_are_refused_before_anything_is_stored() {
 
 #[tokio::test]
 async fn wrong_goal_ids_are_refused_by_every_rpc_that_takes_one() {
-    if !as_root().unwrap() {
+    let Some(bench) = Bench::start().await else {
         return;
-    }
-    let bench = Bench::start().await;
+    };
     let unknown = "01939f2e-7c3a-7d11-8a52-0f6a3c1d9e77";
     for (id, code) in [
         ("", "AIOS-ORCH-0008"),
@@ -179,10 +176,9 @@ async fn wrong_goal_ids_are_refused_by_every_rpc_that_takes_one() {
 
 #[tokio::test]
 async fn wrong_filters_calls_and_positions_are_refused() {
-    if !as_root().unwrap() {
+    let Some(bench) = Bench::start().await else {
         return;
-    }
-    let bench = Bench::start().await;
+    };
     let mut client = bench.client();
     let list = api::ListGoalsRequest {
         states: vec![42],
@@ -224,10 +220,9 @@ async fn wrong_filters_calls_and_positions_are_refused() {
 
 #[tokio::test]
 async fn a_call_of_an_unknown_tool_or_without_a_path_fails_as_a_goal() {
-    if !as_root().unwrap() {
+    let Some(bench) = Bench::start().await else {
         return;
-    }
-    let bench = Bench::start().await;
+    };
     for (tool, args, code) in [
         ("fs.nonsense", "{\"path\":\"/x\"}", "AIOS-TOOLS-0001"),
         ("fs.stat", "{}", "AIOS-ORCH-0008"),
@@ -269,10 +264,9 @@ async fn converse(bench: &Bench, identity: &[(&'static str, &str)], words: Vec<A
 
 #[tokio::test]
 async fn sessions_that_break_the_rules_are_ended_with_a_code() {
-    if !as_root().unwrap() {
+    let Some(bench) = Bench::start().await else {
         return;
-    }
-    let bench = Bench::start().await;
+    };
     let known = [
         ("aios-agent-id", "01939f2e-7c3a-7d11-8a52-0f6a3c1d9e77"),
         ("aios-agent-kind", "maintenance_agent"),
@@ -313,10 +307,9 @@ async fn sessions_that_break_the_rules_are_ended_with_a_code() {
 
 #[tokio::test]
 async fn a_broken_runbook_or_configuration_stops_the_start_and_names_its_place() {
-    if !as_root().unwrap() {
+    let Some(bench) = Bench::prepare() else {
         return;
-    }
-    let bench = Bench::prepare();
+    };
     let start = |environment: &[(&str, &str)]| {
         let output = std::process::Command::new(env!("CARGO_BIN_EXE_aios-orchestrator"))
             .envs(bench.paths.to_env().map(|(name, path)| (name, path.to_owned())))

@@ -1,8 +1,9 @@
 //! One instance: a directory, the doubles, the real orchestrator process.
 
-use crate::doubles::Doubles;
+use crate::doubles::{Doubles, World};
 use aios_core::paths::Paths;
 use aios_core::rpc;
+use aios_harness::as_root;
 use aios_proto::orchestrator::v1 as api;
 use aios_proto::orchestrator::v1::orchestrator_client::OrchestratorClient;
 use std::path::PathBuf;
@@ -26,8 +27,12 @@ pub(crate) struct Bench {
 }
 
 impl Bench {
-    /// A directory with ten old logs and the doubles; the orchestrator does not run yet.
-    pub(crate) fn prepare() -> Self {
+    /// A directory with ten old logs and the doubles; the orchestrator does not run yet. `None` when the test ran under
+    /// `sudo` instead.
+    pub(crate) fn prepare() -> Option<Self> {
+        if !as_root().unwrap() {
+            return None;
+        }
         let directory = tempfile::tempdir().unwrap();
         let paths = Paths::development(directory.path());
         for needed in [&paths.vendor, &paths.etc, &paths.state, &paths.run] {
@@ -63,19 +68,19 @@ impl Bench {
                 ((number + 5) * DAY, 100 + number),
             );
         }
-        Self {
+        Some(Self {
             directory,
             paths,
             doubles,
             process: None,
-        }
+        })
     }
 
-    /// An instance whose orchestrator runs.
-    pub(crate) async fn start() -> Self {
-        let mut bench = Self::prepare();
+    /// An instance whose orchestrator runs, likewise.
+    pub(crate) async fn start() -> Option<Self> {
+        let mut bench = Self::prepare()?;
         bench.launch().await;
-        bench
+        Some(bench)
     }
 
     /// Adds settings for the orchestrator.
@@ -178,6 +183,17 @@ impl Bench {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         panic!("the goal does not get there: {:#?}", self.goal(id).await);
+    }
+
+    /// Waits until the other services have heard of something.
+    pub(crate) async fn heard(&self, of_it: impl Fn(&World) -> bool) {
+        for _ in 0..500 {
+            if of_it(&self.doubles.world()) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("the other services never heard of it");
     }
 
     /// Waits until a goal has ended.

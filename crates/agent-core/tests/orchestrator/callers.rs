@@ -5,7 +5,6 @@ use crate::bench::Bench;
 use aios_auth::peer::{Role, Roles};
 use aios_core::paths::Paths;
 use aios_core::rpc::{Peer, report_of};
-use aios_harness::as_root;
 use aios_orchestrator::callers::Callers;
 use aios_orchestrator::clients::Clients;
 use aios_proto::common::v1::{KeyProof, PersonProof, SessionProof, person_proof::Credential};
@@ -47,10 +46,9 @@ fn clients(paths: &Paths) -> Clients {
 
 #[tokio::test]
 async fn services_and_confined_processes_are_no_persons() {
-    if !as_root().unwrap() {
+    let Some(bench) = Bench::prepare() else {
         return;
-    }
-    let bench = Bench::prepare();
+    };
     let clients = clients(&bench.paths);
     for uid in [SANDBOX, TOOLS] {
         let error = callers().person(&request(uid), None, &clients).await.unwrap_err();
@@ -86,10 +84,9 @@ async fn services_and_confined_processes_are_no_persons() {
 
 #[tokio::test]
 async fn the_console_asks_only_for_who_is_signed_in() {
-    if !as_root().unwrap() {
+    let Some(bench) = Bench::prepare() else {
         return;
-    }
-    let bench = Bench::prepare();
+    };
     let clients = clients(&bench.paths);
     let session = |secret: [u8; 32]| PersonProof {
         credential: Some(Credential::Session(SessionProof {

@@ -62,6 +62,8 @@ pub(crate) struct World {
     pub(crate) withdrawn: Vec<String>,
     /// Agent kinds that the sandbox was asked for.
     pub(crate) run: Vec<String>,
+    /// State of an agent that the sandbox has, when it has one that it was not asked for.
+    pub(crate) held: Option<&'static str>,
     /// Calls that arrived, mutating or not.
     pub(crate) calls: Vec<String>,
 }
@@ -544,9 +546,12 @@ impl Sandbox for Doubles {
         _: Request<sandbox::ListAgentsRequest>,
     ) -> Result<Response<sandbox::ListAgentsResponse>, Status> {
         let world = self.world();
-        let agents = world.run.iter().map(|kind| sandbox::AgentContainer {
-            kind: kind.clone(),
-            state: "running".to_owned(),
+        let running = world.run.iter().map(|kind| (kind.as_str(), "running"));
+        let held = world.held.map(|state| ("maintenance_agent", state));
+        let agents = running.chain(held).map(|(kind, state)| sandbox::AgentContainer {
+            agent_id: "the-agent".to_owned(),
+            kind: kind.to_owned(),
+            state: state.to_owned(),
             ..sandbox::AgentContainer::default()
         });
         Ok(Response::new(sandbox::ListAgentsResponse {

@@ -4,7 +4,6 @@ use crate::agent::{self, Session};
 use crate::bench::{Bench, GOAL};
 use aios_core::id::AgentId;
 use aios_core::rpc::report_of;
-use aios_harness::as_root;
 use aios_proto::agent::v1::call_result;
 use aios_proto::orchestrator::v1 as api;
 use aios_proto::orchestrator::v1::{GoalState, StepState};
@@ -22,10 +21,9 @@ fn goal(detail: &api::GoalDetail) -> &api::Goal {
 
 #[tokio::test]
 async fn a_goal_is_planned_done_by_the_agent_proved_and_undone() {
-    if !as_root().unwrap() {
+    let Some(bench) = Bench::start().await else {
         return;
-    }
-    let bench = Bench::start().await;
+    };
     agent::keep_running(bench.socket());
     let submitted = bench.submit(GOAL).await;
     let detail = bench.ended(&submitted.goal_id).await;
@@ -66,10 +64,9 @@ async fn a_goal_is_planned_done_by_the_agent_proved_and_undone() {
 
 #[tokio::test]
 async fn each_token_is_asked_for_one_task_with_its_own_capabilities() {
-    if !as_root().unwrap() {
+    let Some(bench) = Bench::start().await else {
         return;
-    }
-    let bench = Bench::start().await;
+    };
     agent::keep_running(bench.socket());
     let submitted = bench.submit(GOAL).await;
     bench.ended(&submitted.goal_id).await;
@@ -90,10 +87,9 @@ async fn each_token_is_asked_for_one_task_with_its_own_capabilities() {
 
 #[tokio::test]
 async fn a_step_waits_for_approval_and_goes_on_with_the_same_key() {
-    if !as_root().unwrap() {
+    let Some(bench) = Bench::start().await else {
         return;
-    }
-    let bench = Bench::start().await;
+    };
     bench.doubles.world().ask = true;
     agent::keep_running(bench.socket());
     let submitted = bench.submit(GOAL).await;
@@ -114,10 +110,9 @@ async fn a_step_waits_for_approval_and_goes_on_with_the_same_key() {
 
 #[tokio::test]
 async fn a_declined_step_is_denied_and_the_goal_says_by_whom() {
-    if !as_root().unwrap() {
+    let Some(bench) = Bench::start().await else {
         return;
-    }
-    let bench = Bench::start().await;
+    };
     bench.doubles.world().ask = true;
     agent::keep_running(bench.socket());
     let submitted = bench.submit(GOAL).await;
@@ -138,10 +133,9 @@ async fn a_declined_step_is_denied_and_the_goal_says_by_whom() {
 
 #[tokio::test]
 async fn what_policy_denies_fails_the_goal_with_the_guards_code() {
-    if !as_root().unwrap() {
+    let Some(bench) = Bench::start().await else {
         return;
-    }
-    let bench = Bench::start().await;
+    };
     bench.doubles.world().deny = true;
     agent::keep_running(bench.socket());
     let submitted = bench.submit(GOAL).await;
@@ -157,10 +151,9 @@ async fn what_policy_denies_fails_the_goal_with_the_guards_code() {
 
 #[tokio::test]
 async fn a_goal_whose_proof_fails_is_not_completed() {
-    if !as_root().unwrap() {
+    let Some(bench) = Bench::start().await else {
         return;
-    }
-    let bench = Bench::start().await;
+    };
     bench.doubles.world().lie = true;
     agent::keep_running(bench.socket());
     let submitted = bench.submit(GOAL).await;
@@ -176,10 +169,9 @@ async fn a_goal_whose_proof_fails_is_not_completed() {
 
 #[tokio::test]
 async fn a_dry_run_changes_nothing_and_says_what_would_change() {
-    if !as_root().unwrap() {
+    let Some(bench) = Bench::start().await else {
         return;
-    }
-    let bench = Bench::start().await;
+    };
     agent::keep_running(bench.socket());
     let request = api::SubmitGoalRequest {
         text: GOAL.to_owned(),
@@ -199,19 +191,13 @@ async fn a_dry_run_changes_nothing_and_says_what_would_change() {
 
 #[tokio::test]
 async fn the_audit_log_hears_of_a_goal_and_its_end_and_its_tokens_are_revoked() {
-    if !as_root().unwrap() {
+    let Some(bench) = Bench::start().await else {
         return;
-    }
-    let bench = Bench::start().await;
+    };
     agent::keep_running(bench.socket());
     let submitted = bench.submit(GOAL).await;
     bench.ended(&submitted.goal_id).await;
-    for _ in 0..500 {
-        if !bench.doubles.world().withdrawn.is_empty() {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    bench.heard(|world| !world.withdrawn.is_empty()).await;
     let world = bench.doubles.world();
     assert_eq!(world.withdrawn, [submitted.goal_id]);
     let kinds: Vec<&str> = world.recorded.iter().map(|record| record.kind.as_str()).collect();
@@ -220,10 +206,9 @@ async fn the_audit_log_hears_of_a_goal_and_its_end_and_its_tokens_are_revoked() 
 
 #[tokio::test]
 async fn a_cancelled_goal_stops_waiting_and_loses_its_powers() {
-    if !as_root().unwrap() {
+    let Some(bench) = Bench::start().await else {
         return;
-    }
-    let bench = Bench::start().await;
+    };
     bench.doubles.world().ask = true;
     agent::keep_running(bench.socket());
     let submitted = bench.submit(GOAL).await;
@@ -244,12 +229,9 @@ async fn a_cancelled_goal_stops_waiting_and_loses_its_powers() {
     assert!(cancelled.status_line.contains("cancelled by root"));
     let detail = bench.goal(&submitted.goal_id).await;
     assert_eq!(detail.tasks[1].steps[2].state(), StepState::Denied);
-    for _ in 0..200 {
-        if bench.doubles.world().withdrawn.contains(&submitted.goal_id) {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    bench
+        .heard(|world| world.withdrawn.contains(&submitted.goal_id))
+        .await;
     assert!(bench.doubles.world().withdrawn.contains(&submitted.goal_id));
     let again = bench.client().cancel_goal(request).await.unwrap_err();
     assert_eq!(report_of(&again).code, "AIOS-ORCH-0010");
@@ -257,10 +239,9 @@ async fn a_cancelled_goal_stops_waiting_and_loses_its_powers() {
 
 #[tokio::test]
 async fn words_that_fit_nothing_are_asked_back_and_the_answer_is_planned() {
-    if !as_root().unwrap() {
+    let Some(bench) = Bench::start().await else {
         return;
-    }
-    let bench = Bench::start().await;
+    };
     agent::keep_running(bench.socket());
     let submitted = bench.submit("make the machine faster, please").await;
     let waiting = bench.until(&submitted.goal_id, &[GoalState::AwaitingInput]).await;
@@ -282,10 +263,9 @@ async fn words_that_fit_nothing_are_asked_back_and_the_answer_is_planned() {
 
 #[tokio::test]
 async fn an_agent_that_goes_away_is_followed_by_another_that_does_not_repeat_its_steps() {
-    if !as_root().unwrap() {
+    let Some(bench) = Bench::start().await else {
         return;
-    }
-    let bench = Bench::start().await;
+    };
     let submitted = bench.submit(GOAL).await;
     let mut first = Session::open(&bench.socket(), AgentId::new()).await.unwrap();
     let task = first.task().await.unwrap();
@@ -322,28 +302,47 @@ async fn an_agent_that_goes_away_is_followed_by_another_that_does_not_repeat_its
 
 #[tokio::test]
 async fn the_sandbox_is_asked_once_for_an_agent_that_is_not_there() {
-    if !as_root().unwrap() {
+    let Some(bench) = Bench::start().await else {
         return;
-    }
-    let bench = Bench::start().await;
+    };
     let submitted = bench.submit(GOAL).await;
-    for _ in 0..500 {
-        if !bench.doubles.world().run.is_empty() {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    bench.heard(|world| !world.run.is_empty()).await;
     agent::keep_running(bench.socket());
     bench.ended(&submitted.goal_id).await;
     assert_eq!(bench.doubles.world().run, ["maintenance_agent"]);
 }
 
 #[tokio::test]
-async fn an_agent_is_refused_what_is_not_its_own_and_the_guard_is_told() {
-    if !as_root().unwrap() {
-        return;
+async fn an_agent_that_somebody_froze_is_waited_for_and_not_replaced() {
+    for state in ["frozen", "stopped"] {
+        let Some(mut bench) = Bench::prepare() else {
+            return;
+        };
+        bench.configure("[orchestrator]\nagent_wait_ms = 1000\n");
+        bench.doubles.world().held = Some(state);
+        bench.launch().await;
+        let submitted = bench.submit(GOAL).await;
+        // Longer than it would wait for one that does not come.
+        tokio::time::sleep(Duration::from_millis(3000)).await;
+        let waiting = bench.goal(&submitted.goal_id).await;
+        assert!(
+            goal(&waiting)
+                .status_line
+                .contains("aiosctl agent thaw the-agent"),
+            "{state}: {waiting:#?}"
+        );
+        agent::keep_running(bench.socket());
+        let detail = bench.ended(&submitted.goal_id).await;
+        assert_eq!(goal(&detail).state(), GoalState::Completed, "{state}");
+        assert!(bench.doubles.world().run.is_empty(), "{state}");
     }
-    let bench = Bench::start().await;
+}
+
+#[tokio::test]
+async fn an_agent_is_refused_what_is_not_its_own_and_the_guard_is_told() {
+    let Some(bench) = Bench::start().await else {
+        return;
+    };
     let submitted = bench.submit(GOAL).await;
     let mut own = Session::open(&bench.socket(), AgentId::new()).await.unwrap();
     let task = own.task().await.unwrap();
@@ -361,18 +360,14 @@ async fn an_agent_is_refused_what_is_not_its_own_and_the_guard_is_told() {
         panic!("it must be refused")
     };
     assert_eq!(error.code, "AIOS-ORCH-0018");
-    for _ in 0..200 {
-        if bench
-            .doubles
-            .world()
-            .recorded
-            .iter()
-            .any(|record| record.kind == "session.refused")
-        {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    bench
+        .heard(|world| {
+            world
+                .recorded
+                .iter()
+                .any(|record| record.kind == "session.refused")
+        })
+        .await;
     let world = bench.doubles.world().recorded.clone();
     let refusal = world
         .iter()
@@ -388,10 +383,9 @@ async fn an_agent_is_refused_what_is_not_its_own_and_the_guard_is_told() {
 
 #[tokio::test]
 async fn an_agents_wrong_calls_are_answered_with_coded_errors() {
-    if !as_root().unwrap() {
+    let Some(bench) = Bench::start().await else {
         return;
-    }
-    let bench = Bench::start().await;
+    };
     bench.submit(GOAL).await;
     let mut session = Session::open(&bench.socket(), AgentId::new()).await.unwrap();
     let task = session.task().await.unwrap();
@@ -424,10 +418,9 @@ async fn an_agents_wrong_calls_are_answered_with_coded_errors() {
 
 #[tokio::test]
 async fn an_emergency_stop_holds_new_steps_back_until_it_is_lifted() {
-    if !as_root().unwrap() {
+    let Some(bench) = Bench::start().await else {
         return;
-    }
-    let bench = Bench::start().await;
+    };
     bench.doubles.emergency(true);
     tokio::time::sleep(Duration::from_millis(300)).await;
     agent::keep_running(bench.socket());
@@ -451,10 +444,9 @@ async fn an_emergency_stop_holds_new_steps_back_until_it_is_lifted() {
 
 #[tokio::test]
 async fn one_call_of_a_person_is_a_goal_of_one_task() {
-    if !as_root().unwrap() {
+    let Some(bench) = Bench::start().await else {
         return;
-    }
-    let bench = Bench::start().await;
+    };
     let request = api::CallToolRequest {
         tool: "fs.delete".to_owned(),
         args_json: json!({"paths": ["/srv/logs/9.log"]}).to_string(),
@@ -469,10 +461,9 @@ async fn one_call_of_a_person_is_a_goal_of_one_task() {
 
 #[tokio::test]
 async fn the_same_client_id_is_the_same_goal() {
-    if !as_root().unwrap() {
+    let Some(bench) = Bench::start().await else {
         return;
-    }
-    let bench = Bench::start().await;
+    };
     let request = |text: &str| api::SubmitGoalRequest {
         text: text.to_owned(),
         client_id: "01939f2e-7c3a-7d11-8a52-0f6a3c1d9e77".to_owned(),
@@ -497,10 +488,9 @@ async fn the_same_client_id_is_the_same_goal() {
 
 #[tokio::test]
 async fn a_watch_has_no_gap_from_the_past_to_the_end_of_the_goal() {
-    if !as_root().unwrap() {
+    let Some(bench) = Bench::start().await else {
         return;
-    }
-    let bench = Bench::start().await;
+    };
     agent::keep_running(bench.socket());
     let submitted = bench.submit(GOAL).await;
     let watch = |from_seq: u64| api::WatchGoalsRequest {
@@ -533,10 +523,9 @@ async fn a_watch_has_no_gap_from_the_past_to_the_end_of_the_goal() {
 
 #[tokio::test]
 async fn the_process_stays_small() {
-    if !as_root().unwrap() {
+    let Some(bench) = Bench::start().await else {
         return;
-    }
-    let bench = Bench::start().await;
+    };
     let sessions = agent::keep_running(bench.socket());
     for _ in 0..5 {
         let submitted = bench.submit(GOAL).await;

@@ -36,7 +36,7 @@ async fn submit_through(bench: &mut Bench, kills: &mut u32) -> String {
 
 /// Carries a goal through kills at `failpoint`, each time after the journal has got further.
 async fn survive(failpoint: &str, undo: bool) -> u32 {
-    let mut bench = Bench::start().await;
+    let mut bench = Bench::start().await.expect("run as root");
     bench.doubles.world().ask = true;
     agent::keep_running(bench.socket());
     let mut kills = 0;
@@ -157,10 +157,9 @@ async fn killed_while_undoing_each_change_is_taken_back_once() {
 
 #[tokio::test]
 async fn a_goal_waiting_for_approval_still_waits_after_a_kill() {
-    if !as_root().unwrap() {
+    let Some(mut bench) = Bench::start().await else {
         return;
-    }
-    let mut bench = Bench::start().await;
+    };
     bench.doubles.world().ask = true;
     agent::keep_running(bench.socket());
     let goal = bench.submit(GOAL).await;
@@ -175,10 +174,9 @@ async fn a_goal_waiting_for_approval_still_waits_after_a_kill() {
 
 #[tokio::test]
 async fn a_cancellation_that_was_stored_is_carried_out_after_a_kill() {
-    if !as_root().unwrap() {
+    let Some(mut bench) = Bench::start().await else {
         return;
-    }
-    let mut bench = Bench::start().await;
+    };
     bench.doubles.world().ask = true;
     agent::keep_running(bench.socket());
     let goal = bench.submit(GOAL).await;

@@ -295,12 +295,29 @@ impl Client {
 
     /// The container's output: its last `last` lines, then what comes when `follow`.
     ///
+    /// Podman 4 reads the tail of a log backwards, and hangs a line that was written in several pieces on the
+    /// line before it, pieces reversed. Forwards it joins them; so the lines are counted first, and those before
+    /// the last ones left out here. A log is never longer than [`Spec`] allows, which keeps that cheap.
+    ///
     /// # Errors
     /// As [`Client::create`].
     pub async fn logs(&self, id: &str, last: u32, follow: bool) -> Result<LogStream, PodmanError> {
-        let path = format!("/containers/{id}/logs?stdout=true&stderr=true&tail={last}&follow={follow}");
-        let response = self.open(Method::GET, &path, None).await?;
-        Ok(LogStream::new(response.into_body()))
+        let path = format!("/containers/{id}/logs?stdout=true&stderr=true&follow=");
+        let request = || format!("GET {path}false");
+        let count = async {
+            let answer = self.open(Method::GET, &format!("{path}false"), None).await?;
+            let lines = LogStream::new(answer.into_body(), 0).count().await;
+            lines.map_err(|why| PodmanError::Answer {
+                request: request(),
+                why,
+            })
+        };
+        let lines = tokio::time::timeout(PATIENCE, count)
+            .await
+            .map_err(|_| PodmanError::Slow { request: request() })??;
+        let before = lines.saturating_sub(usize::try_from(last).unwrap_or(usize::MAX));
+        let answer = self.open(Method::GET, &format!("{path}{follow}"), None).await?;
+        Ok(LogStream::new(answer.into_body(), before))
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, PodmanError> {

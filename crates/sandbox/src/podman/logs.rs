@@ -16,14 +16,27 @@ const HEADER: usize = 8;
 pub struct LogStream {
     body: Incoming,
     frames: Frames,
+    /// Chunks that are still left out.
+    skip: usize,
 }
 
 impl LogStream {
-    pub(super) fn new(body: Incoming) -> Self {
+    /// Without the first `skip` chunks; a chunk is a line, unless the line is very long.
+    pub(super) fn new(body: Incoming, skip: usize) -> Self {
         Self {
             body,
             frames: Frames::default(),
+            skip,
         }
+    }
+
+    /// How many chunks come until the end.
+    pub(super) async fn count(mut self) -> Result<usize, String> {
+        let mut chunks = 0;
+        while self.next().await?.is_some() {
+            chunks += 1;
+        }
+        Ok(chunks)
     }
 
     /// The next chunk; `None` at the end.
@@ -33,7 +46,11 @@ impl LogStream {
     pub async fn next(&mut self) -> Result<Option<LogChunk>, String> {
         loop {
             if let Some(chunk) = self.frames.next() {
-                return Ok(Some(chunk));
+                if self.skip == 0 {
+                    return Ok(Some(chunk));
+                }
+                self.skip -= 1;
+                continue;
             }
             match self.body.frame().await {
                 None => return Ok(None),

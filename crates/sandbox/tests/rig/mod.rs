@@ -147,11 +147,11 @@ impl Rig {
         .await
     }
 
-    /// What an agent has printed on standard output.
-    pub(crate) async fn stdout(&self, agent_id: &str) -> String {
+    /// What an agent has printed on standard output in its last lines.
+    pub(crate) async fn stdout(&self, agent_id: &str, last: u32) -> String {
         let request = LogsRequest {
             agent_id: agent_id.to_owned(),
-            last: 1000,
+            last,
             follow: false,
         };
         let mut chunks = self.client().logs(request).await.unwrap().into_inner();

@@ -199,7 +199,14 @@ impl Resolver {
         self.admit(caps, action, &wanted, path)?;
         let mut first = None;
         for root in roots(caps, action, &wanted) {
-            match self.resolve_in(&root, &wanted, follow) {
+            let mut found = self.resolve_in(&root, &wanted, follow);
+            // `FILE/**` grants FILE too, which is no directory to open: the one that holds it is.
+            if let Err(ToolError::WrongKind { .. } | ToolError::NotFound { .. }) = found
+                && root == wanted
+            {
+                found = self.resolve_in(parent_of(&wanted), &wanted, follow);
+            }
+            match found {
                 Ok(place) => {
                     self.admit(caps, action, &place.path, path)?;
                     return Ok(place);
@@ -325,6 +332,14 @@ pub fn normalize(path: &str) -> Result<String> {
         plain.push_str(part);
     }
     Ok(if plain.is_empty() { "/".to_owned() } else { plain })
+}
+
+/// The directory that holds an absolute path in its plain form.
+fn parent_of(path: &str) -> &str {
+    match path.rsplit_once('/') {
+        Some(("", _)) | None => "/",
+        Some((parent, _)) => parent,
+    }
 }
 
 /// The granted directories that hold `path`, the narrowest first.
