@@ -284,10 +284,9 @@ async fn requests_lapse_also_across_a_restart_and_are_withdrawn_with_their_goal(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_decision_that_comes_too_late_is_refused_and_recorded() {
-    if !several_users() {
+    let Some(mut instance) = Instance::start_with("approval_timeout_ms = 300\n").await else {
         return;
-    }
-    let mut instance = Instance::start_with("approval_timeout_ms = 300\n").await;
+    };
     let key = instance.enrol(ADA, "ada").await;
     let (_, call, id) = pending(&mut instance).await;
     let mut ada = instance.client(ADA).await;

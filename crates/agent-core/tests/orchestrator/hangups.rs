@@ -3,7 +3,6 @@
 //! every goal on that has not ended; so nothing may move there.
 
 use crate::bench::{Bench, GOAL};
-use aios_harness::as_root;
 use aios_proto::orchestrator::v1 as api;
 use aios_proto::orchestrator::v1::GoalState;
 use serde_json::json;
@@ -27,11 +26,11 @@ fn client_id(number: u32) -> String {
     format!("01939f2e-7c3a-7d11-8a52-{number:012}")
 }
 
-async fn start() -> Bench {
-    let mut bench = Bench::prepare();
+async fn start() -> Option<Bench> {
+    let mut bench = Bench::prepare()?;
     bench.configure("[orchestrator]\nmax_running_goals = 200\nagent_wait_ms = 600000\n");
     bench.launch().await;
-    bench
+    Some(bench)
 }
 
 /// The state of every goal.
@@ -78,10 +77,9 @@ fn call(tool: &str, args: &serde_json::Value, number: u32) -> api::CallToolReque
 
 #[tokio::test]
 async fn a_goal_is_carried_on_although_its_caller_hung_up() {
-    if !as_root().unwrap() {
+    let Some(mut bench) = start().await else {
         return;
-    }
-    let mut bench = start().await;
+    };
     let mut client = bench.client();
     for number in 1..=REQUESTS {
         hang_up(
@@ -109,10 +107,9 @@ async fn a_goal_is_carried_on_although_its_caller_hung_up() {
 
 #[tokio::test]
 async fn a_cancellation_is_carried_out_although_its_caller_hung_up() {
-    if !as_root().unwrap() {
+    let Some(mut bench) = start().await else {
         return;
-    }
-    let mut bench = start().await;
+    };
     bench.doubles.world().ask = true;
     let mut client = bench.client();
     let mut goals = Vec::new();
@@ -138,10 +135,9 @@ async fn a_cancellation_is_carried_out_although_its_caller_hung_up() {
 
 #[tokio::test]
 async fn an_answer_is_planned_although_its_caller_hung_up() {
-    if !as_root().unwrap() {
+    let Some(mut bench) = start().await else {
         return;
-    }
-    let mut bench = start().await;
+    };
     let mut client = bench.client();
     let mut goals = Vec::new();
     for number in 1..=REQUESTS {

@@ -195,8 +195,8 @@ async fn a_cancellation_that_was_stored_is_carried_out_after_a_kill() {
 }
 
 /// A goal whose tool service died after the deletion and before its outcome was recorded.
-async fn outcome_lost() -> (Bench, String) {
-    let bench = Bench::start().await;
+async fn outcome_lost() -> Option<(Bench, String)> {
+    let bench = Bench::start().await?;
     bench.doubles.world().die_before_outcome = true;
     agent::keep_running(bench.socket());
     let goal = bench.submit(GOAL).await;
@@ -205,7 +205,7 @@ async fn outcome_lost() -> (Bench, String) {
         assert!(begun.elapsed() < Duration::from_secs(20), "nothing was deleted");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    (bench, goal.goal_id)
+    Some((bench, goal.goal_id))
 }
 
 /// Checks that each file was deleted once, by a call that was sent twice, and that its outcome is known.
@@ -226,10 +226,9 @@ fn settled(bench: &Bench) {
 
 #[tokio::test]
 async fn killed_with_the_tool_service_before_the_outcome_the_same_call_is_sent_again() {
-    if !as_root().unwrap() {
+    let Some((mut bench, goal)) = outcome_lost().await else {
         return;
-    }
-    let (mut bench, goal) = outcome_lost().await;
+    };
     let minted = bench.doubles.world().minted.len();
     bench.kill();
     bench.launch().await;
@@ -245,10 +244,9 @@ async fn killed_with_the_tool_service_before_the_outcome_the_same_call_is_sent_a
 
 #[tokio::test]
 async fn the_outcome_of_a_goal_that_was_cancelled_meanwhile_is_recorded_too() {
-    if !as_root().unwrap() {
+    let Some((mut bench, goal)) = outcome_lost().await else {
         return;
-    }
-    let (mut bench, goal) = outcome_lost().await;
+    };
     bench.kill_at("orch.after_commit");
     let request = api::CancelGoalRequest {
         goal_id: goal.clone(),

@@ -149,6 +149,7 @@ mod tests {
 
     fn refused(list: &Refusals, times: u64) {
         let denied = ToolError::NotGranted {
+            namespace: "fs".to_owned(),
             action: "read".to_owned(),
             path: "/x".repeat(1000),
         };
