@@ -62,7 +62,10 @@ enum Command {
     /// Starts aiOS here in the background.
     Up,
     /// Runs the end-to-end tests on an instance of their own.
-    TestSystem,
+    TestSystem {
+        /// Only this file of tests, `kills`
+        only: Option<String>,
+    },
     /// Stops it; fails when a process, container, mount or socket is left.
     Down,
 }
@@ -91,7 +94,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Deny => deny::run(&host)?,
         Command::Run(args) => instance::run(&host, &args)?,
         Command::Up => instance::up(&host)?,
-        Command::TestSystem => system_test::run(&host)?,
+        Command::TestSystem { only } => system_test::run(&host, only.as_deref())?,
         Command::Down => instance::down(&host)?,
     }
     Ok(ExitCode::SUCCESS)

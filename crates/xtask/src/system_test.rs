@@ -10,27 +10,31 @@ use crate::{instance, node};
 /// The browser test's package.
 const BROWSER: &str = "tests/browser";
 
-/// Starts, tests, and stops even when a test failed.
-pub(crate) fn run(host: &Host) -> Result<()> {
+/// Starts, tests, and stops even when a test failed. `only` names one file of tests to run, without the page.
+pub(crate) fn run(host: &Host, only: Option<&str>) -> Result<()> {
     instance::up(host)?;
-    let tested = tests(host);
+    let tested = tests(host, only);
     let stopped = instance::down(host);
     tested.and(stopped)
 }
 
-fn tests(host: &Host) -> Result<()> {
+fn tests(host: &Host, only: Option<&str>) -> Result<()> {
     let instance = instance::Instance::open(host)?;
     let sh = &host.shell;
     let state = &instance.state;
+    let file = only.map_or_else(|| "all()".to_owned(), |name| format!("binary({name})"));
     // One at a time: they share the one agent.
     let rust = xshell::cmd!(
         sh,
-        "cargo nextest run --release -p aios-tests-e2e --test-threads 1 --no-fail-fast"
+        "cargo nextest run --release -p aios-tests-e2e --test-threads 1 --no-fail-fast -E {file}"
     )
     .env("AIOS_E2E", "1")
     .env("AIOS_STATE", state)
     .run()
     .context("end-to-end tests");
+    if only.is_some() {
+        return rust;
+    }
     let page = browser(host, &instance).context("browser test");
     rust.and(page)
 }

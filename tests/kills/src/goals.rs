@@ -1,6 +1,6 @@
 //! The same through the orchestrator: a person's call as a goal of one task.
 
-use crate::scene::{count, verify};
+use crate::scene::{count, head, verify};
 use aios_harness::client;
 use aios_harness::{Instance, Options, Service, Who};
 use aios_proto::orchestrator::v1 as pb;
@@ -24,6 +24,8 @@ const POLICY: &str = "[[rule]]\nid = \"change-supervised\"\nnamespace = \"fs\"\n
 pub struct Goals {
     aios: Instance,
     lines: usize,
+    /// Signed heads of the log from before each kill.
+    anchors: Vec<String>,
     /// Kills so far.
     pub kills: usize,
 }
@@ -53,6 +55,7 @@ impl Goals {
         Ok(Some(Self {
             aios,
             lines: 0,
+            anchors: Vec::new(),
             kills: 0,
         }))
     }
@@ -68,6 +71,7 @@ impl Goals {
     /// # Errors
     /// The point was not reached, or a count is wrong.
     pub async fn kill_during(&mut self, service: Service, point: &str) -> Result<()> {
+        self.anchors.push(head(&self.aios).await?);
         self.append_in(point, service, None)
             .await
             .with_context(|| format!("a goal while {} is killed at {point}", service.program()))
@@ -115,6 +119,7 @@ impl Goals {
     /// # Errors
     /// The point was not reached, or a count is wrong.
     pub async fn kill_with_orchestrator(&mut self, point: &str) -> Result<()> {
+        self.anchors.push(head(&self.aios).await?);
         self.append_in(point, Service::Tools, Some(Service::Orchestrator))
             .await
             .with_context(|| format!("a goal while tools and orchestrator are killed at {point}"))
@@ -185,7 +190,7 @@ impl Goals {
     /// # Errors
     /// It does not verify.
     pub async fn verify(&self) -> Result<()> {
-        verify(&self.aios).await
+        verify(&self.aios, &self.anchors).await
     }
 }
 

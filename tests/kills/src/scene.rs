@@ -35,6 +35,8 @@ pub struct Scene {
     task: Task,
     step: u64,
     lines: Vec<String>,
+    /// Signed heads of the log from before each kill: what was signed then must still be there.
+    anchors: Vec<String>,
     /// Kills so far.
     pub kills: usize,
 }
@@ -58,6 +60,7 @@ impl Scene {
             task,
             step: 0,
             lines: Vec::new(),
+            anchors: Vec::new(),
             kills: 0,
         }))
     }
@@ -78,6 +81,7 @@ impl Scene {
     pub async fn kill_during(&mut self, change: Change, service: Service, point: &str) -> Result<()> {
         // A token lasts a minute; kills in a row take longer.
         self.renew().await?;
+        self.anchors.push(head(&self.aios).await?);
         match change {
             Change::Append => self.append(service, point).await,
             Change::Overwrite => self.overwrite(service, point).await,
@@ -233,13 +237,21 @@ impl Scene {
         Ok(())
     }
 
-    /// Checks the audit log offline, with its newest head as anchor.
+    /// Checks the audit log offline, with its newest head and with each from before a kill as anchor.
     ///
     /// # Errors
     /// It does not verify.
     pub async fn verify(&self) -> Result<()> {
-        verify(&self.aios).await
+        verify(&self.aios, &self.anchors).await
     }
+}
+
+/// The newest signed head of the log.
+pub(crate) async fn head(aios: &Instance) -> Result<String> {
+    let mut guard = client::guard(aios, aios_harness::Who::Person)?;
+    let request = aios_proto::guard::v1::AuditHeadRequest {};
+    let head = guard.audit_head(request).await.map_err(client::plain)?;
+    Ok(head.into_inner().note)
 }
 
 /// Records of a kind about one step.
@@ -254,20 +266,19 @@ pub(crate) async fn count(aios: &Instance, kind: &str, task: &str, step: u64) ->
     Ok(client::audit(aios).await?.iter().filter(|it| about(it)).count())
 }
 
-pub(crate) async fn verify(aios: &Instance) -> Result<()> {
-    let head = client::guard(aios, aios_harness::Who::Person)?
-        .audit_head(aios_proto::guard::v1::AuditHeadRequest {})
-        .await
-        .map_err(client::plain)?
-        .into_inner();
+/// Checks the log offline against the newest head and `anchors`.
+pub(crate) async fn verify(aios: &Instance, anchors: &[String]) -> Result<()> {
+    let newest = head(aios).await?;
     let directory = aios.paths().state_of("guard").join("audit");
-    let report = aios_audit::verify::verify_dir(directory, Some(&head.note))?;
-    ensure!(
-        report.ok(),
-        "the audit log does not verify: {:?}",
-        report.findings
-    );
-    ensure!(report.records > 0, "the audit log is empty");
+    for anchor in anchors.iter().chain([&newest]) {
+        let report = aios_audit::verify::verify_dir(&directory, Some(anchor))?;
+        ensure!(
+            report.ok(),
+            "the audit log does not verify: {:?}",
+            report.findings
+        );
+        ensure!(report.records > 0, "the audit log is empty");
+    }
     Ok(())
 }
 
