@@ -83,6 +83,12 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<ExitCode> {
     let host = Host::new()?;
+    if matches!(
+        command,
+        Command::Run(_) | Command::Up | Command::Down | Command::TestSystem { .. }
+    ) {
+        users::with_new_groups(&host)?;
+    }
     match command {
         Command::Setup(args) => setup::run(&host, &args)?,
         Command::Base(args) => base::run(&host, &args)?,

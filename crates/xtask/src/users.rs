@@ -1,14 +1,20 @@
 //! Creates the system users of `bootc/sysusers.d/aios.conf` on a development machine, and what rootless Podman needs
 //! for the one that owns the containers.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use std::ffi::{OsStr, OsString};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
+use std::process::Command;
+use xshell::cmd;
 
 use crate::host::{Host, say};
 use crate::sysusers::{self, Entry};
 
 /// The user that owns all containers.
 pub(crate) const SANDBOX: &str = "aios-sandbox";
+/// Set for a program that was started again for its groups.
+const AGAIN: &str = "AIOS_XTASK_AGAIN";
 const SUBIDS: u32 = 65_536;
 const FIRST_SUBID: u32 = 524_288;
 
@@ -26,6 +32,46 @@ pub(crate) fn create(host: &Host) -> Result<()> {
     subids(host, "/etc/subuid", "--add-subuids")?;
     subids(host, "/etc/subgid", "--add-subgids")?;
     container_config(host)
+}
+
+/// Starts this program again with the groups that its user has by now. Set-up has just made the person a member
+/// of `aios`; a login from before does not know that, and without it no socket opens.
+pub(crate) fn with_new_groups(host: &Host) -> Result<()> {
+    let Some(person) = host.person().filter(|_| !host.is_root()) else {
+        return Ok(());
+    };
+    let sh = &host.shell;
+    let entry = cmd!(sh, "getent group aios").quiet().read()?;
+    let mut fields = entry.split(':').skip(2);
+    let gid: u32 = fields
+        .next()
+        .unwrap_or_default()
+        .parse()
+        .context("the id of group aios")?;
+    let member = fields
+        .next()
+        .unwrap_or_default()
+        .split(',')
+        .any(|name| name == person);
+    let known = rustix::process::getgroups()?
+        .iter()
+        .any(|group| group.as_raw() == gid);
+    if known || !member {
+        return Ok(());
+    }
+    ensure!(
+        std::env::var_os(AGAIN).is_none(),
+        "this login does not know of group aios; log in again, and run the same command"
+    );
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let error = Command::new("sudo")
+        .args(["--preserve-env", "-u", &person, "env"])
+        .arg([OsStr::new("PATH="), &path].into_iter().collect::<OsString>())
+        .arg(format!("{AGAIN}=1"))
+        .arg(std::env::current_exe()?)
+        .args(std::env::args_os().skip(1))
+        .exec();
+    Err(error).context("start again through sudo")
 }
 
 fn apply(host: &Host, entry: &Entry) -> Result<()> {
