@@ -296,8 +296,8 @@ impl Client {
     /// The container's output: its last `last` lines, then what comes when `follow`.
     ///
     /// Podman 4 reads the tail of a log backwards, and hangs a line that was written in several pieces on the
-    /// line before it, pieces reversed. Forwards it joins them; so the lines are counted first, and those before
-    /// the last ones left out here. A log is never longer than [`Spec`] allows, which keeps that cheap.
+    /// line before it, pieces reversed. Forwards they come in order; so the lines are counted first, and those
+    /// before the last ones left out here. A log is never longer than [`Spec`] allows, which keeps that cheap.
     ///
     /// # Errors
     /// As [`Client::create`].

@@ -16,6 +16,7 @@ const HEADER: usize = 8;
 pub struct LogStream {
     body: Incoming,
     frames: Frames,
+    lines: Lines,
     /// Chunks that are still left out.
     skip: usize,
 }
@@ -26,6 +27,7 @@ impl LogStream {
         Self {
             body,
             frames: Frames::default(),
+            lines: Lines::default(),
             skip,
         }
     }
@@ -44,16 +46,24 @@ impl LogStream {
     /// # Errors
     /// The connection broke; the text says how.
     pub async fn next(&mut self) -> Result<Option<LogChunk>, String> {
+        while let Some(chunk) = self.next_line().await? {
+            if self.skip == 0 {
+                return Ok(Some(chunk));
+            }
+            self.skip -= 1;
+        }
+        Ok(None)
+    }
+
+    async fn next_line(&mut self) -> Result<Option<LogChunk>, String> {
         loop {
-            if let Some(chunk) = self.frames.next() {
-                if self.skip == 0 {
-                    return Ok(Some(chunk));
+            while let Some(chunk) = self.frames.next() {
+                if let Some(line) = self.lines.join(chunk) {
+                    return Ok(Some(line));
                 }
-                self.skip -= 1;
-                continue;
             }
             match self.body.frame().await {
-                None => return Ok(None),
+                None => return Ok(self.lines.rest()),
                 Some(Err(error)) => return Err(error.to_string()),
                 Some(Ok(frame)) => {
                     if let Ok(data) = frame.into_data() {
@@ -62,6 +72,39 @@ impl LogStream {
                 }
             }
         }
+    }
+}
+
+/// Joins what was written in pieces: each piece comes as a chunk of its own, without a line end.
+#[derive(Debug, Default)]
+struct Lines {
+    /// Beginnings of lines, at most one a stream.
+    begun: Vec<LogChunk>,
+}
+
+impl Lines {
+    /// The whole line that this chunk ends. One that is very long is handed on unfinished.
+    fn join(&mut self, chunk: LogChunk) -> Option<LogChunk> {
+        let at = self.begun.iter().position(|it| it.stream == chunk.stream);
+        let mut line = match at {
+            Some(at) => self.begun.swap_remove(at),
+            None => LogChunk {
+                stream: chunk.stream,
+                text: String::new(),
+            },
+        };
+        line.text.push_str(&chunk.text);
+        if line.text.ends_with('\n') || line.text.len() >= LONGEST_CHUNK {
+            return Some(line);
+        }
+        self.begun.push(line);
+        None
+    }
+
+    /// A line that was never ended.
+    fn rest(&mut self) -> Option<LogChunk> {
+        self.begun.retain(|it| !it.text.is_empty());
+        self.begun.pop()
     }
 }
 
@@ -135,6 +178,29 @@ mod tests {
                 "cut at {cut}"
             );
         }
+    }
+
+    #[test]
+    fn pieces_of_a_line_are_joined_by_stream() {
+        let mut lines = Lines::default();
+        let mut seen = Vec::new();
+        for (stream, text) in [
+            ("stdout", "a"),
+            ("stderr", "x\n"),
+            ("stdout", "b\n"),
+            ("stderr", "y"),
+        ] {
+            seen.extend(lines.join(LogChunk {
+                stream: stream.to_owned(),
+                text: text.to_owned(),
+            }));
+        }
+        seen.extend(std::iter::from_fn(|| lines.rest()));
+        let seen: Vec<(&str, &str)> = seen
+            .iter()
+            .map(|it| (it.stream.as_str(), it.text.as_str()))
+            .collect();
+        assert_eq!(seen, [("stderr", "x\n"), ("stdout", "ab\n"), ("stderr", "y")]);
     }
 
     #[test]
