@@ -12,8 +12,7 @@ const BROWSER: &str = "tests/browser";
 
 /// Starts, tests, and stops even when a test failed. `only` names one file of tests to run, without the page.
 pub(crate) fn run(host: &Host, only: Option<&str>) -> Result<()> {
-    instance::up(host)?;
-    let tested = tests(host, only);
+    let tested = instance::up(host).and_then(|()| tests(host, only));
     let stopped = instance::down(host);
     tested.and(stopped)
 }
