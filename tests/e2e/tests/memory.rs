@@ -1,0 +1,18 @@
+//! Resident memory of every service of the instance, the sandbox too, which no benchmark starts by itself.
+
+use aios_tests_e2e::ctl::string;
+use aios_tests_e2e::instance;
+
+/// Most that a service may hold, bytes.
+const MOST: u64 = 30 << 20;
+
+#[test]
+fn no_service_holds_more_than_promised() {
+    let Some(instance) = instance() else { return };
+    let services = instance.json(&["service", "list"]);
+    for service in services.as_array().expect("a list") {
+        let (name, held) = (string(service, "/name"), service["rss_bytes"].as_u64().unwrap());
+        println!("{name}: {} KiB", held >> 10);
+        assert!(held > 0 && held <= MOST, "{name} holds {held} bytes: {service:#}");
+    }
+}
