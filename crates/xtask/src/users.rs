@@ -63,6 +63,7 @@ pub(crate) fn with_new_groups(host: &Host) -> Result<()> {
         std::env::var_os(AGAIN).is_none(),
         "this login does not know of group aios; log in again, and run the same command"
     );
+    say("you are a member of group aios now: log in again (or `newgrp aios`) before you use aiosctl by hand");
     let path = std::env::var_os("PATH").unwrap_or_default();
     let error = Command::new("sudo")
         .args(["--preserve-env", "-u", &person, "env"])
