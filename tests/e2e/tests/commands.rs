@@ -80,6 +80,7 @@ const QUESTIONS: &[(&[&str], Check)] = &[
             "sandbox",
             "tools",
             "worker-fs",
+            "worker-host",
         ];
         assert_eq!(names, wanted.map(|name| format!("aios-{name}")));
     }),

@@ -1,5 +1,6 @@
 //! `aiosctl audit …`
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use aios_client::audit::{CheckpointView, RecordView};
@@ -141,10 +142,25 @@ async fn check(
     let own = instance.paths.state_of("guard").join("audit");
     let path = match path {
         Some(path) => path,
+        None if anchor.is_some() && is_closed(&own) => {
+            return Err(Failure::new(
+                Kind::Denied,
+                "AIOS-CLI-0017",
+                format!(
+                    "the log in {} is closed to this user, and only its files show whether it was cut",
+                    own.display()
+                ),
+                "run the same command as root, or give `aiosctl audit verify` an exported file",
+            ));
+        }
         None if anchor.is_some() || std::fs::read_dir(&own).is_ok() => own,
         None => return live(instance, terminal).await,
     };
     offline(&path, anchor.as_deref(), terminal)
+}
+
+fn is_closed(directory: &Path) -> bool {
+    std::fs::read_dir(directory).is_err_and(|error| error.kind() == ErrorKind::PermissionDenied)
 }
 
 async fn live(instance: &Instance, terminal: &mut Terminal) -> Ended {
