@@ -5,6 +5,7 @@ use crate::fs::Fs;
 use crate::fs::resolve::Resolver;
 use crate::host::Host;
 use crate::host::hw::Hw;
+use crate::host::monitor::Monitor;
 use crate::pipeline::{GrpcGuard, GrpcWorkers, Pipeline, ToolsService};
 use crate::registry::Registry;
 use crate::worker::executor::Executor;
@@ -97,7 +98,10 @@ pub async fn worker_fs(paths: &Paths) -> Result<(), Failure> {
 pub async fn worker_host(paths: &Paths) -> Result<(), Failure> {
     let roles = roles(paths)?;
     let keys = keys(paths, &roles).await?;
-    let served = vec![looking(paths, Hw(Host::this()), &keys, &roles)?];
+    let served = vec![
+        looking(paths, Hw(Host::this()), &keys, &roles)?,
+        looking(paths, Monitor(Host::this()), &keys, &roles)?,
+    ];
     serve(served, WORKER).await
 }
 

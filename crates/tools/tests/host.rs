@@ -4,32 +4,83 @@
 use aios_tools::budget::Budget;
 use aios_tools::host::Host;
 use aios_tools::host::hw::{self, Hw};
+use aios_tools::host::monitor::{self, Monitor};
 use aios_tools::registry::Registry;
 use aios_tools::worker::read_only::Looks;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
 
-fn read(looks: &impl Looks, tool: &str) -> Value {
-    let args = json!({});
+fn ask(looks: &impl Looks, tool: &str, args: Value) -> Value {
+    let spec = Registry::builtin().get(tool).unwrap().clone();
+    let args = spec.check_input(&args.to_string()).unwrap();
     looks.look(tool, &args).unwrap();
-    looks
+    let answer = looks
         .read(tool, &args, &Budget::of_ms(60_000))
-        .unwrap_or_else(|error| panic!("{tool}: {error}"))
+        .unwrap_or_else(|error| panic!("{tool}: {error}"));
+    spec.check_output(&answer.to_string())
+        .unwrap_or_else(|error| panic!("{tool}: {error}: {answer:#}"));
+    answer
+}
+
+fn read(looks: &impl Looks, tool: &str) -> Value {
+    ask(looks, tool, json!({}))
 }
 
 #[test]
 fn every_tool_answers_on_this_machine_as_its_schema_says() {
-    let hw = Hw(Host::this());
-    let registry = Registry::builtin();
+    let (hw, monitor) = (Hw(Host::this()), Monitor(Host::this()));
     for spec in hw::specs() {
-        let answer = read(&hw, spec.name);
-        registry
-            .get(spec.name)
-            .unwrap()
-            .check_output(&answer.to_string())
-            .unwrap_or_else(|error| panic!("{}: {error}: {answer:#}", spec.name));
+        read(&hw, spec.name);
     }
+    for spec in monitor::specs() {
+        read(&monitor, spec.name);
+    }
+}
+
+#[test]
+fn work_is_seen_where_it_is_done() {
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let me = std::process::id();
+    let monitor = Monitor(Host::this());
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                std::hint::spin_loop();
+            }
+        });
+        let args = json!({"interval_ms": 300, "limit": 1000});
+        let top = ask(&monitor, "monitor.top", args);
+        let own = top["processes"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|it| it["pid"] == me)
+            .cloned();
+        let cpu = ask(&monitor, "monitor.cpu", json!({"interval_ms": 300}));
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        let own = own.unwrap_or_else(|| panic!("this process in {top:#}"));
+        assert!(own["cpu_percent"].as_f64() > Some(0.0), "{own:#}");
+        assert!(own["resident_bytes"].as_u64() > Some(0), "{own:#}");
+        assert!(cpu["total"]["busy_percent"].as_f64() > Some(0.0), "{cpu:#}");
+    });
+}
+
+#[test]
+fn a_watch_that_is_too_long_or_cancelled_is_refused() {
+    let monitor = Monitor(Host::this());
+    for (tool, args) in [
+        ("monitor.cpu", json!({"interval_ms": 60_000})),
+        ("monitor.disk", json!({"interval_ms": 1})),
+        ("monitor.top", json!({"interval_ms": 100, "limit": 0})),
+    ] {
+        let error = monitor.look(tool, &args).unwrap_err().to_string();
+        assert!(error.contains("must be"), "{tool}: {error}");
+    }
+    let budget = Budget::of_ms(60_000);
+    budget.cancel();
+    let args = json!({"interval_ms": 10_000});
+    assert!(monitor.read("monitor.cpu", &args, &budget).is_err());
 }
 
 #[test]
@@ -128,8 +179,8 @@ fn disks_sensors_and_devices_are_read_as_the_kernel_tells_them() {
 
 #[test]
 fn an_argument_that_no_tool_has_is_refused_by_name() {
-    for spec in hw::specs() {
-        let error = spec.check_input("{\"cpu\": 1}").unwrap_err();
-        assert!(error.to_string().contains("cpu"), "{}: {error}", spec.name);
+    for spec in hw::specs().into_iter().chain(monitor::specs()) {
+        let error = spec.check_input("{\"bogus\": 1}").unwrap_err();
+        assert!(error.to_string().contains("bogus"), "{}: {error}", spec.name);
     }
 }

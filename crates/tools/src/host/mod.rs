@@ -1,10 +1,11 @@
-//! The machine as it is now: [`hw`] looks at its parts, `monitor` and `process` come beside it. Nothing
-//! here changes anything or needs a privilege: all of it stands in `/proc` and `/sys`, and the worker
-//! that serves it may open nothing else.
+//! The machine as it is now: [`hw`] looks at its parts, [`monitor`] at what it does. Nothing here changes
+//! anything or needs a privilege: all of it stands in `/proc` and `/sys`, and the worker that serves it
+//! may open nothing else.
 //!
 //! What the kernel does not tell on this machine is absent from an answer (`null`), never guessed.
 
 pub mod hw;
+pub mod monitor;
 
 use crate::error::{Result, ToolError};
 use crate::registry::ToolSpec;
@@ -19,7 +20,7 @@ pub const HOST: &str = "host";
 
 /// Every tool that only looks at the machine.
 pub fn specs() -> Vec<ToolSpec> {
-    hw::specs()
+    [hw::specs(), monitor::specs()].concat()
 }
 
 /// Where the kernel's own file systems are.
