@@ -107,6 +107,7 @@ impl Service {
 
     async fn cancel_now(&self, id: &str, person: Person) -> Result<api::Goal, Error> {
         let goal = self.core.journal.find(requests::goal_id(id)?).await?;
+        person.may_change(&goal)?;
         if goal.state.is_final() {
             return Err(Error::State(format!(
                 "goal {} is {} already",
@@ -143,6 +144,7 @@ impl Service {
 
     async fn reply_now(&self, id: &str, text: String, person: Person) -> Result<api::Goal, Error> {
         let goal = self.core.journal.find(requests::goal_id(id)?).await?;
+        person.may_change(&goal)?;
         let text = requests::goal_text(text)?;
         if goal.state != GoalState::AwaitingInput {
             return Err(Error::State(format!(
@@ -168,6 +170,7 @@ impl Service {
 
     async fn undo(&self, id: &str, person: Person) -> Result<api::Goal, Error> {
         let goal = self.core.journal.find(requests::goal_id(id)?).await?;
+        person.may_change(&goal)?;
         if !goal.is_undoable() {
             let why = match (goal.state.is_final(), goal.undone_by) {
                 (false, _) => "it has not ended; cancel it first".to_owned(),
