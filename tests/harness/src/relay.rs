@@ -1,10 +1,10 @@
 //! Another user's process that passes bytes on: whoever speaks through it is, for the service at the other
 //! end, that process.
 
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use tempfile::TempDir;
@@ -12,15 +12,14 @@ use tonic::transport::Channel;
 
 use crate::Who;
 
-/// Listens on the first path and passes each connection on to the second. The socket appears under its
-/// name only when it is listened on.
+/// Listens on the first path, says so, and passes each connection on to the second.
 const PROGRAM: &str = r#"
-import os, socket, sys, threading
+import socket, sys, threading
 at, to = sys.argv[1:3]
 listener = socket.socket(socket.AF_UNIX)
-listener.bind(at + ".new")
+listener.bind(at)
 listener.listen(16)
-os.rename(at + ".new", at)
+print("listening", flush=True)
 def pump(source, sink):
     try:
         while data := source.recv(65536):
@@ -42,8 +41,6 @@ while True:
     for pair in ((client, server), (server, client)):
         threading.Thread(target=pump, args=pair, daemon=True).start()
 "#;
-
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The process; killed when dropped.
 #[derive(Debug)]
@@ -76,7 +73,7 @@ impl Relay {
         if confined {
             command.arg("--no-new-privs");
         }
-        let child = command
+        let mut child = command
             .args(["--pdeathsig", "KILL", "python3", "-c", PROGRAM])
             .arg(directory.path().join("socket"))
             .arg(to)
@@ -84,18 +81,14 @@ impl Relay {
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
             .current_dir("/")
             .stdin(Stdio::null())
+            .stdout(Stdio::piped())
             .spawn()
             .context("setpriv … python3")?;
-        let mut relay = Self { child, directory };
-        let deadline = Instant::now() + PATIENCE;
-        while !relay.socket().exists() {
-            let ended = relay.child.try_wait()?;
-            anyhow::ensure!(
-                ended.is_none() && Instant::now() < deadline,
-                "the relay did not come up: {ended:?}"
-            );
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        let said = child.stdout.take();
+        let relay = Self { child, directory };
+        let mut line = String::new();
+        BufReader::new(said.context("its output")?).read_line(&mut line)?;
+        anyhow::ensure!(line == "listening\n", "the relay did not come up: {line:?}");
         Ok(relay)
     }
 
@@ -114,9 +107,7 @@ impl Relay {
 
 impl Drop for Relay {
     fn drop(&mut self) {
-        if let Err(error) = self.child.kill().and_then(|()| self.child.wait().map(drop)) {
-            // Nobody can be told: its parent's end takes it along.
-            drop(error);
-        }
+        // One that has ended already needs no signal, and nobody can be told of a failure here.
+        drop(self.child.kill().and_then(|()| self.child.wait()));
     }
 }
