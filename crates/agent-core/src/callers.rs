@@ -6,13 +6,16 @@ use crate::clients::Clients;
 use crate::error::Error;
 use crate::model::Goal;
 use aios_auth::peer::{self, PeerError, Role, Roles};
+use aios_core::error::Report;
 use aios_core::id::AgentId;
+use aios_core::rpc;
 use aios_proto::common::v1::{PersonProof, person_proof::Credential};
+use aios_proto::guard::v1::RecordRequest;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
-use tonic::{Request, Status};
+use tonic::{Code, Request, Status};
 
 /// How long the guard's word that a uid is a person's holds.
 const KNOWN_FOR: Duration = Duration::from_secs(5);
@@ -83,6 +86,22 @@ impl Callers {
     /// The caller is a service, confined, nobody enrolled, or the console without a valid session; or the
     /// guard is away and cannot say.
     pub async fn person<T>(
+        &self,
+        request: &Request<T>,
+        proof: Option<&PersonProof>,
+        clients: &Clients,
+    ) -> Result<Person, Status> {
+        let uid = peer::peer(request).ok().map(|caller| caller.uid);
+        let judged = self.judge(request, proof, clients).await;
+        if let Err(status) = &judged
+            && status.code() == Code::PermissionDenied
+        {
+            denied(clients, uid, "", &rpc::report_of(status)).await;
+        }
+        judged
+    }
+
+    async fn judge<T>(
         &self,
         request: &Request<T>,
         proof: Option<&PersonProof>,
@@ -173,6 +192,31 @@ impl Callers {
             text("aios-container-id"),
         )
         .map_err(|error| error.status())
+    }
+}
+
+/// Has a refusal written to the audit log. `goal` is the goal's id, or empty.
+pub(crate) async fn denied(clients: &Clients, uid: Option<u32>, goal: &str, report: &Report) {
+    let record = RecordRequest {
+        kind: "orchestrator.denied".to_owned(),
+        goal_id: goal.to_owned(),
+        details_json: serde_json::json!({
+            "uid": uid,
+            "check": "person",
+            "code": report.code,
+            "message": report.message,
+        })
+        .to_string(),
+        ..RecordRequest::default()
+    };
+    if let Err(error) = clients.record(record).await {
+        tracing::warn!(
+            code = report.code,
+            uid,
+            %error,
+            "a refusal could not be written to the audit log: {}",
+            report.message
+        );
     }
 }
 

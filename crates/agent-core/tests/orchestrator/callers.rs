@@ -9,6 +9,7 @@ use aios_harness::{Relay, Who, as_root};
 use aios_orchestrator::callers::Callers;
 use aios_orchestrator::clients::Clients;
 use aios_proto::common::v1::{KeyProof, PersonProof, SessionProof, person_proof::Credential};
+use aios_proto::guard::v1 as guard;
 use aios_proto::orchestrator::v1 as api;
 use aios_proto::orchestrator::v1::orchestrator_client::OrchestratorClient;
 use std::os::unix::fs::PermissionsExt;
@@ -248,6 +249,16 @@ async fn a_goal_is_cancelled_undone_and_answered_by_its_owner_and_by_root_alone(
         assert_eq!(status.code(), tonic::Code::PermissionDenied);
         assert!(report.message.contains("anna") && report.next_step.contains("sudo aiosctl"));
     }
+    let recorded = bench.doubles.world().recorded.clone();
+    let told = |code: &str, goal: &str| {
+        let fits = |record: &&guard::RecordRequest| {
+            record.kind == "orchestrator.denied"
+                && record.goal_id == goal
+                && record.details_json.contains(code)
+        };
+        recorded.iter().filter(fits).count()
+    };
+    assert_eq!((told("AIOS-ORCH-0030", ""), told("AIOS-ORCH-0031", &id)), (2, 3));
     let get = api::GetGoalRequest { goal_id: id.clone() };
     let seen = bert.get_goal(get).await.unwrap().into_inner().goal.unwrap();
     assert_eq!(
