@@ -1,12 +1,26 @@
-//! Who may ask what. Goals are for persons: local users who are no service and no confined process,
-//! and the console on behalf of a person who is signed in. Agents come through the sandbox alone.
+//! Who may ask what. Goals are for persons: root and whom the guard has enrolled, from a process that is
+//! not confined, and the console on behalf of a person who is signed in. What becomes of a goal is for
+//! its owner and for root to say. Agents come through the sandbox alone.
 
 use crate::clients::Clients;
 use crate::error::Error;
+use crate::model::Goal;
 use aios_auth::peer::{self, PeerError, Role, Roles};
+use aios_core::error::Report;
 use aios_core::id::AgentId;
+use aios_core::rpc;
 use aios_proto::common::v1::{PersonProof, person_proof::Credential};
-use tonic::{Request, Status};
+use aios_proto::guard::v1::RecordRequest;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::time::Instant;
+use tonic::{Code, Request, Status};
+
+/// How long the guard's word that a uid is a person's holds.
+const KNOWN_FOR: Duration = Duration::from_secs(5);
+/// Persons remembered at once; when there are more, all are asked about again.
+const MAX_KNOWN: usize = 256;
 
 /// An agent as the sandbox vouches for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,24 +42,66 @@ pub struct Person {
     pub name: String,
 }
 
+impl Person {
+    /// Whether this person may cancel, undo or answer a goal: its owner may, and root, who could stop the
+    /// whole orchestrator.
+    ///
+    /// # Errors
+    /// [`Error::NotYours`].
+    pub fn may_change(&self, goal: &Goal) -> Result<(), Error> {
+        if self.uid == 0 || self.uid == goal.uid {
+            return Ok(());
+        }
+        Err(Error::NotYours {
+            goal: goal.id,
+            owner: goal.submitted_by.clone(),
+        })
+    }
+}
+
+/// Names of persons by uid, and until when they hold.
+type Known = BTreeMap<u32, (String, Instant)>;
+
 /// Decides who a caller is.
 #[derive(Debug, Clone)]
 pub struct Callers {
     roles: Roles,
+    known: Arc<Mutex<Known>>,
 }
 
 impl Callers {
     /// Knows the system's users.
     pub fn new(roles: Roles) -> Self {
-        Self { roles }
+        Self {
+            roles,
+            known: Arc::default(),
+        }
     }
 
-    /// The person behind a request that changes something. The socket lets in only group `aios`, which
-    /// enrolment puts a person into; a process that runs confined is never a person.
+    /// The person behind a request that changes something. The socket lets in the whole group `aios`, so
+    /// the guard is asked whom it has enrolled; a process that runs confined is never a person. Root needs
+    /// no enrolment, and no guard: it must be able to cancel what runs when everything else is down.
     ///
     /// # Errors
-    /// The caller is a service, confined, or the console without a valid session.
+    /// The caller is a service, confined, nobody enrolled, or the console without a valid session; or the
+    /// guard is away and cannot say.
     pub async fn person<T>(
+        &self,
+        request: &Request<T>,
+        proof: Option<&PersonProof>,
+        clients: &Clients,
+    ) -> Result<Person, Status> {
+        let uid = peer::peer(request).ok().map(|caller| caller.uid);
+        let judged = self.judge(request, proof, clients).await;
+        if let Err(status) = &judged
+            && status.code() == Code::PermissionDenied
+        {
+            denied(clients, uid, "", &rpc::report_of(status)).await;
+        }
+        judged
+    }
+
+    async fn judge<T>(
         &self,
         request: &Request<T>,
         proof: Option<&PersonProof>,
@@ -56,10 +112,41 @@ impl Callers {
             return signed_in(proof, clients).await.map_err(|error| error.status());
         }
         self.reader(request)?;
-        Ok(Person {
-            uid: caller.uid,
-            name: peer::name_of(caller.uid),
-        })
+        let (uid, name) = (caller.uid, peer::name_of(caller.uid));
+        if uid == 0 {
+            return Ok(Person { uid, name });
+        }
+        let enrolled = self
+            .enrolled(uid, clients)
+            .await
+            .map_err(|error| error.status())?;
+        let name = enrolled.ok_or_else(|| Error::NotEnrolled { name }.status())?;
+        Ok(Person { uid, name })
+    }
+
+    /// The enrolled person's name. Only a yes is remembered: who was enrolled a moment ago need not wait.
+    async fn enrolled(&self, uid: u32, clients: &Clients) -> Result<Option<String>, Error> {
+        let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let name = known()
+            .get(&uid)
+            .filter(|(_, until)| now < *until)
+            .map(|(name, _)| name.clone());
+        if name.is_some() {
+            return Ok(name);
+        }
+        let name = clients.person(uid).await?;
+        let mut known = known();
+        match &name {
+            Some(name) => {
+                if known.len() >= MAX_KNOWN {
+                    known.clear();
+                }
+                known.insert(uid, (name.clone(), now + KNOWN_FOR));
+            }
+            None => drop(known.remove(&uid)),
+        }
+        Ok(name)
     }
 
     /// A caller that only reads: a person, or the console.
@@ -105,6 +192,31 @@ impl Callers {
             text("aios-container-id"),
         )
         .map_err(|error| error.status())
+    }
+}
+
+/// Has a refusal written to the audit log. `goal` is the goal's id, or empty.
+pub(crate) async fn denied(clients: &Clients, uid: Option<u32>, goal: &str, report: &Report) {
+    let record = RecordRequest {
+        kind: "orchestrator.denied".to_owned(),
+        goal_id: goal.to_owned(),
+        details_json: serde_json::json!({
+            "uid": uid,
+            "check": "person",
+            "code": report.code,
+            "message": report.message,
+        })
+        .to_string(),
+        ..RecordRequest::default()
+    };
+    if let Err(error) = clients.record(record).await {
+        tracing::warn!(
+            code = report.code,
+            uid,
+            %error,
+            "a refusal could not be written to the audit log: {}",
+            report.message
+        );
     }
 }
 

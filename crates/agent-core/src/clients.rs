@@ -158,6 +158,21 @@ impl Clients {
             .map_err(|status| failure("aios-guard", &status))
     }
 
+    /// Name of the enrolled person with this uid, if it is one's.
+    ///
+    /// # Errors
+    /// The guard is away.
+    pub async fn person(&self, uid: u32) -> Result<Option<String>, Error> {
+        let answer = self
+            .guard()
+            .get_person(soon(guard::GetPersonRequest { uid }))
+            .await;
+        let person = answer
+            .map_err(|status| failure("aios-guard", &status))?
+            .into_inner();
+        Ok(person.enrolled.then_some(person.name))
+    }
+
     /// Makes a tool call. The time it takes is the tool's to limit.
     ///
     /// # Errors

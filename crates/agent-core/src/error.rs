@@ -158,6 +158,20 @@ pub enum Error {
         /// What was seen.
         source: std::io::Error,
     },
+    /// The caller is a local user whom nobody enrolled.
+    #[error("{name} is not an enrolled person")]
+    NotEnrolled {
+        /// User name.
+        name: String,
+    },
+    /// The goal is another person's.
+    #[error("goal {goal} is {owner}'s")]
+    NotYours {
+        /// The goal.
+        goal: GoalId,
+        /// User name of who stated it.
+        owner: String,
+    },
     /// The service is ending.
     #[error("the orchestrator is shutting down")]
     ShuttingDown,
@@ -227,6 +241,8 @@ impl Coded for Error {
             Self::StepFailed { .. } => "AIOS-ORCH-0027",
             Self::Io { .. } => "AIOS-ORCH-0028",
             Self::ShuttingDown => "AIOS-ORCH-0029",
+            Self::NotEnrolled { .. } => "AIOS-ORCH-0030",
+            Self::NotYours { .. } => "AIOS-ORCH-0031",
         }
     }
 
@@ -263,6 +279,12 @@ impl Coded for Error {
             Self::Cancelled => "state the goal again if it is still wanted",
             Self::NotUndoable { .. } => "look at what it changed with `aiosctl goal show ID`",
             Self::StepFailed { problem, .. } => return problem.next_step.clone(),
+            Self::NotEnrolled { name } => {
+                return format!("let root enrol you: `sudo aiosctl person enrol --user {name}`");
+            }
+            Self::NotYours { owner, .. } => {
+                return format!("ask {owner}, or do it as root with `sudo aiosctl`");
+            }
         }
         .to_owned()
     }
@@ -279,7 +301,11 @@ impl Coded for Error {
                 Class::Unavailable
             }
             Self::NoGoal(_) => Class::NotFound,
-            Self::Refused(_) | Self::NotYourTask { .. } | Self::NotApproved { .. } => Class::PermissionDenied,
+            Self::Refused(_)
+            | Self::NotYourTask { .. }
+            | Self::NotApproved { .. }
+            | Self::NotEnrolled { .. }
+            | Self::NotYours { .. } => Class::PermissionDenied,
             Self::ClientId(_) => Class::AlreadyExists,
             Self::Cancelled => Class::Cancelled,
             Self::AgentSilent { .. } => Class::DeadlineExceeded,

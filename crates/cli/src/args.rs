@@ -257,6 +257,7 @@ pub enum Tool {
     /// Tools, sorted by name
     List {
         /// Only this namespace, `fs`
+        #[arg(value_parser = namespace)]
         namespace: Option<String>,
     },
     /// One tool with its schemas
@@ -458,13 +459,16 @@ pub enum Config {
     },
 }
 
+/// Why everything was stopped, when nobody said.
+pub const DEFAULT_REASON: &str = "stopped by hand";
+
 /// `aiosctl emergency …`
 #[derive(Debug, Subcommand)]
 pub enum Emergency {
     /// Close all front doors, revoke all tokens, refuse every change
     Stop {
         /// Why; goes to the log
-        #[arg(default_value = "stopped by hand")]
+        #[arg(default_value = DEFAULT_REASON)]
         reason: String,
     },
     /// Lift the stop
@@ -523,15 +527,24 @@ fn full_id(text: &str) -> Result<String, String> {
         .map_err(|_| "not a whole id (36 characters)".to_owned())
 }
 
+/// A part of a tool's name.
+fn is_word(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+}
+
+fn namespace(text: &str) -> Result<String, String> {
+    if is_word(text) && text.len() <= 64 {
+        return Ok(text.to_owned());
+    }
+    Err("a namespace is the first word of a tool's name, such as fs; see `aiosctl tool list`".to_owned())
+}
+
 fn tool_name(text: &str) -> Result<String, String> {
-    let part = |part: &str| {
-        !part.is_empty()
-            && part
-                .chars()
-                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
-    };
     match text.split_once('.') {
-        Some((namespace, verb)) if part(namespace) && part(verb) => Ok(text.to_owned()),
+        Some((namespace, verb)) if is_word(namespace) && is_word(verb) => Ok(text.to_owned()),
         _ => Err("a tool is called `namespace.verb`, such as fs.list; see `aiosctl tool list`".to_owned()),
     }
 }

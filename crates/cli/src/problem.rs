@@ -32,9 +32,11 @@ pub(crate) fn usage(answer: &clap::Error, terminal: &mut Terminal) -> Exit {
             terminal.raw(text.as_bytes());
             Exit::Done
         }
-        // A noun without a verb: show what there is.
+        // A noun without a verb: say so, and show what there is.
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            terminal.note("error[AIOS-CLI-0001]: the command is not complete");
             terminal.note(text.trim_end());
+            terminal.note("next: add one of the commands above");
             Exit::Usage
         }
         _ => {

@@ -152,6 +152,16 @@ impl Guard {
         Ok(false)
     }
 
+    /// Who a uid is. A service's uid is never a person's; enrolment refuses it.
+    pub(crate) fn get_person(&self, uid: u32) -> pb::GetPersonResponse {
+        let state = self.state();
+        let newest = state.persons.iter().rev().find(|person| person.uid == uid);
+        pb::GetPersonResponse {
+            enrolled: newest.is_some(),
+            name: newest.map(|person| person.name.clone()).unwrap_or_default(),
+        }
+    }
+
     /// Makes a one-time code.
     pub(crate) async fn create_sign_in(
         &self,

@@ -40,6 +40,9 @@ const REPORTERS: &[Role] = &[
     Role::Memory,
 ];
 
+/// Who may ask whether a uid is a person's: those who serve persons. Init is root.
+const HOSTS: &[Role] = &[Role::Root, Role::Orchestrator, Role::Sandbox, Role::Console];
+
 /// The service.
 #[derive(Debug, Clone)]
 pub(crate) struct Service {
@@ -345,6 +348,20 @@ impl Rpcs for Service {
         };
         self.run("EnrolPerson", Who::Own, request, Record::default(), work)
             .await
+    }
+
+    async fn get_person(&self, request: Request<pb::GetPersonRequest>) -> Answer<pb::GetPersonResponse> {
+        let work = |guard: Arc<Guard>, _, request: pb::GetPersonRequest| async move {
+            Ok(guard.get_person(request.uid))
+        };
+        self.run(
+            "GetPerson",
+            Who::Services(HOSTS),
+            request,
+            Record::default(),
+            work,
+        )
+        .await
     }
 
     async fn create_sign_in(

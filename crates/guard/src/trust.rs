@@ -15,6 +15,8 @@ use std::collections::BTreeSet;
 
 /// Numbers of pushes that are reserved at once, so that not each one is written to disk.
 const RESERVED: u64 = 100_000;
+/// Longest reason of a stop that is kept, characters; it goes to each worker with every push.
+const MAX_REASON: usize = 1000;
 
 /// The trust state in memory.
 #[derive(Debug)]
@@ -185,7 +187,12 @@ impl Guard {
 
     /// Stops everything that changes anything. It takes effect at once, also when neither database nor
     /// log can be written.
-    pub(crate) async fn emergency_stop(&self, person: &Proved, reason: String) -> pb::EmergencyState {
+    /// What is said about it never keeps a stop from happening: a long reason is cut.
+    pub(crate) async fn emergency_stop(&self, person: &Proved, mut reason: String) -> pb::EmergencyState {
+        if let Some((end, _)) = reason.char_indices().nth(MAX_REASON) {
+            reason.truncate(end);
+            reason.push('…');
+        }
         let emergency = {
             let mut state = self.state();
             let state = &mut *state;

@@ -523,3 +523,56 @@ async fn records_are_read_proved_and_forgotten() {
             .ok()
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn those_who_serve_persons_are_told_who_is_one_and_nobody_else_is() {
+    let Some(mut instance) = Instance::start().await else {
+        return;
+    };
+    instance.enrol(ADA, "ada").await;
+    let ask = |uid| GetPersonRequest { uid };
+    for asker in [ORCHESTRATOR, SANDBOX, CONSOLE] {
+        let mut client = instance.client(asker).await;
+        let ada = client.get_person(ask(ADA)).await.unwrap().into_inner();
+        assert_eq!((ada.enrolled, ada.name.as_str()), (true, "ada"));
+        for uid in [BOB, 0, ORCHESTRATOR, u32::MAX] {
+            let other = client.get_person(ask(uid)).await.unwrap().into_inner();
+            assert_eq!(other, GetPersonResponse::default(), "uid {uid}");
+        }
+    }
+    let root = instance.root().get_person(ask(ADA)).await.unwrap().into_inner();
+    assert!(root.enrolled);
+    let before = instance.count("denied").await;
+    for asker in [TOOLS, ADA, BOB] {
+        let mut client = instance.client(asker).await;
+        assert_eq!(
+            code(client.get_person(ask(ADA)).await),
+            "AIOS-AUTH-0602",
+            "uid {asker}"
+        );
+        assert_eq!(instance.last_denial().await, "check:peer");
+    }
+    assert_eq!(instance.count("denied").await, before + 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_reason_keeps_a_stop_from_happening() {
+    let Some(mut instance) = Instance::start().await else {
+        return;
+    };
+    let key = instance.enrol(ADA, "ada").await;
+    let mut ada = instance.client(ADA).await;
+    for (reason, kept) in [
+        (String::new(), String::new()),
+        ("é".repeat(50_000), format!("{}…", "é".repeat(1000))),
+    ] {
+        let stop = EmergencyStopRequest { reason, proof: None };
+        let state = ada.emergency_stop(proved(&key, stop)).await.unwrap().into_inner();
+        assert!(state.stopped);
+        assert_eq!(state.reason, kept);
+        ada.resume(proved(&key, ResumeRequest { proof: None }))
+            .await
+            .unwrap();
+    }
+    assert_eq!(instance.count("emergency.stopped").await, 2);
+}

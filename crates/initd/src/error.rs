@@ -1,5 +1,6 @@
 //! What can go wrong while services are supervised.
 
+use aios_auth::peer::PeerError;
 use aios_confine::ConfineError;
 use aios_core::config::ConfigError;
 use aios_core::error::{Class, Coded};
@@ -71,6 +72,9 @@ pub enum InitError {
     /// The caller may not do that.
     #[error("uid {0} may not change services")]
     Denied(u32),
+    /// The caller has a person's uid, but is no process of a person's.
+    #[error(transparent)]
+    Peer(#[from] PeerError),
     /// The caller cannot be identified.
     #[error("the caller cannot be identified")]
     Nobody,
@@ -129,6 +133,7 @@ impl Coded for InitError {
         match self {
             Self::Config(error) => error.code(),
             Self::Rpc(error) => error.code(),
+            Self::Peer(error) => error.code(),
             Self::Spec { .. } => "AIOS-INIT-0001",
             Self::Cycle(_) => "AIOS-INIT-0002",
             Self::Unknown { .. } => "AIOS-INIT-0003",
@@ -150,6 +155,7 @@ impl Coded for InitError {
         match self {
             Self::Config(error) => error.next_step(),
             Self::Rpc(error) => error.next_step(),
+            Self::Peer(error) => error.next_step(),
             Self::Spec { .. } => "correct the service's file".into(),
             Self::Cycle(_) => "take one of the `needs` or `after` out of the circle".into(),
             Self::Unknown { .. } => "see `aiosctl service list`".into(),
@@ -171,6 +177,7 @@ impl Coded for InitError {
         match self {
             Self::Unknown { .. } => Class::NotFound,
             Self::Denied(_) => Class::PermissionDenied,
+            Self::Peer(error) => error.class(),
             Self::Nobody => Class::Unauthenticated,
             Self::Ending => Class::Unavailable,
             Self::Running(_) | Self::NotRoot(_) | Self::NotStarted { .. } | Self::NoAccount { .. } => {

@@ -4,13 +4,15 @@
 
 use aios_core::paths::Paths;
 use aios_core::rpc::{channel, report_of};
-use aios_harness::as_root;
+use aios_harness::{Relay, Service, Who, as_root};
 use aios_proto::memory::v1 as api;
 use aios_proto::memory::v1::memory_client::MemoryClient;
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use tempfile::TempDir;
 use tonic::transport::Channel;
+use tonic::{Code, Status};
 
 struct Bench {
     directory: TempDir,
@@ -71,6 +73,16 @@ impl Bench {
 
     fn client(&self) -> MemoryClient<Channel> {
         MemoryClient::new(channel(&self.paths.socket("memory")))
+    }
+
+    /// A client as another user's process, which lives as long as the relay.
+    fn client_of(&self, who: Who, confined: bool) -> (MemoryClient<Channel>, Relay) {
+        let socket = self.paths.socket("memory");
+        for path in [self.directory.path(), &self.paths.run, &socket] {
+            std::fs::set_permissions(path, PermissionsExt::from_mode(0o777)).unwrap();
+        }
+        let relay = Relay::start(who, confined, &socket).unwrap();
+        (MemoryClient::new(relay.channel()), relay)
     }
 
     fn kill_at(&self, failpoint: &str) {
@@ -281,4 +293,147 @@ async fn the_process_stays_small() {
         .unwrap();
     let rss: u64 = rss.trim().strip_suffix(" kB").unwrap().parse().unwrap();
     assert!(rss <= 30 * 1024, "{rss} kB resident");
+}
+
+/// Every rpc with a request that is right, by name.
+async fn every_rpc(client: &mut MemoryClient<Channel>) -> [(&'static str, Result<(), Status>); 6] {
+    let project = api::ProjectRequest {
+        events: vec![event(1)],
+    };
+    [
+        ("Project", client.project(project).await.map(drop)),
+        ("Observe", client.observe(observation("x")).await.map(drop)),
+        (
+            "GetPosition",
+            client.get_position(api::GetPositionRequest {}).await.map(drop),
+        ),
+        (
+            "QueryWorking",
+            client
+                .query_working(api::QueryWorkingRequest::default())
+                .await
+                .map(drop),
+        ),
+        (
+            "Recent",
+            client.recent(api::RecentRequest::default()).await.map(drop),
+        ),
+        ("Stats", client.stats(api::StatsRequest {}).await.map(drop)),
+    ]
+}
+
+#[tokio::test]
+async fn each_rpc_refuses_the_callers_that_it_is_not_for() {
+    if !as_root().unwrap() {
+        return;
+    }
+    let bench = Bench::start().await;
+    let writes = ["Project", "Observe"];
+    for (who, confined) in [
+        (Who::Person, true),
+        (Who::Person, false),
+        (Who::Of(Service::Tools), true),
+    ] {
+        let (mut client, _relay) = bench.client_of(who, confined);
+        for (rpc, answer) in every_rpc(&mut client).await {
+            // A person may look; the tool service of this instance is another user, so that this is a stranger.
+            let wanted = match (writes.contains(&rpc), confined) {
+                (true, _) => Some("AIOS-AUTH-0602"),
+                (false, true) => Some("AIOS-AUTH-0603"),
+                (false, false) => None,
+            };
+            let code = answer.as_ref().err().map(|status| report_of(status).code);
+            assert_eq!(code.as_deref(), wanted, "{rpc} as {who:?}, confined: {confined}");
+            if let Err(status) = answer {
+                assert_eq!(status.code(), Code::PermissionDenied, "{rpc}");
+                assert!(!report_of(&status).next_step.is_empty(), "{rpc}");
+            }
+        }
+    }
+    let stats = bench
+        .client()
+        .stats(api::StatsRequest {})
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!((stats.working_events, stats.operational_events), (0, 0));
+    for (rpc, answer) in every_rpc(&mut bench.client()).await {
+        assert!(answer.is_ok(), "{rpc} as root: {answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn filters_that_fit_nothing_find_nothing_and_no_limit_is_exceeded() {
+    if !as_root().unwrap() {
+        return;
+    }
+    let bench = Bench::start().await;
+    let mut client = bench.client();
+    for batch in 0..2 {
+        let events = (batch * 1000 + 1..=batch * 1000 + 1000).map(event).collect();
+        client.project(api::ProjectRequest { events }).await.unwrap();
+    }
+    for _ in 0..3 {
+        client.observe(observation("x")).await.unwrap();
+    }
+    let long = "x".repeat(100_000);
+    let odd = [
+        "nonsense",
+        "G",
+        "%",
+        "_",
+        "g\0",
+        "' OR 1=1 --",
+        "../g",
+        "\u{202e}g",
+        &long,
+    ];
+    let none = odd.iter().flat_map(|text| {
+        [
+            ((*text).to_owned(), String::new()),
+            (String::new(), (*text).to_owned()),
+        ]
+    });
+    for (goal_id, kind) in none {
+        let request = api::QueryWorkingRequest {
+            goal_id: goal_id.clone(),
+            kind: kind.clone(),
+            limit: 0,
+        };
+        let rows = client.query_working(request).await.unwrap().into_inner().events;
+        assert!(rows.is_empty(), "goal {goal_id:.40?}, kind {kind:.40?}");
+    }
+    for source in odd {
+        let request = api::RecentRequest {
+            limit: 0,
+            source: source.to_owned(),
+        };
+        let events = client.recent(request).await.unwrap().into_inner().events;
+        assert!(events.is_empty(), "source {source:.40?}");
+    }
+    for (limit, rows, recent) in [
+        (0, 100, 3),
+        (1, 1, 1),
+        (1000, 1000, 3),
+        (1001, 1000, 3),
+        (u32::MAX, 1000, 3),
+    ] {
+        let request = api::QueryWorkingRequest {
+            goal_id: "g".to_owned(),
+            kind: String::new(),
+            limit,
+        };
+        let found = client.query_working(request).await.unwrap().into_inner().events;
+        assert_eq!(found.len(), rows, "limit {limit}");
+        let request = api::RecentRequest {
+            limit,
+            source: String::new(),
+        };
+        let found = client.recent(request).await.unwrap().into_inner().events;
+        assert_eq!(found.len(), recent, "limit {limit}");
+    }
+    let position = client.get_position(api::GetPositionRequest {}).await.unwrap();
+    assert_eq!(position.into_inner().position, 2000);
+    let stats = client.stats(api::StatsRequest {}).await.unwrap().into_inner();
+    assert_eq!((stats.working_events, stats.operational_events), (2000, 3));
 }

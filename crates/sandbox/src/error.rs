@@ -1,5 +1,6 @@
 //! What can go wrong with agents and their containers.
 
+use aios_auth::peer::PeerError;
 use aios_core::config::ConfigError;
 use aios_core::error::{Class, Coded};
 use aios_core::id::IdError;
@@ -56,6 +57,9 @@ pub enum SandboxError {
         /// What it wanted.
         action: &'static str,
     },
+    /// The caller has a person's uid, but is no process of a person's.
+    #[error(transparent)]
+    Peer(#[from] PeerError),
     /// The caller is unknown.
     #[error("the caller's uid could not be read from the socket")]
     NoPeer,
@@ -140,6 +144,7 @@ impl Coded for SandboxError {
             Self::Config(error) => error.code(),
             Self::Id(error) => error.code(),
             Self::Rpc(error) => error.code(),
+            Self::Peer(error) => error.code(),
             Self::Podman(error) => error.code(),
             Self::Kind { .. } => "AIOS-SANDBOX-0001",
             Self::UnknownKind { .. } => "AIOS-SANDBOX-0002",
@@ -163,6 +168,7 @@ impl Coded for SandboxError {
             Self::Config(error) => error.next_step(),
             Self::Id(error) => error.next_step(),
             Self::Rpc(error) => error.next_step(),
+            Self::Peer(error) => error.next_step(),
             Self::Podman(error) => error.next_step(),
             Self::Kind { file, .. } => format!("correct {file}"),
             Self::UnknownKind { .. } => "name one of the kinds that are there, or add agents/KIND.toml".to_owned(),
@@ -195,6 +201,7 @@ impl Coded for SandboxError {
             }
             Self::NotStarted { .. } | Self::NotRecorded { .. } | Self::Ending => Class::Unavailable,
             Self::Podman(error) => error.class(),
+            Self::Peer(error) => error.class(),
             Self::Image { .. } | Self::File { .. } | Self::Rpc(_) => Class::Internal,
         }
     }

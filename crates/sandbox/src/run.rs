@@ -91,7 +91,7 @@ async fn serve(
         enforced,
         engine: Arc::new(PodmanEngine::new(client.clone())),
         orchestrator: rpc::channel(&paths.socket("orchestrator")),
-        audit,
+        audit: audit.clone(),
         tasks: tasks.clone(),
         doors: layout.doors(),
         max_agents: config.max_agents,
@@ -104,7 +104,7 @@ async fn serve(
     share(&socket)?;
     let users: Users = config::load(paths, "users")?;
     let callers = Callers::new(paths, &users.orchestrator);
-    let rpcs = SandboxServer::new(SandboxService::new(fleet.clone(), client.clone(), callers));
+    let rpcs = SandboxServer::new(SandboxService::new(fleet.clone(), client.clone(), callers, audit));
     let routes = tonic::service::Routes::new(rpcs);
     let serving = rpc::serve(listener, routes, &["aios.sandbox.v1.Sandbox"], tasks.token());
     fleet.begin_configured();

@@ -1,13 +1,16 @@
 //! The `aios.sandbox.v1.Sandbox` rpcs and who may call them.
 
+use aios_auth::peer::check_unconfined;
+use aios_core::error::Report;
 use aios_core::paths::Paths;
-use aios_core::rpc::{peer_of, status};
+use aios_core::rpc::{Peer, peer_of, status};
 use aios_proto::sandbox::v1::sandbox_server::Sandbox;
 use aios_proto::sandbox::v1::{
     AgentContainer, AgentRequest, ListAgentsRequest, ListAgentsResponse, LogChunk, LogsRequest,
     RunAgentRequest, StatusRequest, StatusResponse,
 };
 use futures_util::stream::{self, BoxStream, StreamExt};
+use serde_json::json;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
@@ -15,6 +18,7 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
 use crate::agent::Gate;
+use crate::audit::Audit;
 use crate::error::SandboxError;
 use crate::fleet::Fleet;
 use crate::podman::{Client, LogStream};
@@ -22,7 +26,7 @@ use crate::podman::{Client, LogStream};
 /// Lines of output when the caller names none.
 const LAST: u32 = 100;
 
-/// Who may run, freeze and stop agents.
+/// Who may run, freeze, stop and listen to agents.
 #[derive(Debug, Clone)]
 pub struct Callers {
     /// The orchestrator's uid; none where the user does not exist.
@@ -40,8 +44,17 @@ impl Callers {
         }
     }
 
-    fn may_manage(&self, uid: u32) -> bool {
-        uid == 0 || Some(uid) == self.orchestrator || self.is_person(uid)
+    /// A person's uid is not enough: a process that agents, tools or workers started may have got hold
+    /// of it.
+    fn check(&self, peer: &Peer, action: &'static str) -> Result<(), SandboxError> {
+        if peer.uid == 0 || Some(peer.uid) == self.orchestrator {
+            return Ok(());
+        }
+        if !self.is_person(peer.uid) {
+            let uid = peer.uid;
+            return Err(SandboxError::Forbidden { uid, action });
+        }
+        Ok(check_unconfined(peer)?)
     }
 
     fn is_person(&self, uid: u32) -> bool {
@@ -68,27 +81,38 @@ pub struct SandboxService {
     fleet: Arc<Fleet>,
     podman: Client,
     callers: Callers,
+    audit: Audit,
 }
 
 impl SandboxService {
-    /// On top of the fleet.
-    pub fn new(fleet: Arc<Fleet>, podman: Client, callers: Callers) -> Self {
+    /// On top of the fleet; `audit` is told of every caller that is refused.
+    pub fn new(fleet: Arc<Fleet>, podman: Client, callers: Callers, audit: Audit) -> Self {
         Self {
             fleet,
             podman,
             callers,
+            audit,
         }
     }
 
     fn check<T>(&self, request: &Request<T>, action: &'static str) -> Result<(), Status> {
-        let peer = peer_of(request).ok_or_else(|| status(&SandboxError::NoPeer))?;
-        if self.callers.may_manage(peer.uid) {
-            return Ok(());
-        }
-        Err(status(&SandboxError::Forbidden {
-            uid: peer.uid,
-            action,
-        }))
+        let peer = peer_of(request);
+        let checked = peer
+            .ok_or(SandboxError::NoPeer)
+            .and_then(|peer| self.callers.check(peer, action));
+        checked.map_err(|error| {
+            let report = Report::of(&error);
+            let details = json!({
+                "action": action,
+                "uid": peer.map(|peer| peer.uid),
+                "pid": peer.map(|peer| peer.pid),
+                "check": "peer",
+                "code": report.code,
+                "message": report.message,
+            });
+            self.audit.record("sandbox.denied", "", details);
+            status(&error)
+        })
     }
 }
 
@@ -115,6 +139,7 @@ impl Sandbox for SandboxService {
     }
 
     async fn logs(&self, request: Request<LogsRequest>) -> Result<Response<Self::LogsStream>, Status> {
+        self.check(&request, "read what agents print")?;
         let LogsRequest {
             agent_id,
             last,
@@ -203,7 +228,13 @@ mod tests {
             (4242, me == 4242),
             (787, false),
         ] {
-            assert_eq!(callers.may_manage(uid), may, "uid {uid}");
+            let peer = Peer {
+                uid,
+                gid: uid,
+                pid: i32::try_from(std::process::id()).unwrap(),
+                pidfd: None,
+            };
+            assert_eq!(callers.check(&peer, "run agents").is_ok(), may, "uid {uid}");
         }
     }
 }

@@ -11,6 +11,7 @@
 mod rig;
 
 use aios_core::rpc::report_of;
+use aios_harness::{Service, Who};
 use aios_proto::sandbox::v1::{AgentRequest, ListAgentsRequest, LogsRequest, RunAgentRequest, StatusRequest};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -353,6 +354,69 @@ async fn podmans_service_is_started_again_and_agents_live_on() {
             .agents
             .is_empty()
     );
+}
+
+#[tokio::test]
+async fn agents_are_a_persons_and_no_confined_process_with_their_uid_manages_or_reads_them() {
+    if !as_root() {
+        return;
+    }
+    let rig = Rig::start(&[maintenance()]).await;
+    rig.orchestrator.session().await;
+    let agent = rig.agent("a running agent", |it| it.state == "running").await;
+    let named = || AgentRequest {
+        agent_id: agent.agent_id.clone(),
+    };
+    let run = || RunAgentRequest {
+        kind: "maintenance_agent".to_owned(),
+    };
+    let logs = || LogsRequest {
+        agent_id: agent.agent_id.clone(),
+        last: 1,
+        follow: false,
+    };
+    for (who, confined, code) in [
+        (Who::Person, true, "AIOS-AUTH-0603"),
+        (Who::Stranger, false, "AIOS-SANDBOX-0005"),
+        (Who::Of(Service::Tools), true, "AIOS-SANDBOX-0005"),
+    ] {
+        let before = rig.guard.recorded("sandbox.denied").len();
+        let (mut client, _relay) = rig.client_of(who, confined);
+        client.list_agents(ListAgentsRequest {}).await.unwrap();
+        for (rpc, answer) in [
+            ("RunAgent", client.run_agent(run()).await.map(drop)),
+            ("FreezeAgent", client.freeze_agent(named()).await.map(drop)),
+            ("ThawAgent", client.thaw_agent(named()).await.map(drop)),
+            ("StopAgent", client.stop_agent(named()).await.map(drop)),
+            ("Logs", client.logs(logs()).await.map(drop)),
+        ] {
+            let report = report_of(&answer.expect_err(rpc));
+            assert_eq!(report.code, code, "{rpc} as {who:?}: {report}");
+            assert!(!report.next_step.is_empty());
+        }
+        let recorded = rig
+            .wait_for("the records", async |rig| {
+                let records = rig.guard.recorded("sandbox.denied");
+                (records.len() == before + 5).then_some(records)
+            })
+            .await;
+        assert!(
+            recorded[before..]
+                .iter()
+                .all(|record| record.details_json.contains(code)
+                    && record
+                        .details_json
+                        .contains(&format!("\"uid\":{}", who.uid().unwrap()))),
+            "{recorded:?}"
+        );
+    }
+    let still = rig.agent("the agent", |it| it.agent_id == agent.agent_id).await;
+    assert_eq!((still.state.as_str(), still.pid), ("running", agent.pid));
+    let (mut person, _relay) = rig.client_of(Who::Person, false);
+    person.freeze_agent(named()).await.unwrap();
+    person.thaw_agent(named()).await.unwrap();
+    person.logs(logs()).await.unwrap();
+    person.stop_agent(named()).await.unwrap();
 }
 
 #[tokio::test]

@@ -3,6 +3,8 @@
 //! that the audit log says so.
 #![forbid(unsafe_code)]
 
+pub mod garbage;
+
 use aios_harness::client::{self, Task};
 use aios_harness::{Instance, Options};
 use aios_proto::tools::v1::call_response::Result as Answer;

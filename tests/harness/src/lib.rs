@@ -23,6 +23,7 @@
 //! * [`Who`] names a user; [`Instance::channel`] connects as that user, so that the service sees its uid.
 //!   The connecting *process* is the test itself, which is not confined; [`Instance::probe`] runs a
 //!   program as another user and confined.
+//! * [`Relay`] is such a program: through its socket a test speaks to any service as another user's process.
 //! * [`client`] has the calls that most tests make: mint, call, approve, the audit log as JSON.
 //! * [`as_root`] runs the calling test again under `sudo` when it is not root; without `sudo` it fails.
 //!
@@ -32,11 +33,13 @@
 pub mod client;
 mod instance;
 mod process;
+mod relay;
 mod service;
 mod who;
 
 pub use instance::{Instance, Options};
 pub use process::Ended;
+pub use relay::Relay;
 pub use service::Service;
 pub use who::{PERSON_UID, Who};
 

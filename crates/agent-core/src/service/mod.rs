@@ -4,11 +4,12 @@ mod convert;
 mod requests;
 mod watch;
 
-use crate::callers::{Callers, Person};
+use crate::callers::{self, Callers, Person};
 use crate::core::Core;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::journal::Submission;
+use crate::model::Goal;
 use crate::model::event::{Event, Origin};
 use crate::model::state::GoalState;
 use crate::session;
@@ -99,6 +100,15 @@ impl Service {
         Ok(convert::goal(&goal))
     }
 
+    async fn check_owner(&self, goal: &Goal, person: &Person) -> Result<(), Error> {
+        let Err(error) = person.may_change(goal) else {
+            return Ok(());
+        };
+        let id = goal.id.to_string();
+        callers::denied(&self.core.clients, Some(person.uid), &id, &error.report()).await;
+        Err(error)
+    }
+
     async fn cancel(&self, id: &str, person: Person) -> Result<api::Goal, Error> {
         let (own, id) = (self.clone(), id.to_owned());
         self.unbroken(async move { own.cancel_now(&id, person).await })
@@ -107,6 +117,7 @@ impl Service {
 
     async fn cancel_now(&self, id: &str, person: Person) -> Result<api::Goal, Error> {
         let goal = self.core.journal.find(requests::goal_id(id)?).await?;
+        self.check_owner(&goal, &person).await?;
         if goal.state.is_final() {
             return Err(Error::State(format!(
                 "goal {} is {} already",
@@ -143,6 +154,7 @@ impl Service {
 
     async fn reply_now(&self, id: &str, text: String, person: Person) -> Result<api::Goal, Error> {
         let goal = self.core.journal.find(requests::goal_id(id)?).await?;
+        self.check_owner(&goal, &person).await?;
         let text = requests::goal_text(text)?;
         if goal.state != GoalState::AwaitingInput {
             return Err(Error::State(format!(
@@ -168,6 +180,7 @@ impl Service {
 
     async fn undo(&self, id: &str, person: Person) -> Result<api::Goal, Error> {
         let goal = self.core.journal.find(requests::goal_id(id)?).await?;
+        self.check_owner(&goal, &person).await?;
         if !goal.is_undoable() {
             let why = match (goal.state.is_final(), goal.undone_by) {
                 (false, _) => "it has not ended; cancel it first".to_owned(),

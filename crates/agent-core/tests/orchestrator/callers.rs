@@ -1,15 +1,21 @@
-//! Who is let in: persons and the console's signed-in ones; no service, no confined process, and no
-//! one but the sandbox with an agent.
+//! Who is let in: enrolled persons and the console's signed-in ones; no service, no confined process, and
+//! no one but the sandbox with an agent. And whose goal it is.
 
 use crate::bench::Bench;
 use aios_auth::peer::{Role, Roles};
 use aios_core::paths::Paths;
 use aios_core::rpc::{Peer, report_of};
+use aios_harness::{Relay, Who};
 use aios_orchestrator::callers::Callers;
 use aios_orchestrator::clients::Clients;
 use aios_proto::common::v1::{KeyProof, PersonProof, SessionProof, person_proof::Credential};
+use aios_proto::guard::v1 as guard;
+use aios_proto::orchestrator::v1 as api;
+use aios_proto::orchestrator::v1::orchestrator_client::OrchestratorClient;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use tonic::Request;
+use tonic::transport::Channel;
 
 const CONSOLE: u32 = 7001;
 const SANDBOX: u32 = 7002;
@@ -79,7 +85,9 @@ async fn services_and_confined_processes_are_no_persons() {
     }
     confined.kill().unwrap();
     confined.wait().unwrap();
-    assert!(callers().person(&request(PERSON), None, &clients).await.is_ok());
+    bench.doubles.world().persons.insert(PERSON, "anna".to_owned());
+    let person = callers().person(&request(PERSON), None, &clients).await.unwrap();
+    assert_eq!((person.uid, person.name.as_str()), (PERSON, "anna"));
 }
 
 #[tokio::test]
@@ -139,4 +147,133 @@ fn a_request_without_a_socket_has_no_caller() {
         report_of(&callers().reader(&Request::new(())).unwrap_err()).code,
         "AIOS-AUTH-0601"
     );
+}
+
+#[tokio::test]
+async fn only_whom_the_guard_has_enrolled_is_a_person_and_without_the_guard_nobody_but_root_is() {
+    let Some(bench) = Bench::prepare() else {
+        return;
+    };
+    let here = clients(&bench.paths);
+    let nowhere = tempfile::tempdir().unwrap();
+    let away = clients(&Paths::development(nowhere.path()));
+    let callers = callers();
+    let code = |error: tonic::Status| report_of(&error).code;
+
+    let stranger = callers.person(&request(PERSON), None, &here).await.unwrap_err();
+    assert_eq!(stranger.code(), tonic::Code::PermissionDenied);
+    assert!(report_of(&stranger).next_step.contains("aiosctl person enrol"));
+    assert_eq!(code(stranger), "AIOS-ORCH-0030");
+    let unknown = callers.person(&request(PERSON), None, &away).await.unwrap_err();
+    assert_eq!(unknown.code(), tonic::Code::Unavailable);
+    assert!(!report_of(&unknown).next_step.is_empty());
+    assert_eq!(code(unknown), "AIOS-ORCH-0012");
+
+    // A no is not remembered, a yes is for a moment.
+    bench.doubles.world().persons.insert(PERSON, "anna".to_owned());
+    assert!(callers.person(&request(PERSON), None, &here).await.is_ok());
+    assert!(callers.person(&request(PERSON), None, &away).await.is_ok());
+    assert!(callers.person(&request(0), None, &away).await.is_ok());
+    assert!(callers.reader(&request(CONSOLE)).is_ok());
+}
+
+/// A client as another user's process.
+fn as_user(bench: &Bench, who: Who) -> (OrchestratorClient<Channel>, Relay) {
+    let relay = Relay::start(who, false, &bench.socket()).unwrap();
+    (OrchestratorClient::new(relay.channel()), relay)
+}
+
+#[tokio::test]
+async fn a_goal_is_cancelled_undone_and_answered_by_its_owner_and_by_root_alone() {
+    let Some(bench) = Bench::start().await else {
+        return;
+    };
+    for path in [
+        bench.paths.run.parent().unwrap(),
+        &bench.paths.run,
+        &bench.socket(),
+    ] {
+        std::fs::set_permissions(path, PermissionsExt::from_mode(0o777)).unwrap();
+    }
+    let (mut anna, _anna) = as_user(&bench, Who::Person);
+    let (mut bert, _bert) = as_user(&bench, Who::Stranger);
+    let vague = || api::SubmitGoalRequest {
+        text: "make it nice".to_owned(),
+        ..api::SubmitGoalRequest::default()
+    };
+    let refused = anna.submit_goal(vague()).await.unwrap_err();
+    assert_eq!(report_of(&refused).code, "AIOS-ORCH-0030");
+    let refused = anna
+        .call_tool(api::CallToolRequest {
+            tool: "fs.stat".to_owned(),
+            args_json: "{\"path\":\"/srv\"}".to_owned(),
+            ..api::CallToolRequest::default()
+        })
+        .await
+        .unwrap_err();
+    assert_eq!(report_of(&refused).code, "AIOS-ORCH-0030");
+    for (who, name) in [(Who::Person, "anna"), (Who::Stranger, "bert")] {
+        let uid = who.uid().unwrap();
+        bench.doubles.world().persons.insert(uid, name.to_owned());
+    }
+
+    let goal = anna.submit_goal(vague()).await.unwrap().into_inner();
+    assert_eq!(goal.submitted_by, "anna");
+    bench.until(&goal.goal_id, &[api::GoalState::AwaitingInput]).await;
+    let id = goal.goal_id;
+    let cancel = || api::CancelGoalRequest {
+        goal_id: id.clone(),
+        proof: None,
+    };
+    let undo = || api::UndoGoalRequest {
+        goal_id: id.clone(),
+        proof: None,
+    };
+    let reply = || api::ReplyGoalRequest {
+        goal_id: id.clone(),
+        text: "free space under /srv".to_owned(),
+        proof: None,
+    };
+    for (what, answer) in [
+        ("cancel", bert.cancel_goal(cancel()).await.map(drop)),
+        ("undo", bert.undo_goal(undo()).await.map(drop)),
+        ("reply", bert.reply_goal(reply()).await.map(drop)),
+    ] {
+        let status = answer.expect_err(what);
+        let report = report_of(&status);
+        assert_eq!(report.code, "AIOS-ORCH-0031", "{what}: {report}");
+        assert_eq!(status.code(), tonic::Code::PermissionDenied);
+        assert!(report.message.contains("anna") && report.next_step.contains("sudo aiosctl"));
+    }
+    let recorded = bench.doubles.world().recorded.clone();
+    let told = |code: &str, goal: &str| {
+        let fits = |record: &&guard::RecordRequest| {
+            record.kind == "orchestrator.denied"
+                && record.goal_id == goal
+                && record.details_json.contains(code)
+        };
+        recorded.iter().filter(fits).count()
+    };
+    assert_eq!((told("AIOS-ORCH-0030", ""), told("AIOS-ORCH-0031", &id)), (2, 3));
+    let get = api::GetGoalRequest { goal_id: id.clone() };
+    let seen = bert.get_goal(get).await.unwrap().into_inner().goal.unwrap();
+    assert_eq!(
+        seen.state(),
+        api::GoalState::AwaitingInput,
+        "reading is free, and nothing changed"
+    );
+
+    let ended = anna.cancel_goal(cancel()).await.unwrap().into_inner();
+    assert_eq!(ended.state(), api::GoalState::Cancelled);
+    let other = bert.submit_goal(vague()).await.unwrap().into_inner();
+    let by_root = bench
+        .client()
+        .cancel_goal(api::CancelGoalRequest {
+            goal_id: other.goal_id,
+            proof: None,
+        })
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(by_root.state(), api::GoalState::Cancelled);
 }

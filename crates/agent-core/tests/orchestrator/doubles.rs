@@ -52,6 +52,8 @@ pub(crate) struct World {
     pub(crate) lie: bool,
     /// Whether policy denies fs.delete.
     pub(crate) deny: bool,
+    /// Enrolled persons: name by uid.
+    pub(crate) persons: BTreeMap<u32, String>,
     /// Approvals by id.
     pub(crate) approvals: BTreeMap<String, guard::Approval>,
     /// Tokens asked for.
@@ -248,6 +250,17 @@ impl Guard for Doubles {
             person: "anna".to_owned(),
             uid: 4711,
             expires_at_ms: i64::MAX,
+        }))
+    }
+
+    async fn get_person(
+        &self,
+        request: Request<guard::GetPersonRequest>,
+    ) -> Result<Response<guard::GetPersonResponse>, Status> {
+        let name = self.world().persons.get(&request.get_ref().uid).cloned();
+        Ok(Response::new(guard::GetPersonResponse {
+            enrolled: name.is_some(),
+            name: name.unwrap_or_default(),
         }))
     }
 

@@ -3,6 +3,7 @@
 
 mod agent;
 mod bad_input;
+mod bad_words;
 mod bench;
 mod callers;
 mod doubles;

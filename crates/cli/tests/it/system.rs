@@ -226,6 +226,31 @@ async fn emergency_stop_and_resume_need_a_person_and_are_shown() {
 }
 
 #[tokio::test]
+async fn an_emergency_stop_is_not_refused_for_its_reason() {
+    let long = "x".repeat(100_000);
+    for (reason, wanted) in [
+        ("", "stopped by hand"),
+        (" \t\n ", "stopped by hand"),
+        (" fire ", "fire"),
+        (long.as_str(), &format!("{}…", "x".repeat(1000))),
+    ] {
+        let bench = Bench::enrolled().await;
+        let stopped = bench.run(&["--json", "emergency", "stop", reason]).await;
+        assert_eq!(stopped.exit, Exit::Done, "{reason:.40?}");
+        let state = stopped.json();
+        assert_eq!(
+            (&state["stopped"], state["reason"].as_str()),
+            (&true.into(), Some(wanted)),
+            "{reason:.40?}"
+        );
+    }
+    let bench = Bench::enrolled().await;
+    let noisy = bench.run(&["emergency", "stop", "a\u{1b}[2Jb\nc"]).await;
+    assert_eq!(noisy.exit, Exit::Done, "{noisy:?}");
+    assert!(!noisy.out.contains('\u{1b}'), "{noisy:?}");
+}
+
+#[tokio::test]
 async fn console_open_prints_a_link_with_the_code_in_its_fragment() {
     let bench = Bench::enrolled().await;
     let ran = bench.run(&["console", "open"]).await;

@@ -267,6 +267,20 @@ impl Guard for GuardDouble {
         }))
     }
 
+    async fn get_person(&self, request: Request<v1::GetPersonRequest>) -> Answer<v1::GetPersonResponse> {
+        let state = self.world.state();
+        let uid = request.get_ref().uid;
+        let name = state
+            .persons
+            .values()
+            .find(|person| person.uid == uid)
+            .map(|person| person.name.clone());
+        Ok(Response::new(v1::GetPersonResponse {
+            enrolled: name.is_some(),
+            name: name.unwrap_or_default(),
+        }))
+    }
+
     async fn redeem_sign_in(
         &self,
         request: Request<v1::RedeemSignInRequest>,

@@ -1,8 +1,11 @@
 //! What the console refuses, and with which code.
 
 use crate::support::Bench;
+use tokio::io::AsyncReadExt;
 
 const ID: &str = "01930000-0000-7000-8000-000000000001";
+/// Live streams that the console holds at once.
+const MAX_STREAMS: usize = 64;
 
 /// Every path of the interface with a method that it takes.
 fn every_call() -> Vec<(String, String)> {
@@ -248,6 +251,13 @@ async fn bad_input_is_answered_with_a_code() {
             400,
             "AIOS-CONSOLE-0031",
         ),
+        (
+            "GET",
+            format!("/api/goals/{ID}/events?from=-1"),
+            "",
+            400,
+            "AIOS-CONSOLE-0024",
+        ),
         ("GET", "/api/nothing".into(), "", 404, "AIOS-CONSOLE-0011"),
         ("GET", "/nothing".into(), "", 404, "AIOS-CONSOLE-0011"),
         (
@@ -355,4 +365,104 @@ async fn without_services_it_is_alive_and_says_what_does_not_answer() {
     );
     std::fs::remove_file(bench.root.path().join("vendor/console/index.html")).unwrap();
     assert_eq!(bench.call("GET", "/", None, "").await.code(), "AIOS-CONSOLE-0035");
+}
+
+#[tokio::test]
+async fn an_id_that_is_none_is_refused_before_anybody_is_asked() {
+    let bench = Bench::new().await;
+    let cookie = bench.sign_in().await;
+    let digest = format!("{{\"call_digest\":\"{}\"}}", "cd".repeat(32));
+    let long = "a".repeat(5000);
+    let shifted = &ID[1..];
+    for id in [
+        "nonsense",
+        "0",
+        "%00",
+        "%ff",
+        "..%2f..%2fstatus",
+        "%27%20OR%201=1",
+        shifted,
+        long.as_str(),
+    ] {
+        for (path, body) in [
+            (format!("/api/goals/{id}/cancel"), ""),
+            (format!("/api/goals/{id}/undo"), ""),
+            (format!("/api/goals/{id}/reply"), "{\"text\":\"x\"}"),
+            (format!("/api/approvals/{id}/approve"), digest.as_str()),
+            (format!("/api/approvals/{id}/deny"), digest.as_str()),
+        ] {
+            let answer = bench.call("POST", &path, Some(&cookie), body).await;
+            assert_eq!(
+                (answer.status, answer.code()),
+                (400, "AIOS-CONSOLE-0023".to_owned()),
+                "{path:.80}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn one_verification_of_the_log_at_a_time() {
+    let bench = Bench::new().await;
+    let cookie = bench.sign_in().await;
+    for _ in 0..20 {
+        let goal = bench
+            .call("POST", "/api/goals", Some(&cookie), "{\"text\":\"free space\"}")
+            .await;
+        assert_eq!(goal.status, 201, "{goal:?}");
+    }
+    let verify = || bench.call("GET", "/api/audit/verify", Some(&cookie), "");
+    let answers = futures_util::future::join_all((0..20).map(|_| verify())).await;
+    let (mut whole, mut refused) = (0, 0);
+    for answer in answers {
+        match answer.status {
+            200 => whole += 1,
+            status => {
+                assert_eq!((status, answer.code()), (429, "AIOS-CONSOLE-0032".to_owned()));
+                refused += 1;
+            }
+        }
+    }
+    assert!(whole > 0 && refused > 0, "{whole} whole, {refused} refused");
+    assert_eq!(verify().await.status, 200);
+}
+
+#[tokio::test]
+async fn live_streams_are_counted_and_a_closed_one_makes_room() {
+    let bench = Bench::new().await;
+    let cookie = bench.sign_in().await;
+    let goal = bench
+        .call("POST", "/api/goals", Some(&cookie), "{\"text\":\"free space\"}")
+        .await
+        .json();
+    let path = format!("/api/goals/{}/events", goal["goal_id"].as_str().unwrap());
+    let headers = bench.own_headers(Some(&cookie));
+    let mut open = Vec::new();
+    for _ in 0..MAX_STREAMS {
+        let mut stream = bench.open("GET", &path, &headers, "").await;
+        let mut begin = [0; 12];
+        stream.read_exact(&mut begin).await.unwrap();
+        assert_eq!(&begin, b"HTTP/1.1 200");
+        open.push(stream);
+    }
+    let answer = bench.call("GET", &path, Some(&cookie), "").await;
+    assert_eq!(
+        (answer.status, answer.code()),
+        (503, "AIOS-CONSOLE-0033".to_owned())
+    );
+    assert_eq!(
+        bench.call("GET", "/api/status", Some(&cookie), "").await.status,
+        200
+    );
+    drop(open.pop());
+    for _ in 0..500 {
+        let mut stream = bench.open("GET", &path, &headers, "").await;
+        let mut begin = [0; 12];
+        stream.read_exact(&mut begin).await.unwrap();
+        if &begin == b"HTTP/1.1 200" {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    panic!("a closed stream does not make room");
 }

@@ -33,6 +33,17 @@ pub(crate) enum Change {
     Restart,
 }
 
+impl Change {
+    /// Name of the rpc that asks for it.
+    pub(super) fn rpc(self) -> &'static str {
+        match self {
+            Self::Start => "StartService",
+            Self::Stop => "StopService",
+            Self::Restart => "RestartService",
+        }
+    }
+}
+
 /// Someone who waits for a change.
 #[derive(Debug)]
 pub(crate) struct Waiter {

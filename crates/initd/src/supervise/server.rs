@@ -2,7 +2,7 @@
 
 use super::logs::{Line, Logs};
 use super::manager::{Event, Manager};
-use super::persons;
+use super::persons::Persons;
 use super::requests::{Change, Reply, Request};
 use crate::error::{InitError, Result};
 use crate::link::End;
@@ -30,7 +30,7 @@ const LAST_ANSWERS: Duration = Duration::from_millis(200);
 struct Server {
     events: mpsc::Sender<Event>,
     logs: Logs,
-    state: PathBuf,
+    persons: Persons,
     token: CancellationToken,
 }
 
@@ -61,7 +61,10 @@ pub(super) fn start(manager: &Manager, events: mpsc::Sender<Event>, tasks: &Task
     let server = Server {
         events,
         logs: manager.logs(),
-        state: paths.state.clone(),
+        persons: Persons {
+            state: paths.state.clone(),
+            guard: paths.socket("guard"),
+        },
         token: token.clone(),
     };
     let routes = Routes::new(InitServer::new(server));
@@ -98,7 +101,7 @@ impl Server {
         change: Change,
         request: tonic::Request<ServiceRequest>,
     ) -> std::result::Result<Response<ServiceInfo>, Status> {
-        persons::may_change(&request, &self.state).map_err(|error| rpc::status(&error))?;
+        self.persons.check(&request, change.rpc()).await?;
         let name = request.into_inner().name;
         self.ask(|reply| Request::Change(change, name, reply))
             .await
@@ -196,7 +199,7 @@ impl Init for Server {
         &self,
         request: tonic::Request<ShutdownRequest>,
     ) -> std::result::Result<Response<ShutdownResponse>, Status> {
-        persons::may_change(&request, &self.state).map_err(|error| rpc::status(&error))?;
+        self.persons.check(&request, "Shutdown").await?;
         let kind = request.into_inner().kind;
         let end = End::parse(&kind).ok_or_else(|| {
             let value = kind.chars().take(80).collect();

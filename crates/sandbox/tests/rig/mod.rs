@@ -5,6 +5,7 @@ mod doubles;
 
 pub(crate) use doubles::{Guard, Orchestrator};
 
+use aios_harness::{PERSON_UID, Relay, Who};
 use aios_proto::sandbox::v1::sandbox_client::SandboxClient;
 use aios_proto::sandbox::v1::{AgentContainer, ListAgentsRequest, LogsRequest};
 use nix::sys::signal::{Signal, kill};
@@ -54,6 +55,10 @@ impl Rig {
         for name in ["var/sandbox", "run", "run/sandbox"] {
             chown(&root.path().join(name), Some(user.uid), Some(user.gid)).unwrap();
         }
+        // As enrolment makes it.
+        let person = root.path().join("var/persons").join(PERSON_UID.to_string());
+        fs::create_dir_all(&person).unwrap();
+        chown(&person, Some(PERSON_UID.into()), Some(PERSON_UID.into())).unwrap();
         let program = root.path().join("vendor/bin/aios-sandbox");
         fs::copy(env!("CARGO_BIN_EXE_aios-sandbox"), &program).unwrap();
         copy_tree(&agent_image(), &root.path().join("vendor/agent-image"));
@@ -111,6 +116,12 @@ impl Rig {
         SandboxClient::new(aios_core::rpc::channel(
             &self.root.path().join("run/sandbox.sock"),
         ))
+    }
+
+    /// A client of it as another user's process, which lives as long as the relay.
+    pub(crate) fn client_of(&self, who: Who, confined: bool) -> (SandboxClient<Channel>, Relay) {
+        let relay = Relay::start(who, confined, &self.root.path().join("run/sandbox.sock")).unwrap();
+        (SandboxClient::new(relay.channel()), relay)
     }
 
     /// Sends it a signal and waits for its end.
