@@ -18,8 +18,8 @@ use tonic::{Code, Request, Status};
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// How long a service may take to answer or to hang up.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// More than any service takes in one message, bytes.
-const OVERSIZED: usize = 33 << 20;
+/// More than any service takes in one message, bytes; memory takes the most, 64 MiB.
+const OVERSIZED: usize = 65 << 20;
 
 /// Messages as they are, bytes in and bytes out.
 #[derive(Debug, Clone, Copy, Default)]
