@@ -10,7 +10,7 @@ use tonic::Code;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kill_at_any_point_leaves_one_intent_and_one_outcome() {
-    let Some(mut instance) = Instance::start().await else {
+    let Some(mut instance) = Instance::start_with(FULL).await else {
         return;
     };
     let (mut orchestrator, mut tools) = (instance.client(ORCHESTRATOR).await, instance.client(TOOLS).await);
@@ -73,7 +73,7 @@ async fn nothing_is_granted_while_the_log_cannot_be_written() {
     if !several_users() {
         return;
     }
-    let mut instance = Instance::prepare("");
+    let mut instance = Instance::prepare(FULL);
     let disk = instance.paths.state_of("guard");
     std::fs::create_dir(&disk).unwrap();
     let size = Some("size=6m");

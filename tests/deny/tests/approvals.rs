@@ -13,7 +13,7 @@ async fn denied_by_policy() -> Result<()> {
     let policy = "[[rule]]\nid = \"never-here\"\nnamespace = \"fs\"\naction = \"delete\"\neffect = \"deny\"\nreason = \"nothing is deleted here\"\n";
     let Some(aios) = start(Options {
         policy: Some(policy.into()),
-        ..Options::default()
+        ..Options::with_full_autonomy()
     })?
     else {
         return Ok(());
@@ -97,7 +97,7 @@ async fn denied_when_nobody_answers_in_time_or_a_person_declines() -> Result<()>
 
 #[tokio::test]
 async fn an_emergency_stop_refuses_what_changes_and_only_a_person_lifts_it() -> Result<()> {
-    let Some(aios) = start(Options::default())? else {
+    let Some(aios) = start(Options::with_full_autonomy())? else {
         return Ok(());
     };
     let file = aios.file("a.log", b"text")?;
@@ -155,7 +155,7 @@ async fn an_emergency_stop_refuses_what_changes_and_only_a_person_lifts_it() -> 
 
 #[tokio::test]
 async fn a_worker_that_hears_nothing_changes_nothing() -> Result<()> {
-    let Some(mut aios) = start(Options::default())? else {
+    let Some(mut aios) = start(Options::with_full_autonomy())? else {
         return Ok(());
     };
     let file = aios.file("a.log", b"text")?;

@@ -7,15 +7,20 @@ use aios_auth::call;
 use aios_auth::key::SecretKey;
 use aios_auth::receipt::ReceiptBody;
 use aios_core::id::{ApprovalId, ExecutionKey};
+use aios_core::rpc::report_of;
 use aios_harness::client;
 use aios_harness::{Instance, Options, PERSON_UID, Service, Who};
-use aios_proto::common::v1::{PersonProof, SessionProof, person_proof::Credential};
+use aios_proto::common::v1::{Autonomy, PersonProof, SessionProof, person_proof::Credential};
 use aios_proto::guard::v1 as guard;
+use aios_proto::orchestrator::v1::orchestrator_client::OrchestratorClient;
+use aios_proto::orchestrator::v1::{GetGoalRequest, GoalState, SubmitGoalRequest};
 use aios_proto::worker::v1::{ExecuteRequest, PrepareRequest};
 use aios_tests_deny::{logged, logged_by_worker, path_args, refused_rpc, start};
 use anyhow::{Context, Result};
+use std::time::{Duration, Instant};
 
 const SELF: Who = Who::Of(Service::Orchestrator);
+const TOO_MUCH_AUTONOMY: &str = "AIOS-GUARD-0032";
 
 async fn mint(aios: &Instance, request: guard::MintRequest) -> Result<(), tonic::Status> {
     let mut client = client::guard(aios, SELF).map_err(|error| tonic::Status::internal(error.to_string()))?;
@@ -50,6 +55,78 @@ async fn it_cannot_mint_above_the_ceiling_or_for_agents_that_are_not_there() -> 
         ..own
     };
     refused_rpc(&aios, mint(&aios, forever).await, "AIOS-GUARD-0023").await
+}
+
+#[tokio::test]
+async fn it_cannot_mint_more_autonomy_than_the_machine_gives_to_goals() -> Result<()> {
+    let Some(aios) = start(Options::default())? else {
+        return Ok(());
+    };
+    let file = aios.file("a.log", b"text")?;
+    let full = guard::MintRequest {
+        autonomy: Autonomy::Full.into(),
+        ..client::mint_request(&["fs:*:/**"])
+    };
+    let answer = mint(&aios, full.clone()).await;
+    let said = report_of(
+        answer
+            .as_ref()
+            .err()
+            .context("a token of full autonomy was minted")?,
+    );
+    assert!(
+        said.next_step.contains("`max_autonomy`") && said.next_step.contains("/etc/aios/config.toml"),
+        "{said}"
+    );
+    refused_rpc(&aios, answer, TOO_MUCH_AUTONOMY).await?;
+    // What it can have has a person asked.
+    let task = client::mint(&aios, &["fs:*:/**"]).await?;
+    client::ask(&aios, &task, 1, "fs.delete", &path_args(&file)).await?;
+    assert!(std::fs::exists(&file)?);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_goal_of_too_much_autonomy_fails_and_says_what_to_change() -> Result<()> {
+    let services = vec![
+        Service::Guard,
+        Service::WorkerFs,
+        Service::Tools,
+        Service::Memory,
+        Service::Orchestrator,
+    ];
+    let Some(aios) = start(Options {
+        services,
+        ..Options::default()
+    })?
+    else {
+        return Ok(());
+    };
+    aios.file("a.log", b"text")?;
+    let mut own = OrchestratorClient::new(aios.channel(Who::Person, Service::Orchestrator)?);
+    let request = SubmitGoalRequest {
+        text: format!("delete *.log older than 7 days under {}", aios.tree().display()),
+        autonomy: Autonomy::Full.into(),
+        ..SubmitGoalRequest::default()
+    };
+    let goal_id = own.submit_goal(request).await?.into_inner().goal_id;
+    let until = Instant::now() + Duration::from_secs(60);
+    let goal = loop {
+        let request = GetGoalRequest {
+            goal_id: goal_id.clone(),
+        };
+        let goal = own.get_goal(request).await?.into_inner().goal;
+        let goal = goal.context("a detail without its goal")?;
+        if goal.state() == GoalState::Failed {
+            break goal;
+        }
+        anyhow::ensure!(Instant::now() < until, "it did not end: {goal:?}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    let error = goal.error.context("a failed goal without its error")?;
+    assert_eq!(error.code, TOO_MUCH_AUTONOMY, "{error:?}");
+    assert!(error.next_step.contains("`max_autonomy`"), "{error:?}");
+    logged(&aios, TOO_MUCH_AUTONOMY).await
 }
 
 #[tokio::test]
@@ -117,7 +194,7 @@ async fn it_cannot_decide_record_outcomes_or_enrol_itself() -> Result<()> {
 
 #[tokio::test]
 async fn it_cannot_reach_a_worker_and_forged_receipts_are_refused_there() -> Result<()> {
-    let Some(aios) = start(Options::default())? else {
+    let Some(aios) = start(Options::with_full_autonomy())? else {
         return Ok(());
     };
     let file = aios.file("a.log", b"text")?;

@@ -87,7 +87,7 @@ fn code(answer: &Result<ExecuteResponse, Status>) -> String {
 
 #[tokio::test]
 async fn a_receipt_is_for_its_own_call_only() -> Result<()> {
-    let Some(aios) = start(Options::default())? else {
+    let Some(aios) = start(Options::with_full_autonomy())? else {
         return Ok(());
     };
     let (own, other) = (aios.file("own", b"1")?, aios.file("other", b"2")?);
@@ -202,7 +202,7 @@ async fn a_receipt_without_the_approval_that_it_names_is_refused() -> Result<()>
 
 #[tokio::test]
 async fn a_target_swapped_after_the_receipt_is_left_alone() -> Result<()> {
-    let Some(aios) = start(Options::default())? else {
+    let Some(aios) = start(Options::with_full_autonomy())? else {
         return Ok(());
     };
     let (file, precious) = (
@@ -271,7 +271,7 @@ async fn refusals_reach_the_log_once_although_the_guard_was_away() -> Result<()>
 
 #[tokio::test]
 async fn a_worker_that_hears_nothing_for_five_seconds_changes_nothing() -> Result<()> {
-    let Some(mut aios) = start(Options::default())? else {
+    let Some(mut aios) = start(Options::with_full_autonomy())? else {
         return Ok(());
     };
     let file = aios.file("a.log", b"text")?;
@@ -287,7 +287,7 @@ async fn a_worker_that_hears_nothing_for_five_seconds_changes_nothing() -> Resul
 
 #[tokio::test]
 async fn an_emergency_stop_reaches_calls_that_were_allowed_before() -> Result<()> {
-    let Some(aios) = start(Options::default())? else {
+    let Some(aios) = start(Options::with_full_autonomy())? else {
         return Ok(());
     };
     let file = aios.file("a.log", b"text")?;

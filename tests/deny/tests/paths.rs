@@ -30,7 +30,7 @@ fn places(aios: &Instance) -> Result<Places> {
 
 #[tokio::test]
 async fn denied_through_a_symbolic_link() -> Result<()> {
-    let Some(aios) = start(Options::default())? else {
+    let Some(aios) = start(Options::with_full_autonomy())? else {
         return Ok(());
     };
     let Places {
@@ -75,7 +75,7 @@ async fn denied_through_a_symbolic_link() -> Result<()> {
 
 #[tokio::test]
 async fn denied_writing_through_a_hard_link() -> Result<()> {
-    let Some(aios) = start(Options::default())? else {
+    let Some(aios) = start(Options::with_full_autonomy())? else {
         return Ok(());
     };
     let Places {
@@ -99,7 +99,7 @@ async fn denied_writing_through_a_hard_link() -> Result<()> {
 
 #[tokio::test]
 async fn denied_through_a_bind_mount() -> Result<()> {
-    let Some(mut aios) = start(Options::default())? else {
+    let Some(mut aios) = start(Options::with_full_autonomy())? else {
         return Ok(());
     };
     let Places {
@@ -135,7 +135,7 @@ async fn denied_through_a_bind_mount() -> Result<()> {
 
 #[tokio::test]
 async fn no_grant_opens_keys_policy_secrets_log_or_sockets() -> Result<()> {
-    let Some(aios) = start(Options::default())? else {
+    let Some(aios) = start(Options::with_full_autonomy())? else {
         return Ok(());
     };
     let paths = aios.paths();

@@ -123,7 +123,8 @@ pub async fn mint(aios: &Instance, capabilities: &[&str]) -> Result<Task> {
     mint_with(aios, mint_request(capabilities)).await
 }
 
-/// The same with full autonomy: what is reversible runs without a person.
+/// The same with full autonomy: what is reversible runs without a person. The instance must have been
+/// started with [`Options::with_full_autonomy`](crate::Options::with_full_autonomy).
 ///
 /// # Errors
 /// Refused.
