@@ -7,6 +7,7 @@ use crate::store::ApprovalRow;
 use aios_audit::{Hash, Record};
 use aios_auth::approval::ApprovalBody;
 use aios_auth::capability::Capability;
+use aios_auth::level::Risk;
 use aios_auth::policy::{Decision, Effect, redact};
 use aios_auth::token::VerifiedToken;
 use aios_core::id::{ApprovalId, ExecutionKey, GoalId, TaskId};
@@ -46,7 +47,7 @@ impl Guard {
             )
         };
         // A person saw another call under this step: what was swapped since is not theirs to answer for.
-        if own.iter().any(|row| row.shown.call_digest != call.digest) {
+        if own.iter().any(|row| !saw(&row.shown, call)) {
             return Err(GuardError::CallChanged {
                 key: call.key.to_string(),
             });
@@ -228,6 +229,16 @@ impl Guard {
             required: request.required.join("\n"),
         }
     }
+}
+
+/// Whether what a person was shown is this call: the same digest, and no worse than it was said to be.
+/// The bytes may have grown while the person thought.
+fn saw(shown: &pb::Approval, call: &Call) -> bool {
+    let now = call.extent();
+    shown.call_digest == call.digest
+        && Risk::from_wire(shown.risk) == now.risk
+        && shown.reversible == now.reversible
+        && now.files <= shown.files
 }
 
 fn required(shown: &pb::Approval) -> pb::ApprovalRequired {

@@ -5,7 +5,8 @@
 use aios_auth::approval::ApprovalBody;
 use aios_auth::call;
 use aios_auth::key::SecretKey;
-use aios_auth::receipt::ReceiptBody;
+use aios_auth::level::Risk;
+use aios_auth::receipt::{Extent, ReceiptBody};
 use aios_core::id::{ApprovalId, ExecutionKey};
 use aios_core::rpc::report_of;
 use aios_harness::client;
@@ -258,6 +259,12 @@ async fn it_cannot_reach_a_worker_and_forged_receipts_are_refused_there() -> Res
         rule_id: "forged".into(),
         approval_id: Some(approval_id),
         mutating: true,
+        extent: Extent {
+            risk: Risk::Medium,
+            reversible: true,
+            files: prepared.files,
+            bytes: prepared.bytes,
+        },
         audit_seq: 1,
         epoch: 1,
         issued_at_ms: now,
