@@ -157,6 +157,14 @@ pub enum GuardError {
         /// The approval.
         approval: String,
     },
+    /// A person's yes is long over.
+    #[error("the approval of this call ended {late_ms} ms ago, too long to finish it")]
+    ApprovalOver {
+        /// The approval.
+        approval: String,
+        /// How long ago, milliseconds.
+        late_ms: i64,
+    },
     /// The ceiling of the agent's kind is lower.
     #[error("`{wanted}` is above the ceiling of {kind}")]
     Ceiling {
@@ -288,6 +296,7 @@ impl GuardError {
             Self::Unanswered { .. } => "approval:unanswered",
             Self::Withdrawn { .. } => "approval:withdrawn",
             Self::NotPending { .. } => "approval:late",
+            Self::ApprovalOver { .. } => "approval:over",
             Self::Ceiling { .. } => "check:ceiling",
             Self::UnknownKind { .. } | Self::UnknownAgent { .. } => "check:agent",
             Self::Lifetime { .. } => "check:lifetime",
@@ -343,6 +352,7 @@ impl Coded for GuardError {
             Self::Busy { .. } => "AIOS-GUARD-0030",
             Self::TooManyWaiting { .. } => "AIOS-GUARD-0031",
             Self::Autonomy { .. } => "AIOS-GUARD-0032",
+            Self::ApprovalOver { .. } => "AIOS-GUARD-0033",
         }
     }
 
@@ -378,6 +388,7 @@ impl Coded for GuardError {
             Self::Declined { .. } => "plan without this call, or ask the person",
             Self::Unanswered { .. } => "state the goal again when somebody is there to answer",
             Self::Withdrawn { .. } => "state the goal again",
+            Self::ApprovalOver { .. } => "state the goal again, so that a person sees the call as it is now",
             Self::Ceiling { .. } => "ask for less, or raise the ceiling in /etc/aios/agents",
             Self::UnknownKind { .. } => "see which kinds there are in the directories `agents`",
             Self::UnknownAgent { .. } => "mint for an agent that `aiosctl agent list` shows as running",
