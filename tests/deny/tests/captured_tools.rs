@@ -10,7 +10,7 @@ use aios_proto::common::v1::Risk;
 use aios_proto::guard::v1 as guard;
 use aios_proto::guard::v1::authorize_response::Decision;
 use aios_proto::worker::v1::{ExecuteRequest, ExecuteResponse, PrepareRequest, PrepareResponse};
-use aios_tests_deny::{logged_by_worker, path_args, start};
+use aios_tests_deny::{Refusal, logged, logged_by_worker, path_args, start};
 use anyhow::{Context, Result, bail};
 use tonic::Status;
 
@@ -243,7 +243,7 @@ async fn a_target_swapped_after_the_receipt_is_left_alone() -> Result<()> {
     std::fs::rename(aios.tree().join("dir"), aios.tree().join("moved"))?;
     std::os::unix::fs::symlink("keep", aios.tree().join("dir"))?;
     let answer = execute(&aios, request).await;
-    assert_ne!(code(&answer), "done", "{answer:?}");
+    assert_eq!(code(&answer), "AIOS-TOOLS-0012", "{answer:?}");
     assert_eq!(std::fs::read(&precious)?, b"precious");
     Ok(())
 }
@@ -351,6 +351,7 @@ async fn a_call_that_is_not_what_was_digested_is_denied() -> Result<()> {
         call_digest: digest,
         ..Default::default()
     };
+    let since = client::audit_size(&aios).await?;
     let mut own = client::guard(&aios, SELF)?;
     let denied = |answer: guard::AuthorizeResponse| match answer.decision {
         Some(Decision::Denied(denied)) => denied.error.unwrap_or_default().code,
@@ -361,14 +362,16 @@ async fn a_call_that_is_not_what_was_digested_is_denied() -> Result<()> {
         .await?
         .into_inner();
     assert_eq!(denied(answer), "AIOS-GUARD-0012");
+    let wrong = Refusal::of_step(&task, 1, "fs.delete", "AIOS-GUARD-0012");
+    logged(&aios, since, &wrong).await?;
     let wider = vec![format!("fs:delete:{other}")];
     let answer = own
         .authorize(request(wider, prepared.call_digest.clone()))
         .await?
         .into_inner();
     assert_eq!(denied(answer), "AIOS-GUARD-0011");
-    aios_tests_deny::logged(&aios, "AIOS-GUARD-0011").await?;
-    aios_tests_deny::logged(&aios, "AIOS-GUARD-0012").await
+    let narrow = Refusal::of_step(&task, 1, "fs.delete", "AIOS-GUARD-0011");
+    logged(&aios, since, &narrow).await
 }
 
 /// A deletion that cannot be undone exactly, of three files.
@@ -486,11 +489,13 @@ async fn what_a_person_approved_is_not_more_than_they_were_shown() -> Result<()>
         bail!("a person was to be asked");
     };
     client::approve(&aios, &asked.approval_id).await?;
+    let since = client::audit_size(&aios).await?;
     let answer = decision(&aios, truth).await?;
     let Decision::Denied(denied) = answer else {
         bail!("what was approved is not what is asked: {answer:?}");
     };
     assert_eq!(denied.error.unwrap_or_default().code, "AIOS-GUARD-0014");
     assert!(all_there(&prepared));
-    aios_tests_deny::logged(&aios, "AIOS-GUARD-0014").await
+    let changed = Refusal::of_step(&task, 1, "fs.delete", "AIOS-GUARD-0014");
+    logged(&aios, since, &changed).await
 }

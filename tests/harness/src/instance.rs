@@ -429,7 +429,7 @@ impl Instance {
     /// another identity in the same confinement; answers what it printed.
     ///
     /// # Errors
-    /// It cannot be started, or does not end in 30 s.
+    /// It cannot be started, does not end in 30 s, or does not end well.
     pub fn run_confined(
         &self,
         like: Service,
