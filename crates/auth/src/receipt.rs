@@ -6,9 +6,24 @@ use aios_proto::guard::v1 as pb;
 use serde::{Deserialize, Serialize};
 
 use crate::key::{Domain, PublicKey, SecretKey};
+use crate::level::Risk;
 use crate::signed::{self, SignedError, hex32};
 
 const WHAT: &str = "receipt";
+
+/// How far a call goes. The guard decides by it and cannot look itself: it has it from the tool service,
+/// which has it from the worker. So the receipt says what the guard was told, and the worker compares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Extent {
+    /// Risk of the call.
+    pub risk: Risk,
+    /// Whether undo restores exactly.
+    pub reversible: bool,
+    /// Files that change.
+    pub files: u64,
+    /// Bytes that change.
+    pub bytes: u64,
+}
 
 /// What the guard signs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +44,8 @@ pub struct ReceiptBody {
     pub approval_id: Option<ApprovalId>,
     /// Whether the call changes anything.
     pub mutating: bool,
+    /// What the decision was about.
+    pub extent: Extent,
     /// Sequence number of the intent (of the read record for a read).
     pub audit_seq: u64,
     /// Trust epoch at the decision.
@@ -52,8 +69,35 @@ pub struct Expected<'a> {
     pub token_id: &'a str,
     /// Whether the worker knows the call to change anything.
     pub mutating: bool,
+    /// How far the call goes as the worker sees it itself; `None` for one that changes nothing.
+    pub extent: Option<Extent>,
     /// Now, UTC milliseconds.
     pub now_ms: i64,
+}
+
+impl Extent {
+    /// Checks that what a worker found is what was decided upon. Less than was decided upon is no lie
+    /// that gains anything, and happens by itself: a file shrank meanwhile.
+    fn covers(&self, found: &Self) -> Result<(), SignedError> {
+        signed::same(WHAT, "risk", &self.risk.as_str(), &found.risk.as_str())?;
+        signed::same(
+            WHAT,
+            "kind of call (reversible)",
+            &self.reversible,
+            &found.reversible,
+        )?;
+        let amounts = [
+            ("files", self.files, found.files),
+            ("bytes", self.bytes, found.bytes),
+        ];
+        match amounts.into_iter().find(|(_, decided, found)| found > decided) {
+            None => Ok(()),
+            Some((of, _, found)) => Err(SignedError::Narrow {
+                what: WHAT,
+                access: format!("{found} {of}"),
+            }),
+        }
+    }
 }
 
 impl ReceiptBody {
@@ -86,7 +130,7 @@ impl ReceiptBody {
     /// Checks that it is about this very call and still holds.
     ///
     /// # Errors
-    /// [`SignedError::Other`] or [`SignedError::Expired`].
+    /// [`SignedError::Other`], [`SignedError::Narrow`] or [`SignedError::Expired`].
     pub fn check(&self, expected: &Expected<'_>) -> Result<(), SignedError> {
         signed::same(WHAT, "key", &self.key, &expected.key)?;
         signed::same(WHAT, "tool", &self.tool, &expected.tool)?;
@@ -99,6 +143,9 @@ impl ReceiptBody {
         signed::same(WHAT, "token", &self.token_id, &expected.token_id)?;
         if expected.mutating {
             signed::same(WHAT, "kind of call (mutating)", &self.mutating, &true)?;
+        }
+        if let Some(found) = &expected.extent {
+            self.extent.covers(found)?;
         }
         signed::in_time(WHAT, self.expires_at_ms, expected.now_ms)
     }

@@ -10,8 +10,9 @@ use aios_auth::approval::{ApprovalBody, Covered};
 use aios_auth::call;
 use aios_auth::capability::Access;
 use aios_auth::key::SecretKey;
+use aios_auth::level::Risk;
 use aios_auth::person::{MemoryNonces, PersonKey, verify};
-use aios_auth::receipt::{Expected, ReceiptBody};
+use aios_auth::receipt::{Expected, Extent, ReceiptBody};
 use aios_auth::trust::{TrustKeys, TrustState, TrustView};
 use aios_core::error::Coded;
 use aios_core::id::{ApprovalId, ExecutionKey, GoalId, TaskId};
@@ -100,6 +101,13 @@ fn arguments_that_have_no_exact_form_are_refused() {
     assert_eq!(call::parse_args(&huge).unwrap_err().code(), "AIOS-AUTH-0304");
 }
 
+const EXTENT: Extent = Extent {
+    risk: Risk::Medium,
+    reversible: true,
+    files: 3,
+    bytes: 100,
+};
+
 fn receipt() -> ReceiptBody {
     ReceiptBody {
         key: ExecutionKey {
@@ -112,6 +120,7 @@ fn receipt() -> ReceiptBody {
         rule_id: "r".into(),
         approval_id: None,
         mutating: true,
+        extent: EXTENT,
         audit_seq: 9,
         epoch: 1,
         issued_at_ms: 1,
@@ -126,6 +135,7 @@ fn expected(body: &ReceiptBody) -> Expected<'_> {
         call_digest: [5; 32],
         token_id: &body.token_id,
         mutating: true,
+        extent: Some(EXTENT),
         now_ms: 50,
     }
 }
@@ -178,6 +188,48 @@ fn a_receipt_fits_one_call_only() {
     for (case, code) in cases {
         assert_eq!(read.check(&case).unwrap_err().code(), code, "{case:?}");
     }
+    let beyond = [
+        (
+            Extent {
+                risk: Risk::High,
+                ..EXTENT
+            },
+            "AIOS-AUTH-0414",
+        ),
+        (
+            Extent {
+                risk: Risk::Low,
+                ..EXTENT
+            },
+            "AIOS-AUTH-0414",
+        ),
+        (
+            Extent {
+                reversible: false,
+                ..EXTENT
+            },
+            "AIOS-AUTH-0414",
+        ),
+        (Extent { files: 4, ..EXTENT }, "AIOS-AUTH-0415"),
+        (Extent { bytes: 101, ..EXTENT }, "AIOS-AUTH-0415"),
+    ];
+    for (extent, code) in beyond {
+        let case = Expected {
+            extent: Some(extent),
+            ..good.clone()
+        };
+        assert_eq!(read.check(&case).unwrap_err().code(), code, "{case:?}");
+    }
+    let shrank = Extent {
+        files: 2,
+        bytes: 0,
+        ..EXTENT
+    };
+    let shrank = Expected {
+        extent: Some(shrank),
+        ..good.clone()
+    };
+    read.check(&shrank).unwrap();
     let for_a_read = ReceiptBody {
         mutating: false,
         ..body.clone()

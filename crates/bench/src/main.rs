@@ -29,8 +29,8 @@ fn main() -> Result<()> {
     // Enrolling the person waits for a runtime of its own, so the start stays outside of this one.
     let aios = Instance::start(Options {
         services: services.clone(),
-        // Another instance may hold the usual port.
-        config: "[console]\nlisten = \"127.0.0.1:0\"\n".to_owned(),
+        // Another instance may hold the usual port. Changes are measured without a person in the way.
+        config: "[console]\nlisten = \"127.0.0.1:0\"\n[guard]\nmax_autonomy = \"full\"\n".to_owned(),
         ..Options::default()
     })?;
     runtime.block_on(calls::measure(&aios, &mut table))?;

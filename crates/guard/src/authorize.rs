@@ -5,12 +5,12 @@ use crate::consent::Consent;
 use crate::error::GuardError;
 use crate::guard::Guard;
 use crate::store::Execution;
-use aios_audit::{Durability, Hash, Record};
+use aios_audit::{AuditError, Durability, Hash, Record};
 use aios_auth::call;
 use aios_auth::capability::Access;
 use aios_auth::level::Risk;
 use aios_auth::policy::{Decision, Effect, PolicyCall, redact};
-use aios_auth::receipt::ReceiptBody;
+use aios_auth::receipt::{Extent, ReceiptBody};
 use aios_auth::token::{Revocations, VerifiedToken};
 use aios_core::error::Report;
 use aios_core::failpoint;
@@ -85,6 +85,16 @@ impl Call {
             call_digest: Some(Hash(self.digest)),
             input: Some(input.to_string().into_bytes()),
             ..Record::new(kind)
+        }
+    }
+
+    /// How far it goes, by the tool service's word.
+    pub(crate) fn extent(&self) -> Extent {
+        Extent {
+            risk: Risk::from_wire(self.request.risk),
+            reversible: self.request.reversible,
+            files: self.request.files,
+            bytes: self.request.bytes,
         }
     }
 
@@ -208,7 +218,7 @@ impl Guard {
     fn policy_call<'a>(&self, call: &'a Call, token: &VerifiedToken, paths: &'a [&'a str]) -> PolicyCall<'a> {
         PolicyCall {
             tool: &call.request.tool,
-            risk: Risk::from_wire(call.request.risk),
+            risk: call.extent().risk,
             mutating: call.request.mutating,
             autonomy: token.autonomy,
             tainted: token.tainted,
@@ -256,7 +266,7 @@ impl Guard {
             ..call.record("read", Some(token), &decision.redact)
         };
         let seq = self.log.append(record, Durability::Within20ms).await?.seq;
-        self.receipt(call, token, &decision.rule_id, None, seq)
+        self.receipt(call, token, &decision.rule_id, None, (seq, call.extent()))
             .map(Answer::Receipt)
     }
 
@@ -280,8 +290,10 @@ impl Guard {
                 .as_deref()
                 .map(|id| self.sign_again(id))
                 .transpose()?;
+            // Never what is said this time: the decision was about what the intent says.
+            let decided = (known.intent, self.decided(known.intent).await?);
             return self
-                .receipt(call, token, &decision.rule_id, approval, known.intent)
+                .receipt(call, token, &decision.rule_id, approval, decided)
                 .map(Answer::Receipt);
         }
         let approval = match self.consent(call, token, decision)? {
@@ -295,7 +307,8 @@ impl Guard {
                     .map(Answer::ApprovalRequired);
             }
         };
-        let (files, bytes) = (call.request.files, call.request.bytes);
+        let extent = call.extent();
+        let (files, bytes) = (extent.files, extent.bytes);
         self.state()
             .ledger
             .check(token.goal, decision, files, bytes, self.now_ms())?;
@@ -308,8 +321,8 @@ impl Guard {
         }
         .with("files", files)
         .with("bytes", bytes)
-        .with("risk", Risk::from_wire(call.request.risk).as_str())
-        .with("reversible", call.request.reversible);
+        .with("risk", extent.risk.as_str())
+        .with("reversible", extent.reversible);
         let intent = self.record(record).await?.seq;
         failpoint::hit("guard.after_intent");
         let execution = Execution {
@@ -328,8 +341,20 @@ impl Guard {
                 .ledger
                 .charge(token.goal, decision, files, bytes, self.now_ms());
         }
-        self.receipt(call, token, &decision.rule_id, approval, intent)
+        self.receipt(call, token, &decision.rule_id, approval, (intent, extent))
             .map(Answer::Receipt)
+    }
+
+    /// How far the call goes that an intent is about.
+    async fn decided(&self, intent: u64) -> Result<Extent, GuardError> {
+        let entry = self.log.get(intent).await?;
+        let altered = |problem: String| AuditError::Altered {
+            finding: format!("record {intent} is no intent: {problem}"),
+        };
+        let record: Value =
+            serde_json::from_slice(&entry.line).map_err(|error| altered(error.to_string()))?;
+        let details = record.get("details").cloned().unwrap_or_default();
+        Ok(serde_json::from_value(details).map_err(|error| altered(error.to_string()))?)
     }
 
     fn receipt(
@@ -338,7 +363,7 @@ impl Guard {
         token: &VerifiedToken,
         rule_id: &str,
         approval: Option<Given>,
-        audit_seq: u64,
+        (audit_seq, extent): (u64, Extent),
     ) -> Result<pb::Receipt, GuardError> {
         let now_ms = self.now_ms();
         let body = ReceiptBody {
@@ -349,6 +374,7 @@ impl Guard {
             rule_id: rule_id.to_owned(),
             approval_id: approval.as_ref().map(|given| given.id),
             mutating: call.request.mutating,
+            extent,
             audit_seq,
             epoch: self.state().trust.epoch(),
             issued_at_ms: now_ms,

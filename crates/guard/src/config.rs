@@ -24,8 +24,12 @@ pub struct Config {
     pub session_ms: u64,
     /// Time between two pushes of the trust state to the workers, milliseconds.
     pub push_ms: u64,
-    /// How much to ask when a goal does not say.
+    /// How much to ask when a goal does not say; never less than `max_autonomy` has it.
     pub autonomy: Autonomy,
+    /// The most that a goal may ask for without a person being asked. A token carries its goal's level by
+    /// the orchestrator's word alone: raising this to `full` trusts the orchestrator with everything that
+    /// is reversible and within a ceiling.
+    pub max_autonomy: Autonomy,
     /// Ceiling of the built-in executor, which acts for the orchestrator without an agent.
     pub executor_capabilities: Vec<String>,
 }
@@ -45,6 +49,7 @@ impl Default for Config {
             executor_capabilities: ["fs:*:/**", "hw:*:host", "monitor:*:host"]
                 .map(str::to_owned)
                 .to_vec(),
+            max_autonomy: Autonomy::Supervised,
         }
     }
 }

@@ -7,12 +7,18 @@ use crate::store::ApprovalRow;
 use aios_audit::{Hash, Record};
 use aios_auth::approval::ApprovalBody;
 use aios_auth::capability::Capability;
+use aios_auth::level::Risk;
 use aios_auth::policy::{Decision, Effect, redact};
 use aios_auth::token::VerifiedToken;
 use aios_core::id::{ApprovalId, ExecutionKey, GoalId, TaskId};
 use aios_proto::guard::v1 as pb;
 use aios_proto::guard::v1::ApprovalState;
 use aios_proto::guard::v1::guard_event::Event;
+
+/// How long after the end of its approval a call that was allowed may still be finished, milliseconds: a
+/// machine that is switched off in the middle of a call is on again the next day. What ended before then
+/// without an outcome needs a person anew.
+const FINISH_MS: i64 = 24 * 60 * 60_000;
 
 /// Where a call stands with people.
 pub(crate) enum Consent {
@@ -46,7 +52,7 @@ impl Guard {
             )
         };
         // A person saw another call under this step: what was swapped since is not theirs to answer for.
-        if own.iter().any(|row| row.shown.call_digest != call.digest) {
+        if own.iter().any(|row| !saw(&row.shown, call)) {
             return Err(GuardError::CallChanged {
                 key: call.key.to_string(),
             });
@@ -101,14 +107,29 @@ impl Guard {
         Ok(Consent::Ask)
     }
 
-    /// The approval of an intent that is in the log already, signed anew for the worker.
+    /// The approval of an intent that is in the log already, signed anew for the worker: the call may have
+    /// begun, and whoever finishes it after a crash needs it. But a person's yes does not hold for ever, so
+    /// not later than [`FINISH_MS`] after its own end.
     pub(crate) fn sign_again(&self, id: &str) -> Result<Given, GuardError> {
         let row = self.state().store.approval(id)?;
         let row = row.ok_or_else(|| GuardError::NoApproval { id: id.to_owned() })?;
-        let valid_ms = i64::try_from(row.valid_ms).unwrap_or(i64::MAX);
+        let millis = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX);
         let scope = Some(row.shown.remembered_scope.as_str()).filter(|scope| !scope.is_empty());
         let scope = scope.map(Capability::parse).transpose()?;
-        self.sign_row(&row, self.now_ms().saturating_add(valid_ms), scope)
+        let end_ms = match &scope {
+            Some(_) => row.shown.decided_at_ms.saturating_add(millis(row.remember_ms)),
+            None => row.valid_until_ms,
+        };
+        let last_ms = end_ms.saturating_add(FINISH_MS);
+        let now_ms = self.now_ms();
+        if now_ms >= last_ms {
+            return Err(GuardError::ApprovalOver {
+                approval: id.to_owned(),
+                late_ms: now_ms.saturating_sub(end_ms),
+            });
+        }
+        let expires_at_ms = now_ms.saturating_add(millis(row.valid_ms)).min(last_ms);
+        self.sign_row(&row, expires_at_ms, scope)
     }
 
     fn sign_row(
@@ -230,10 +251,96 @@ impl Guard {
     }
 }
 
+/// Whether what a person was shown is this call: the same digest, and no worse than it was said to be.
+/// The bytes may have grown while the person thought.
+fn saw(shown: &pb::Approval, call: &Call) -> bool {
+    let now = call.extent();
+    shown.call_digest == call.digest
+        && Risk::from_wire(shown.risk) == now.risk
+        && shown.reversible == now.reversible
+        && now.files <= shown.files
+}
+
 fn required(shown: &pb::Approval) -> pb::ApprovalRequired {
     pb::ApprovalRequired {
         approval_id: shown.approval_id.clone(),
         rule_id: shown.rule_id.clone(),
         expires_at_ms: shown.expires_at_ms,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::persons::Proved;
+    use crate::testing;
+    use aios_core::clock::ManualClock;
+    use aios_core::error::Coded;
+    use aios_proto::guard::v1::authorize_response::Decision as Answer;
+    use std::sync::Arc;
+
+    const START_MS: i64 = 1_800_000_000_000;
+    /// As the vendor's policy has it.
+    const VALID_MS: i64 = 300_000;
+    const REMEMBER_MS: i64 = 86_400_000;
+
+    async fn answer(guard: &Guard, mint: &pb::MintRequest) -> Answer {
+        let token = guard.mint(mint).await.unwrap().token;
+        let request = testing::delete(mint, token, "/srv/a");
+        guard.authorize(request).await.unwrap().decision.unwrap()
+    }
+
+    fn end_of(answer: Answer) -> i64 {
+        let Answer::Receipt(receipt) = answer else {
+            panic!("{answer:?}");
+        };
+        let approval = receipt.approval.unwrap();
+        let body: ApprovalBody = serde_json::from_slice(&approval.body).unwrap();
+        body.expires_at_ms
+    }
+
+    #[tokio::test]
+    async fn an_approval_serves_to_finish_a_call_but_not_for_ever() {
+        for (remember, held_ms) in [("", VALID_MS), ("fs:delete:/srv/**", REMEMBER_MS)] {
+            let clock = Arc::new(ManualClock::at(START_MS));
+            let (_directory, guard) = testing::guard(&clock).await;
+            let mint = testing::mint_request(&["fs:delete:/srv/**"]);
+            let Answer::ApprovalRequired(asked) = answer(&guard, &mint).await else {
+                panic!("a person is to be asked");
+            };
+            let ada = Proved {
+                uid: 1000,
+                name: "ada".to_owned(),
+                by: "key",
+            };
+            let shown = guard.get_approval(&asked.approval_id).unwrap();
+            let yes = pb::DecideApprovalRequest {
+                approval_id: asked.approval_id.clone(),
+                approve: true,
+                call_digest: shown.call_digest,
+                remember_scope: remember.to_owned(),
+                proof: None,
+            };
+            guard.decide_approval(&ada, &yes).await.unwrap();
+            end_of(answer(&guard, &mint).await);
+            // Long after its end, which is too late for a call that is new: only finishing is.
+            let last_ms = START_MS + held_ms + FINISH_MS;
+            clock.advance(last_ms - 1_000 - START_MS);
+            assert_eq!(end_of(answer(&guard, &mint).await), last_ms, "{remember}");
+            clock.advance(1_000);
+            let Answer::Denied(denied) = answer(&guard, &mint).await else {
+                panic!("{remember}: the approval still holds");
+            };
+            assert_eq!(denied.rule_id, "approval:over");
+            let over = GuardError::ApprovalOver {
+                approval: asked.approval_id,
+                late_ms: FINISH_MS,
+            };
+            let error = denied.error.unwrap();
+            assert_eq!(
+                (error.code.as_str(), error.message),
+                (over.code(), over.to_string())
+            );
+        }
     }
 }

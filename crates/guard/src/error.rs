@@ -6,6 +6,7 @@ use aios_auth::SignedError;
 use aios_auth::call::CallError;
 use aios_auth::capability::CapabilityError;
 use aios_auth::key::KeyError;
+use aios_auth::level::Autonomy;
 use aios_auth::peer::PeerError;
 use aios_auth::person::PersonError;
 use aios_auth::policy::{LimitError, PolicyError};
@@ -156,6 +157,14 @@ pub enum GuardError {
         /// The approval.
         approval: String,
     },
+    /// A person's yes is long over.
+    #[error("the approval of this call ended {late_ms} ms ago, too long to finish it")]
+    ApprovalOver {
+        /// The approval.
+        approval: String,
+        /// How long ago, milliseconds.
+        late_ms: i64,
+    },
     /// The ceiling of the agent's kind is lower.
     #[error("`{wanted}` is above the ceiling of {kind}")]
     Ceiling {
@@ -185,6 +194,14 @@ pub enum GuardError {
         wanted_ms: u64,
         /// The most, milliseconds.
         most_ms: u64,
+    },
+    /// More than a goal may decide alone.
+    #[error("autonomy `{}` was asked for, and goals have at most `{}` here", wanted.as_str(), most.as_str())]
+    Autonomy {
+        /// Asked for.
+        wanted: Autonomy,
+        /// The most.
+        most: Autonomy,
     },
     /// A remembered scope that goes further than the call's token, or not as far as the call.
     #[error("`{scope}` cannot be remembered: {problem}")]
@@ -279,9 +296,11 @@ impl GuardError {
             Self::Unanswered { .. } => "approval:unanswered",
             Self::Withdrawn { .. } => "approval:withdrawn",
             Self::NotPending { .. } => "approval:late",
+            Self::ApprovalOver { .. } => "approval:over",
             Self::Ceiling { .. } => "check:ceiling",
             Self::UnknownKind { .. } | Self::UnknownAgent { .. } => "check:agent",
             Self::Lifetime { .. } => "check:lifetime",
+            Self::Autonomy { .. } => "check:autonomy",
             Self::Scope { .. } => "check:scope",
             _ => return None,
         })
@@ -332,6 +351,8 @@ impl Coded for GuardError {
             Self::NoIntent { .. } => "AIOS-GUARD-0029",
             Self::Busy { .. } => "AIOS-GUARD-0030",
             Self::TooManyWaiting { .. } => "AIOS-GUARD-0031",
+            Self::Autonomy { .. } => "AIOS-GUARD-0032",
+            Self::ApprovalOver { .. } => "AIOS-GUARD-0033",
         }
     }
 
@@ -367,10 +388,14 @@ impl Coded for GuardError {
             Self::Declined { .. } => "plan without this call, or ask the person",
             Self::Unanswered { .. } => "state the goal again when somebody is there to answer",
             Self::Withdrawn { .. } => "state the goal again",
+            Self::ApprovalOver { .. } => "state the goal again, so that a person sees the call as it is now",
             Self::Ceiling { .. } => "ask for less, or raise the ceiling in /etc/aios/agents",
             Self::UnknownKind { .. } => "see which kinds there are in the directories `agents`",
             Self::UnknownAgent { .. } => "mint for an agent that `aiosctl agent list` shows as running",
             Self::Lifetime { .. } => "ask for a shorter life, and mint again when it ends",
+            Self::Autonomy { .. } => {
+                "state the goal with less autonomy, or raise `max_autonomy` in section [guard] of /etc/aios/config.toml"
+            }
             Self::Scope { .. } => "choose a scope between the call and the token's capabilities",
             Self::Enrol { .. } => "let an enrolled person prove the request",
             Self::NoSession { .. } => "sign in again with `aiosctl console open`",

@@ -36,6 +36,8 @@ mod refusals;
 mod service;
 mod status;
 mod store;
+#[cfg(test)]
+mod testing;
 mod trust;
 mod watch;
 

@@ -55,6 +55,7 @@ impl Guard {
                 most_ms: self.config.token_ms,
             });
         }
+        let autonomy = self.autonomy(request.autonomy)?;
         self.ceilings.check(&request.agent_kind, &wanted)?;
         self.check_agent(agent, &request.agent_kind)?;
         let now_ms = self.now_ms();
@@ -74,7 +75,7 @@ impl Guard {
             capabilities: wanted,
             expires_at_ms,
             tainted: request.tainted,
-            autonomy: Autonomy::from_wire(request.autonomy).unwrap_or(self.config.autonomy),
+            autonomy,
             epoch,
         })?;
         let row = TokenRow {
@@ -90,7 +91,8 @@ impl Guard {
             ..Self::mint_context(request)
         }
         .with("expires_at_ms", expires_at_ms)
-        .with("tainted", request.tainted);
+        .with("tainted", request.tainted)
+        .with("autonomy", autonomy.as_str());
         self.log.append(record, Durability::Within20ms).await?;
         self.state().store.save_token(&row, now_ms)?;
         Ok(pb::MintResponse {
@@ -98,6 +100,16 @@ impl Guard {
             token_id: minted.token_id,
             expires_at_ms,
         })
+    }
+
+    /// The level of a token. What a goal asked for is the orchestrator's word, so it has a limit here.
+    fn autonomy(&self, stated: i32) -> Result<Autonomy, GuardError> {
+        let most = self.config.max_autonomy;
+        match Autonomy::from_wire(stated) {
+            Some(wanted) if wanted > most => Err(GuardError::Autonomy { wanted, most }),
+            Some(wanted) => Ok(wanted),
+            None => Ok(self.config.autonomy.min(most)),
+        }
     }
 
     /// An agent must be one that the sandbox runs, under the kind that it runs as.

@@ -74,37 +74,14 @@ impl Guard {
 mod tests {
     use super::*;
     use crate::store::{ApprovalRow, Execution, Remembered};
+    use crate::testing;
     use aios_core::clock::ManualClock;
     use aios_core::id::{ApprovalId, ExecutionKey, GoalId, TaskId};
-    use aios_core::paths::Paths;
     use aios_proto::guard::v1::{Approval, ApprovalState, GetApprovalRequest};
     use std::sync::Arc;
 
     const KEPT_MS: i64 = 30 * DAY_MS;
     const START_MS: i64 = 1_800_000_000_000;
-
-    async fn guard(clock: &Arc<ManualClock>) -> (tempfile::TempDir, Arc<Guard>) {
-        let directory = tempfile::tempdir().unwrap();
-        let paths = Paths::development(directory.path());
-        for path in [&paths.vendor, &paths.etc, &paths.state, &paths.run] {
-            std::fs::create_dir_all(path).unwrap();
-        }
-        let configs = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs");
-        std::fs::copy(configs.join("policy.toml"), paths.vendor.join("policy.toml")).unwrap();
-        let users = [
-            "guard",
-            "orchestrator",
-            "tools",
-            "fs",
-            "memory",
-            "console",
-            "sandbox",
-        ];
-        let users: String = users.iter().map(|user| format!("{user} = \"0\"\n")).collect();
-        std::fs::write(paths.vendor.join("config.toml"), format!("[users]\n{users}")).unwrap();
-        let guard = Guard::open(&paths, clock.clone()).await.unwrap();
-        (directory, guard)
-    }
 
     /// A request that lapsed at the start; answers its id and its step.
     fn request(guard: &Guard, state: ApprovalState, valid_until_ms: i64) -> (String, ExecutionKey) {
@@ -147,7 +124,7 @@ mod tests {
     #[tokio::test]
     async fn approvals_that_are_over_for_thirty_days_are_purged_once_a_day() {
         let clock = Arc::new(ManualClock::at(START_MS));
-        let (_directory, guard) = guard(&clock).await;
+        let (_directory, guard) = testing::guard(&clock).await;
         let over: Vec<String> = [
             ApprovalState::Approved,
             ApprovalState::Declined,
@@ -178,7 +155,7 @@ mod tests {
     #[tokio::test]
     async fn what_may_still_be_asked_about_is_not_purged() {
         let clock = Arc::new(ManualClock::at(START_MS));
-        let (_directory, guard) = guard(&clock).await;
+        let (_directory, guard) = testing::guard(&clock).await;
         let (open, key) = request(&guard, ApprovalState::Approved, 0);
         let (remembered, _) = request(&guard, ApprovalState::Approved, 0);
         {

@@ -53,7 +53,8 @@ impl Guard {
             tool: &request.tool,
             risk: Risk::from_wire(request.risk),
             mutating: request.risk() != common::Risk::Read,
-            autonomy: Autonomy::from_wire(request.autonomy).unwrap_or(self.config.autonomy),
+            autonomy: Autonomy::from_wire(request.autonomy)
+                .unwrap_or(self.config.autonomy.min(self.config.max_autonomy)),
             tainted: request.tainted,
             paths: &paths,
         });

@@ -281,11 +281,18 @@ async fn a_captured_orchestrator_gets_nothing_above_its_ceilings() {
             },
             "AIOS-GUARD-0023",
         ),
+        (
+            MintRequest {
+                autonomy: 3,
+                ..base.clone()
+            },
+            "AIOS-GUARD-0032",
+        ),
     ];
     for (request, expected) in cases {
         assert_eq!(code(orchestrator.mint(request).await), expected);
     }
-    assert_eq!(instance.last_denial().await, "check:lifetime");
+    assert_eq!(instance.last_denial().await, "check:autonomy");
     sandbox
         .record(RecordRequest {
             kind: "agent.stopped".into(),
@@ -323,7 +330,7 @@ async fn a_captured_orchestrator_gets_nothing_above_its_ceilings() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_step_stands_for_one_call() {
-    let Some(mut instance) = Instance::start().await else {
+    let Some(mut instance) = Instance::start_with(FULL).await else {
         return;
     };
     let key = instance.enrol(ADA, "ada").await;

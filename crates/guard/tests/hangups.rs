@@ -73,7 +73,7 @@ fn projected(instance: &Instance) -> BTreeMap<u64, (u64, Option<u64>)> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_caller_hung_up_on_is_recorded_once_in_log_and_projection() {
-    let Some(mut instance) = Instance::start().await else {
+    let Some(mut instance) = Instance::start_with(FULL).await else {
         return;
     };
     let (mut orchestrator, tools) = (instance.client(ORCHESTRATOR).await, instance.client(TOOLS).await);

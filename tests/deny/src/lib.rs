@@ -6,10 +6,10 @@
 pub mod garbage;
 
 use aios_harness::client::{self, Task};
-use aios_harness::{Instance, Options};
-use aios_proto::tools::v1::call_response::Result as Answer;
+use aios_harness::{Instance, Options, Who};
 use anyhow::{Result, ensure};
 use serde_json::Value;
+use std::future::Future;
 use std::time::{Duration, Instant};
 use tonic::Status;
 
@@ -25,44 +25,104 @@ pub fn start(options: Options) -> Result<Option<Instance>> {
     }
 }
 
-/// Checks that an answer is a refusal with this code, and that the audit log names the code.
+/// Makes a call as the orchestrator, and checks that it is refused with this code and that the audit log
+/// then says so of this very step.
 ///
 /// # Errors
 /// It is not, or the log does not.
-pub async fn refused(aios: &Instance, answer: Result<Answer, Status>, code: &str) -> Result<()> {
+pub async fn refused(
+    aios: &Instance,
+    task: &Task,
+    step: u64,
+    tool: &str,
+    args: &str,
+    code: &str,
+) -> Result<()> {
+    let since = client::audit_size(aios).await?;
+    let answer = client::call(aios, task, step, tool, args).await;
     let found = client::refusal(&answer);
     ensure!(
         found.as_deref() == Some(code),
         "{code} was wanted, not {found:?}: {answer:?}"
     );
-    logged(aios, code).await
+    logged(aios, since, &Refusal::of_step(task, step, tool, code)).await
 }
 
-/// Checks that an rpc was refused with this code, and that the audit log names the code.
+/// Makes an rpc of the guard as `who`, and checks that it is refused with this code and that the audit log
+/// then says so of this rpc and this caller.
 ///
 /// # Errors
-/// It was not, or the log does not.
+/// It is not, or the log does not.
 pub async fn refused_rpc<T: std::fmt::Debug>(
     aios: &Instance,
-    answer: Result<T, Status>,
+    (who, rpc): (Who, &str),
+    asked: impl Future<Output = Result<T, Status>>,
     code: &str,
 ) -> Result<()> {
-    match answer {
-        Err(status) if client::code(&status) == code => logged(aios, code).await,
+    let since = client::audit_size(aios).await?;
+    match asked.await {
+        Err(status) if client::code(&status) == code => {}
         other => anyhow::bail!("{code} was wanted, not {other:?}"),
+    }
+    logged(aios, since, &Refusal::of_rpc(who, rpc, code)?).await
+}
+
+/// What a record says of a refusal: its kinds, and fields by their place in the record.
+#[derive(Debug, Clone)]
+pub struct Refusal {
+    kinds: &'static [&'static str],
+    fields: Vec<(&'static str, Value)>,
+}
+
+impl Refusal {
+    /// Of a step, by the guard or by the tool service (not by the worker: see [`logged_by_worker`]).
+    #[must_use]
+    pub fn of_step(task: &Task, step: u64, tool: &str, code: &str) -> Self {
+        Self {
+            kinds: &["denied", "tool.denied"],
+            fields: vec![
+                ("/task_id", task.task.to_string().into()),
+                ("/step", step.into()),
+                ("/tool", tool.into()),
+                ("/details/code", code.into()),
+            ],
+        }
+    }
+
+    /// Of an rpc of the guard.
+    ///
+    /// # Errors
+    /// The user does not exist.
+    pub fn of_rpc(who: Who, rpc: &str, code: &str) -> Result<Self> {
+        Ok(Self {
+            kinds: &["denied"],
+            fields: vec![
+                ("/details/rpc", rpc.into()),
+                ("/details/uid", who.uid()?.into()),
+                ("/details/code", code.into()),
+            ],
+        })
+    }
+
+    fn is(&self, record: &Value) -> bool {
+        let kind = record.get("kind").and_then(Value::as_str).unwrap_or_default();
+        let field = |at: &str| record.pointer(&format!("/record{at}"));
+        self.kinds.contains(&kind)
+            && field("/rule").is_none_or(|rule| rule != "check:worker")
+            && self.fields.iter().all(|(at, wanted)| field(at) == Some(wanted))
     }
 }
 
-/// Checks that some record of the audit log names a code.
+/// Checks that the audit log holds exactly one record about a refusal, among those from number `since` on.
 ///
 /// # Errors
-/// None does.
-pub async fn logged(aios: &Instance, code: &str) -> Result<()> {
-    let records = client::audit_with_payloads(aios).await?;
-    let found = records.iter().any(|record| record.to_string().contains(code));
+/// It does not.
+pub async fn logged(aios: &Instance, since: u64, refusal: &Refusal) -> Result<()> {
+    let records = client::audit_from(aios, since).await?;
+    let found = records.iter().filter(|record| refusal.is(record)).count();
     ensure!(
-        found,
-        "no audit record names {code}: {}",
+        found == 1,
+        "{found} audit records about {refusal:?} among {}",
         serde_json::to_string_pretty(&records)?
     );
     Ok(())
@@ -129,12 +189,4 @@ pub fn every_fs_tool(path: &str) -> Vec<(&'static str, String)> {
         ),
         ("fs.delete", plain),
     ]
-}
-
-/// A call by the orchestrator, with its refusal, if it was refused.
-///
-/// # Errors
-/// Never; the answer is returned as it is.
-pub async fn try_call(aios: &Instance, task: &Task, tool: &str, args: &str) -> Result<Answer, Status> {
-    client::call(aios, task, 1, tool, args).await
 }

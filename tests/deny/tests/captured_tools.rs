@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use aios_harness::client::{self, Task};
 use aios_harness::{Instance, Options, Service, Who};
+use aios_proto::common::v1::Risk;
 use aios_proto::guard::v1 as guard;
 use aios_proto::guard::v1::authorize_response::Decision;
-use aios_proto::worker::v1::{ExecuteRequest, ExecuteResponse, PrepareRequest};
-use aios_tests_deny::{logged_by_worker, path_args, start};
+use aios_proto::worker::v1::{ExecuteRequest, ExecuteResponse, PrepareRequest, PrepareResponse};
+use aios_tests_deny::{Refusal, logged, logged_by_worker, path_args, start};
 use anyhow::{Context, Result, bail};
 use tonic::Status;
 
@@ -26,18 +27,15 @@ fn prepare(task: &Task, step: u64, path: &str) -> PrepareRequest {
     }
 }
 
-/// Prepares and has the guard allow the deletion of a file: all that is missing is the execution.
-async fn allowed(aios: &Instance, task: &Task, step: u64, path: &str) -> Result<ExecuteRequest> {
-    let prepared = client::worker(aios, SELF)?
-        .prepare(prepare(task, step, path))
-        .await?
-        .into_inner();
-    let request = guard::AuthorizeRequest {
+/// What an honest tool service would send the guard about a prepared call.
+fn authorize_request(task: &Task, step: u64, prepared: &PrepareResponse) -> guard::AuthorizeRequest {
+    let prepared = prepared.clone();
+    guard::AuthorizeRequest {
         token: task.token.clone(),
         key: Some(task.key(step)),
         tool: "fs.delete".into(),
-        args_json: prepared.canonical_args_json.clone(),
-        identities: prepared.identities.clone(),
+        args_json: prepared.canonical_args_json,
+        identities: prepared.identities,
         required: prepared.required,
         risk: prepared.risk,
         mutating: prepared.mutating,
@@ -47,26 +45,47 @@ async fn allowed(aios: &Instance, task: &Task, step: u64, path: &str) -> Result<
         dry_run: false,
         call_digest: prepared.call_digest,
         summary: prepared.summary,
-    };
-    let receipt = match client::guard(aios, SELF)?
-        .authorize(request)
-        .await?
-        .into_inner()
-        .decision
-    {
-        Some(Decision::Receipt(receipt)) => receipt,
+    }
+}
+
+async fn decision(aios: &Instance, request: guard::AuthorizeRequest) -> Result<Decision> {
+    let answer = client::guard(aios, SELF)?.authorize(request).await?;
+    answer.into_inner().decision.context("a decision")
+}
+
+async fn receipt(aios: &Instance, request: guard::AuthorizeRequest) -> Result<guard::Receipt> {
+    match decision(aios, request).await? {
+        Decision::Receipt(receipt) => Ok(receipt),
         other => bail!("a receipt was wanted: {other:?}"),
-    };
-    Ok(ExecuteRequest {
+    }
+}
+
+fn execute_request(
+    task: &Task,
+    step: u64,
+    prepared: &PrepareResponse,
+    receipt: guard::Receipt,
+) -> ExecuteRequest {
+    ExecuteRequest {
         token: task.token.clone(),
         key: Some(task.key(step)),
         tool: "fs.delete".into(),
-        args_json: prepared.canonical_args_json,
-        identities: prepared.identities,
+        args_json: prepared.canonical_args_json.clone(),
+        identities: prepared.identities.clone(),
         receipt: Some(receipt),
         timeout_ms: 5_000,
         undo_of: None,
-    })
+    }
+}
+
+/// Prepares and has the guard allow the deletion of a file: all that is missing is the execution.
+async fn allowed(aios: &Instance, task: &Task, step: u64, path: &str) -> Result<ExecuteRequest> {
+    let prepared = client::worker(aios, SELF)?
+        .prepare(prepare(task, step, path))
+        .await?
+        .into_inner();
+    let receipt = receipt(aios, authorize_request(task, step, &prepared)).await?;
+    Ok(execute_request(task, step, &prepared, receipt))
 }
 
 async fn execute(aios: &Instance, request: ExecuteRequest) -> Result<ExecuteResponse, Status> {
@@ -87,7 +106,7 @@ fn code(answer: &Result<ExecuteResponse, Status>) -> String {
 
 #[tokio::test]
 async fn a_receipt_is_for_its_own_call_only() -> Result<()> {
-    let Some(aios) = start(Options::default())? else {
+    let Some(aios) = start(Options::with_full_autonomy())? else {
         return Ok(());
     };
     let (own, other) = (aios.file("own", b"1")?, aios.file("other", b"2")?);
@@ -202,7 +221,7 @@ async fn a_receipt_without_the_approval_that_it_names_is_refused() -> Result<()>
 
 #[tokio::test]
 async fn a_target_swapped_after_the_receipt_is_left_alone() -> Result<()> {
-    let Some(aios) = start(Options::default())? else {
+    let Some(aios) = start(Options::with_full_autonomy())? else {
         return Ok(());
     };
     let (file, precious) = (
@@ -224,7 +243,7 @@ async fn a_target_swapped_after_the_receipt_is_left_alone() -> Result<()> {
     std::fs::rename(aios.tree().join("dir"), aios.tree().join("moved"))?;
     std::os::unix::fs::symlink("keep", aios.tree().join("dir"))?;
     let answer = execute(&aios, request).await;
-    assert_ne!(code(&answer), "done", "{answer:?}");
+    assert_eq!(code(&answer), "AIOS-TOOLS-0012", "{answer:?}");
     assert_eq!(std::fs::read(&precious)?, b"precious");
     Ok(())
 }
@@ -271,7 +290,7 @@ async fn refusals_reach_the_log_once_although_the_guard_was_away() -> Result<()>
 
 #[tokio::test]
 async fn a_worker_that_hears_nothing_for_five_seconds_changes_nothing() -> Result<()> {
-    let Some(mut aios) = start(Options::default())? else {
+    let Some(mut aios) = start(Options::with_full_autonomy())? else {
         return Ok(());
     };
     let file = aios.file("a.log", b"text")?;
@@ -287,7 +306,7 @@ async fn a_worker_that_hears_nothing_for_five_seconds_changes_nothing() -> Resul
 
 #[tokio::test]
 async fn an_emergency_stop_reaches_calls_that_were_allowed_before() -> Result<()> {
-    let Some(aios) = start(Options::default())? else {
+    let Some(aios) = start(Options::with_full_autonomy())? else {
         return Ok(());
     };
     let file = aios.file("a.log", b"text")?;
@@ -332,6 +351,7 @@ async fn a_call_that_is_not_what_was_digested_is_denied() -> Result<()> {
         call_digest: digest,
         ..Default::default()
     };
+    let since = client::audit_size(&aios).await?;
     let mut own = client::guard(&aios, SELF)?;
     let denied = |answer: guard::AuthorizeResponse| match answer.decision {
         Some(Decision::Denied(denied)) => denied.error.unwrap_or_default().code,
@@ -342,12 +362,140 @@ async fn a_call_that_is_not_what_was_digested_is_denied() -> Result<()> {
         .await?
         .into_inner();
     assert_eq!(denied(answer), "AIOS-GUARD-0012");
+    let wrong = Refusal::of_step(&task, 1, "fs.delete", "AIOS-GUARD-0012");
+    logged(&aios, since, &wrong).await?;
     let wider = vec![format!("fs:delete:{other}")];
     let answer = own
         .authorize(request(wider, prepared.call_digest.clone()))
         .await?
         .into_inner();
     assert_eq!(denied(answer), "AIOS-GUARD-0011");
-    aios_tests_deny::logged(&aios, "AIOS-GUARD-0011").await?;
-    aios_tests_deny::logged(&aios, "AIOS-GUARD-0012").await
+    let narrow = Refusal::of_step(&task, 1, "fs.delete", "AIOS-GUARD-0011");
+    logged(&aios, since, &narrow).await
+}
+
+/// A deletion that cannot be undone exactly, of three files.
+async fn risky(aios: &Instance, task: &Task, step: u64) -> Result<PrepareResponse> {
+    let paths = [
+        aios.file(&format!("{step}/a.log"), b"1")?,
+        aios.file(&format!("{step}/b.log"), b"22")?,
+        aios.file(&format!("{step}/c.log"), b"333")?,
+    ];
+    std::fs::hard_link(&paths[0], aios.tree().join(format!("{step}/kept")))?;
+    let request = PrepareRequest {
+        args_json: serde_json::json!({ "paths": paths }).to_string(),
+        ..prepare(task, step, "")
+    };
+    let prepared = client::worker(aios, SELF)?.prepare(request).await?.into_inner();
+    assert_eq!(
+        (
+            prepared.risk(),
+            prepared.reversible,
+            prepared.files,
+            prepared.bytes
+        ),
+        (Risk::High, false, 3, 6)
+    );
+    Ok(prepared)
+}
+
+fn all_there(prepared: &PrepareResponse) -> bool {
+    prepared
+        .identities
+        .iter()
+        .all(|identity| std::fs::exists(&identity.path).is_ok_and(|there| there))
+}
+
+#[tokio::test]
+async fn a_call_that_was_made_to_look_smaller_is_not_done() -> Result<()> {
+    let Some(aios) = start(Options::with_full_autonomy())? else {
+        return Ok(());
+    };
+    let task = client::mint_full(&aios, &["fs:*:/**"]).await?;
+    // A person would have been asked about the truth.
+    let honest = risky(&aios, &task, 1).await?;
+    let answer = decision(&aios, authorize_request(&task, 1, &honest)).await?;
+    assert!(matches!(answer, Decision::ApprovalRequired(_)), "{answer:?}");
+    let mut refusals = Vec::new();
+    for (step, lie, wanted) in [
+        (2, "risk", "AIOS-AUTH-0414"),
+        (3, "risk and reversible", "AIOS-AUTH-0414"),
+    ] {
+        let prepared = risky(&aios, &task, step).await?;
+        let truth = authorize_request(&task, step, &prepared);
+        let told = guard::AuthorizeRequest {
+            risk: Risk::Low.into(),
+            reversible: lie != "risk",
+            ..truth.clone()
+        };
+        let lied = receipt(&aios, told).await?;
+        let answer = execute(&aios, execute_request(&task, step, &prepared, lied)).await;
+        assert_eq!(code(&answer), wanted, "{lie}: {answer:?}");
+        // Telling the truth once the intent is there changes nothing about what was decided.
+        let late = receipt(&aios, truth).await?;
+        let answer = execute(&aios, execute_request(&task, step, &prepared, late)).await;
+        assert_eq!(code(&answer), wanted, "{lie}: {answer:?}");
+        assert!(all_there(&prepared), "{lie}");
+        refusals.extend([wanted; 2]);
+    }
+    logged_by_worker(&aios, "AIOS-AUTH-0414", refusals.len()).await
+}
+
+#[tokio::test]
+async fn a_call_of_more_files_or_bytes_than_were_counted_is_not_done() -> Result<()> {
+    let Some(aios) = start(Options::with_full_autonomy())? else {
+        return Ok(());
+    };
+    let task = client::mint_full(&aios, &["fs:*:/**"]).await?;
+    for (step, files, bytes) in [(1, 1, 6), (2, 0, 6), (3, 0, 5)] {
+        let prepared = client::worker(&aios, SELF)?
+            .prepare(prepare(
+                &task,
+                step,
+                &aios.file(&format!("{step}.log"), b"sixsix")?,
+            ))
+            .await?
+            .into_inner();
+        let told = guard::AuthorizeRequest {
+            files,
+            bytes,
+            ..authorize_request(&task, step, &prepared)
+        };
+        let receipt = receipt(&aios, told).await?;
+        let answer = execute(&aios, execute_request(&task, step, &prepared, receipt)).await;
+        let honest = (files, bytes) == (1, 6);
+        let wanted = if honest { "done" } else { "AIOS-AUTH-0415" };
+        assert_eq!(code(&answer), wanted, "{answer:?}");
+        assert_eq!(all_there(&prepared), !honest);
+    }
+    logged_by_worker(&aios, "AIOS-AUTH-0415", 2).await
+}
+
+#[tokio::test]
+async fn what_a_person_approved_is_not_more_than_they_were_shown() -> Result<()> {
+    let Some(aios) = start(Options::default())? else {
+        return Ok(());
+    };
+    let task = client::mint(&aios, &["fs:*:/**"]).await?;
+    let prepared = risky(&aios, &task, 1).await?;
+    let truth = authorize_request(&task, 1, &prepared);
+    let shown = guard::AuthorizeRequest {
+        risk: Risk::Low.into(),
+        reversible: true,
+        files: 1,
+        ..truth.clone()
+    };
+    let Decision::ApprovalRequired(asked) = decision(&aios, shown).await? else {
+        bail!("a person was to be asked");
+    };
+    client::approve(&aios, &asked.approval_id).await?;
+    let since = client::audit_size(&aios).await?;
+    let answer = decision(&aios, truth).await?;
+    let Decision::Denied(denied) = answer else {
+        bail!("what was approved is not what is asked: {answer:?}");
+    };
+    assert_eq!(denied.error.unwrap_or_default().code, "AIOS-GUARD-0014");
+    assert!(all_there(&prepared));
+    let changed = Refusal::of_step(&task, 1, "fs.delete", "AIOS-GUARD-0014");
+    logged(&aios, since, &changed).await
 }

@@ -121,7 +121,7 @@ async fn a_confined_process_with_the_persons_uid_changes_no_service_and_does_not
             let status = answer.err().with_context(|| format!("{rpc} as {who:?}"))?;
             assert_eq!(code(&status), wanted, "{rpc} as {who:?}: {status:?}");
             let uid = format!("\\\"uid\\\":{}", who.uid()?);
-            let records = client::audit_with_payloads(&machine.aios).await?;
+            let records = client::audit_with_payloads(&machine.aios, 0).await?;
             assert!(
                 records
                     .iter()

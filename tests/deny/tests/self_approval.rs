@@ -8,8 +8,11 @@ use aios_confine::plan::Identity;
 use aios_harness::client::{self, Task};
 use aios_harness::{Instance, Options, PERSON_UID, Service, Who};
 use aios_proto::guard::v1::{ApprovalState, GetApprovalRequest};
-use aios_tests_deny::{logged, path_args, start};
+use aios_tests_deny::{Refusal, logged, path_args, start};
 use anyhow::{Context, Result};
+
+/// The guard's code for a caller that aiOS confines.
+const CONFINED: &str = "AIOS-AUTH-0603";
 
 /// A call that waits for approval, and what a captured process would run to approve it.
 struct Waiting {
@@ -65,10 +68,20 @@ impl Waiting {
         Ok(())
     }
 
-    async fn refused(&self, said: &str, code: &str) -> Result<()> {
+    /// Checks what the probe said as `who`, and that the guard says the same in the log since `since`.
+    async fn refused(&self, since: u64, who: Who, said: &str, code: &str) -> Result<()> {
         anyhow::ensure!(said == code, "{code} was wanted, not {said}");
         self.still_pending().await?;
-        logged(&self.aios, code).await
+        logged(&self.aios, since, &Refusal::of_rpc(who, "DecideApproval", code)?).await
+    }
+
+    /// Checks what the probe said where it does not come as far as the guard.
+    async fn kept_out(&self, since: u64, said: &str, why: &str) -> Result<()> {
+        anyhow::ensure!(said.trim() == why, "{why} was wanted, not {said}");
+        self.still_pending().await?;
+        let asked = client::audit_from(&self.aios, since).await?;
+        anyhow::ensure!(asked.iter().all(|record| record["kind"] != "denied"), "{asked:?}");
+        Ok(())
     }
 }
 
@@ -92,8 +105,9 @@ async fn refused_from_a_process_under_no_new_privs_with_the_persons_uid_and_key(
     let Some(waiting) = Waiting::new().await? else {
         return Ok(());
     };
+    let since = client::audit_size(&waiting.aios).await?;
     let said = waiting.run(Who::Person, true, &[])?;
-    waiting.refused(&said, "AIOS-AUTH-0603").await
+    waiting.refused(since, Who::Person, &said, CONFINED).await
 }
 
 #[tokio::test]
@@ -101,6 +115,7 @@ async fn refused_from_a_detached_descendant_of_a_confined_process() -> Result<()
     let Some(waiting) = Waiting::new().await? else {
         return Ok(());
     };
+    let since = client::audit_size(&waiting.aios).await?;
     let answer = waiting.aios.tree().join("answer");
     let answer = answer.to_string_lossy();
     // Forks twice in a session of its own; the first two processes are gone before it speaks.
@@ -115,7 +130,7 @@ async fn refused_from_a_detached_descendant_of_a_confined_process() -> Result<()
     for _ in 0..200 {
         if std::fs::exists(&*answer)? {
             let said = std::fs::read_to_string(&*answer)?;
-            return waiting.refused(said.trim(), "AIOS-AUTH-0603").await;
+            return waiting.refused(since, Who::Person, said.trim(), CONFINED).await;
         }
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
@@ -128,8 +143,9 @@ async fn refused_from_namespaces_of_its_own() -> Result<()> {
         return Ok(());
     };
     // A namespace in which the person's uid stays what it is: no other sign tells it apart.
+    let since = client::audit_size(&waiting.aios).await?;
     let said = waiting.run(Who::Person, false, &["unshare", "--user", "--map-current-user"])?;
-    waiting.refused(&said, "AIOS-AUTH-0603").await
+    waiting.refused(since, Who::Person, &said, CONFINED).await
 }
 
 #[tokio::test]
@@ -139,9 +155,9 @@ async fn refused_within_a_workers_confinement() -> Result<()> {
     };
     let aios = &waiting.aios;
     // As the worker is: neither the key nor the socket is in its view.
+    let since = client::audit_size(aios).await?;
     let own = aios.run_confined(Service::WorkerFs, None, &waiting.probe)?;
-    assert_ne!(own.trim(), "approved");
-    waiting.still_pending().await?;
+    waiting.kept_out(since, &own, "no key: entity not found").await?;
     // Even with the person's uid in that confinement.
     let ids = Identity {
         uid: PERSON_UID,
@@ -149,8 +165,9 @@ async fn refused_within_a_workers_confinement() -> Result<()> {
         groups: Vec::new(),
     };
     let other = aios.run_confined(Service::WorkerFs, Some(ids.clone()), &waiting.probe)?;
-    assert_ne!(other.trim(), "approved");
-    waiting.still_pending().await?;
+    waiting
+        .kept_out(since, &other, "no key: entity not found")
+        .await?;
     // And in that of a service which does see the guard's socket, with a copy of the key.
     let copy = aios.tree().join("stolen");
     std::fs::copy(aios.paths().person_key(PERSON_UID), &copy)?;
@@ -164,7 +181,7 @@ async fn refused_within_a_workers_confinement() -> Result<()> {
             .as_raw(),
     ];
     let said = aios.run_confined(Service::Tools, Some(Identity { groups, ..ids }), &probe)?;
-    waiting.refused(said.trim(), "AIOS-AUTH-0603").await
+    waiting.refused(since, Who::Person, said.trim(), CONFINED).await
 }
 
 #[tokio::test]
@@ -182,11 +199,15 @@ async fn refused_from_every_service_with_the_persons_key() -> Result<()> {
         Service::Console,
     ] {
         let decision = client::decision(aios, &waiting.approval, true).await?;
+        let since = client::audit_size(aios).await?;
         let answer = client::guard(aios, Who::Of(service))?
             .decide_approval(decision)
             .await;
         let status = answer.err().with_context(|| format!("{service:?} approved"))?;
-        waiting.refused(&client::code(&status), "AIOS-AUTH-0602").await?;
+        let said = client::code(&status);
+        waiting
+            .refused(since, Who::Of(service), &said, "AIOS-AUTH-0602")
+            .await?;
     }
     Ok(())
 }

@@ -6,12 +6,12 @@ use aios_auth::trust::TrustKeys;
 use aios_harness::client::{self, Task};
 use aios_harness::{Instance, Options, Service, Who};
 use aios_proto::guard::v1::{AttenuateRequest, MintRequest, RevokeRequest};
-use aios_tests_deny::{path_args, refused, start, try_call};
+use aios_tests_deny::{path_args, refused, start};
 use anyhow::Result;
 
 async fn stat(aios: &Instance, task: &Task) -> Result<()> {
     let file = aios.file("a.log", b"text")?;
-    let answer = try_call(aios, task, "fs.stat", &path_args(&file)).await;
+    let answer = client::call(aios, task, 1, "fs.stat", &path_args(&file)).await;
     anyhow::ensure!(client::refusal(&answer).is_none(), "{answer:?}");
     Ok(())
 }
@@ -27,32 +27,17 @@ async fn denied_without_a_token_or_with_a_forged_one() -> Result<()> {
         token: Vec::new(),
         ..good.clone()
     };
-    refused(
-        &aios,
-        try_call(&aios, &none, "fs.stat", &file).await,
-        "AIOS-AUTH-0201",
-    )
-    .await?;
+    refused(&aios, &none, 1, "fs.stat", &file, "AIOS-AUTH-0201").await?;
     let mut bent = good.clone();
     if let Some(byte) = bent.token.get_mut(40) {
         *byte ^= 1;
     }
-    refused(
-        &aios,
-        try_call(&aios, &bent, "fs.stat", &file).await,
-        "AIOS-AUTH-0203",
-    )
-    .await?;
+    refused(&aios, &bent, 1, "fs.stat", &file, "AIOS-AUTH-0203").await?;
     let nonsense = Task {
         token: b"nonsense".to_vec(),
         ..good
     };
-    refused(
-        &aios,
-        try_call(&aios, &nonsense, "fs.stat", &file).await,
-        "AIOS-AUTH-0203",
-    )
-    .await
+    refused(&aios, &nonsense, 1, "fs.stat", &file, "AIOS-AUTH-0203").await
 }
 
 #[tokio::test]
@@ -71,12 +56,7 @@ async fn denied_when_token_expired() -> Result<()> {
     stat(&aios, &task).await?;
     tokio::time::sleep(std::time::Duration::from_millis(1600)).await;
     let args = path_args(&aios.tree().to_string_lossy());
-    refused(
-        &aios,
-        client::call(&aios, &task, 2, "fs.stat", &args).await,
-        "AIOS-AUTH-0205",
-    )
-    .await
+    refused(&aios, &task, 2, "fs.stat", &args, "AIOS-AUTH-0205").await
 }
 
 #[tokio::test]
@@ -97,12 +77,7 @@ async fn denied_when_token_revoked() -> Result<()> {
         .into_inner();
     assert_eq!(revoked.revoked, 1);
     let args = path_args(&aios.tree().to_string_lossy());
-    refused(
-        &aios,
-        client::call(&aios, &task, 2, "fs.stat", &args).await,
-        "AIOS-AUTH-0206",
-    )
-    .await
+    refused(&aios, &task, 2, "fs.stat", &args, "AIOS-AUTH-0206").await
 }
 
 #[tokio::test]
@@ -132,10 +107,10 @@ async fn denied_when_attenuated_too_narrow() -> Result<()> {
         };
         let good = client::call(&aios, &narrow, step, "fs.stat", &path_args(&inside)).await;
         assert_eq!(client::refusal(&good), None, "{good:?}");
-        let elsewhere = client::call(&aios, &narrow, step + 1, "fs.stat", &path_args(&outside)).await;
-        refused(&aios, elsewhere, "AIOS-TOOLS-0005").await?;
-        let otherwise = client::call(&aios, &narrow, step + 2, "fs.delete", &path_args(&inside)).await;
-        refused(&aios, otherwise, "AIOS-TOOLS-0005").await?;
+        let code = "AIOS-TOOLS-0005";
+        let (elsewhere, otherwise) = (path_args(&outside), path_args(&inside));
+        refused(&aios, &narrow, step + 1, "fs.stat", &elsewhere, code).await?;
+        refused(&aios, &narrow, step + 2, "fs.delete", &otherwise, code).await?;
     }
     assert!(std::fs::exists(inside)?);
     Ok(())
@@ -154,5 +129,5 @@ async fn denied_with_another_agents_token() -> Result<()> {
         ..own
     };
     let code = "AIOS-TOOLS-0024";
-    refused(&aios, try_call(&aios, &stolen, "fs.stat", &file).await, code).await
+    refused(&aios, &stolen, 1, "fs.stat", &file, code).await
 }

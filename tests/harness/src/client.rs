@@ -123,7 +123,8 @@ pub async fn mint(aios: &Instance, capabilities: &[&str]) -> Result<Task> {
     mint_with(aios, mint_request(capabilities)).await
 }
 
-/// The same with full autonomy: what is reversible runs without a person.
+/// The same with full autonomy: what is reversible runs without a person. The instance must have been
+/// started with [`Options::with_full_autonomy`](crate::Options::with_full_autonomy).
 ///
 /// # Errors
 /// Refused.
@@ -268,7 +269,39 @@ pub fn prove<R: PersonRequest>(aios: &Instance, mut request: R) -> Result<R> {
 /// # Errors
 /// The guard does not answer.
 pub async fn audit(aios: &Instance) -> Result<Vec<Value>> {
-    let request = guard::AuditTailRequest::default();
+    audit_from(aios, 0).await
+}
+
+/// [`audit`], only records with at least this number.
+///
+/// # Errors
+/// As [`audit`].
+pub async fn audit_from(aios: &Instance, from_seq: u64) -> Result<Vec<Value>> {
+    audit_of(
+        aios,
+        guard::AuditTailRequest {
+            from_seq,
+            ..Default::default()
+        },
+    )
+    .await
+}
+
+/// How many records the audit log holds: the number that the next one will have.
+///
+/// # Errors
+/// As [`audit`].
+pub async fn audit_size(aios: &Instance) -> Result<u64> {
+    let request = guard::AuditTailRequest {
+        last: 1,
+        ..Default::default()
+    };
+    let records = audit_of(aios, request).await?;
+    let last = records.last().and_then(|record| record.get("seq")?.as_u64());
+    Ok(last.map_or(0, |seq| seq + 1))
+}
+
+async fn audit_of(aios: &Instance, request: guard::AuditTailRequest) -> Result<Vec<Value>> {
     let mut stream = guard(aios, Who::Person)?
         .audit_tail(request)
         .await
@@ -287,12 +320,12 @@ pub async fn audit(aios: &Instance) -> Result<Vec<Value>> {
     Ok(records)
 }
 
-/// [`audit`] with the payloads, `input` and `output`, which cost one more rpc a record.
+/// [`audit_from`] with the payloads, `input` and `output`, which cost one more rpc a record.
 ///
 /// # Errors
 /// As [`audit`].
-pub async fn audit_with_payloads(aios: &Instance) -> Result<Vec<Value>> {
-    let mut records = audit(aios).await?;
+pub async fn audit_with_payloads(aios: &Instance, from_seq: u64) -> Result<Vec<Value>> {
+    let mut records = audit_from(aios, from_seq).await?;
     let mut client = guard(aios, Who::Person)?;
     for record in &mut records {
         let seq = record
@@ -317,7 +350,7 @@ pub async fn audit_with_payloads(aios: &Instance) -> Result<Vec<Value>> {
 /// # Errors
 /// As [`audit`].
 pub async fn audited(aios: &Instance, kind: &str, text: &str) -> Result<bool> {
-    let records = audit_with_payloads(aios).await?;
+    let records = audit_with_payloads(aios, 0).await?;
     Ok(records
         .iter()
         .any(|record| record.get("kind").is_some_and(|it| it == kind) && record.to_string().contains(text)))

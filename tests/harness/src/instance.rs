@@ -53,6 +53,17 @@ impl Default for Options {
     }
 }
 
+impl Options {
+    /// The default services, with a guard that mints tokens of full autonomy.
+    #[must_use]
+    pub fn with_full_autonomy() -> Self {
+        Self {
+            config: "[guard]\nmax_autonomy = \"full\"\n".to_owned(),
+            ..Self::default()
+        }
+    }
+}
+
 /// A running instance of its own; killed and removed when dropped.
 #[derive(Debug)]
 pub struct Instance {
@@ -418,7 +429,7 @@ impl Instance {
     /// another identity in the same confinement; answers what it printed.
     ///
     /// # Errors
-    /// It cannot be started, or does not end in 30 s.
+    /// It cannot be started, does not end in 30 s, or does not end well.
     pub fn run_confined(
         &self,
         like: Service,

@@ -170,12 +170,14 @@ pub(crate) fn run_to_end(
     };
     let prepared = plan.prepare(&Machine::probe(), true)?;
     let spawned = spawn(&program, &prepared).with_context(|| format!("start {path}"))?;
-    Process {
+    let ended = Process {
         pid: Pid::from_raw(spawned.pid),
         ended: None,
     }
     .wait(READY_LIMIT)?;
-    Ok(std::fs::read_to_string(log)?)
+    let said = std::fs::read_to_string(log)?;
+    anyhow::ensure!(ended == Ended::Code(0), "{path} ended with {ended:?}: {said}");
+    Ok(said)
 }
 
 fn ended(status: WaitStatus) -> Option<Ended> {

@@ -27,7 +27,7 @@ async fn kill_all(service: Service, points: &'static [&'static str], every: usiz
     } else {
         &[Change::Append, Change::DeleteAndUndo]
     };
-    let Some(mut scene) = Scene::start(Options::default()).await? else {
+    let Some(mut scene) = Scene::start(Options::with_full_autonomy()).await? else {
         return Ok(());
     };
     let mut wanted = 0;

@@ -35,6 +35,9 @@ pub(crate) const FS: u32 = 61_005;
 pub(crate) const ADA: u32 = 61_100;
 pub(crate) const BOB: u32 = 61_101;
 
+/// A setting for tests whose calls run without a person.
+pub(crate) const FULL: &str = "max_autonomy = \"full\"\n";
+
 const PROXY_FROM: &str = "AIOS_TEST_PROXY_FROM";
 const PROXY_TO: &str = "AIOS_TEST_PROXY_TO";
 

@@ -5,6 +5,7 @@
 //! worker. It never waits for a person; `APPROVAL_REQUIRED` is an answer like any other.
 
 mod peers;
+mod refusals;
 mod service;
 
 pub use peers::{GrpcGuard, GrpcWorkers, Guard, Workers};

@@ -1,9 +1,10 @@
 //! The tool service on its socket: who may call, and the registry for everybody.
 
+use super::refusals::Refusals;
 use super::{Guard, Pipeline, Workers};
 use crate::error::ToolError;
 use crate::registry::Registry;
-use aios_auth::peer::{Role, Roles};
+use aios_auth::peer::{self, Role, Roles};
 use aios_core::rpc;
 use aios_core::tasks::Tasks;
 use aios_proto::tools::v1 as pb;
@@ -19,18 +20,20 @@ pub struct ToolsService<G, W> {
     roles: Roles,
     pipeline: Arc<Pipeline<G, W>>,
     tasks: Tasks,
+    refusals: Refusals,
 }
 
 type Answer<T> = std::result::Result<Response<T>, Status>;
 
 impl<G: Guard, W: Workers> ToolsService<G, W> {
-    /// A service of these parts; `tasks` owns the calls.
+    /// A service of these parts; `tasks` owns the calls, and the records of refused callers.
     pub fn new(registry: Arc<Registry>, roles: Roles, pipeline: Pipeline<G, W>, tasks: Tasks) -> Self {
         Self {
             registry,
             roles,
             pipeline: Arc::new(pipeline),
             tasks,
+            refusals: Refusals::default(),
         }
     }
 
@@ -48,11 +51,20 @@ impl<G: Guard, W: Workers> ToolsService<G, W> {
         Ok(Response::new(pb::CallResponse { result: Some(result) }))
     }
 
-    fn only_orchestrator<T>(&self, request: &Request<T>) -> std::result::Result<(), Status> {
+    fn only_orchestrator<T>(
+        &self,
+        name: &'static str,
+        request: &Request<T>,
+    ) -> std::result::Result<(), Status> {
         self.roles
             .require(request, &[Role::Orchestrator])
             .map(drop)
-            .map_err(|error| rpc::status(&error))
+            .map_err(|error| {
+                let uid = peer::peer(request).ok().map(|peer| peer.uid);
+                self.pipeline
+                    .refused(&self.refusals, &self.tasks, uid, name, &error);
+                rpc::status(&error)
+            })
     }
 }
 
@@ -80,7 +92,7 @@ impl<G: Guard, W: Workers> ToolRegistry for ToolsService<G, W> {
     }
 
     async fn call(&self, request: Request<pb::CallRequest>) -> Answer<pb::CallResponse> {
-        self.only_orchestrator(&request)?;
+        self.only_orchestrator("Call", &request)?;
         let (pipeline, request) = (Arc::clone(&self.pipeline), request.into_inner());
         // A read that nobody waits for any more may break off.
         if self.registry.get(&request.tool).is_ok_and(|spec| !spec.mutating) {
@@ -91,14 +103,14 @@ impl<G: Guard, W: Workers> ToolRegistry for ToolsService<G, W> {
     }
 
     async fn undo(&self, request: Request<pb::UndoRequest>) -> Answer<pb::CallResponse> {
-        self.only_orchestrator(&request)?;
+        self.only_orchestrator("Undo", &request)?;
         let pipeline = Arc::clone(&self.pipeline);
         self.unbroken(async move { pipeline.undo(request.into_inner()).await })
             .await
     }
 
     async fn get_execution(&self, request: Request<pb::GetExecutionRequest>) -> Answer<pb::Execution> {
-        self.only_orchestrator(&request)?;
+        self.only_orchestrator("GetExecution", &request)?;
         self.pipeline
             .execution(request.into_inner())
             .await
@@ -106,7 +118,7 @@ impl<G: Guard, W: Workers> ToolRegistry for ToolsService<G, W> {
     }
 
     async fn cancel(&self, request: Request<pb::CancelRequest>) -> Answer<pb::CancelResponse> {
-        self.only_orchestrator(&request)?;
+        self.only_orchestrator("Cancel", &request)?;
         self.pipeline
             .cancel(request.into_inner())
             .await

@@ -5,7 +5,7 @@
 use crate::error::{Result, ToolError};
 use aios_auth::approval::{ApprovalBody, Covered};
 use aios_auth::capability::Access;
-use aios_auth::receipt::{Expected, ReceiptBody};
+use aios_auth::receipt::{Expected, Extent, ReceiptBody};
 use aios_auth::token::{VerifiedToken, Verifier};
 use aios_auth::trust::{TrustKeys, TrustView};
 use aios_core::clock::Clock;
@@ -40,6 +40,8 @@ pub struct Asked<'a> {
     pub digest: [u8; 32],
     /// Whether it changes anything.
     pub mutating: bool,
+    /// How far it goes, as this worker prepared it; `None` for one that changes nothing.
+    pub extent: Option<Extent>,
     /// What it needs, on resolved names.
     pub required: &'a [Access],
 }
@@ -120,6 +122,7 @@ impl Gate {
             call_digest: asked.digest,
             token_id: &token.token_id,
             mutating: asked.mutating,
+            extent: asked.extent,
             now_ms,
         })
         .map_err(ToolError::auth)?;

@@ -7,6 +7,8 @@ use crate::worker::journal::{Execution, Journal, State};
 use crate::worker::{Prepared, Target};
 use aios_auth::call::{canonical_args, digest};
 use aios_auth::capability::{Access, CapabilitySet};
+use aios_auth::level::Risk;
+use aios_auth::receipt::Extent;
 use aios_core::id::ExecutionKey;
 use aios_proto::common::v1::Identity;
 use aios_proto::worker::v1::PrepareResponse;
@@ -153,6 +155,16 @@ pub(super) fn accesses(response: &PrepareResponse) -> Result<Vec<Access>> {
         .iter()
         .map(|text| Access::parse(text).map_err(ToolError::auth))
         .collect()
+}
+
+/// How far an answer says the call goes.
+pub(super) fn extent(response: &PrepareResponse) -> Extent {
+    Extent {
+        risk: Risk::from_wire(response.risk),
+        reversible: response.reversible,
+        files: response.files,
+        bytes: response.bytes,
+    }
 }
 
 fn all_granted(caps: &CapabilitySet, required: &[Access]) -> Result<()> {

@@ -8,12 +8,13 @@ use crate::error::{Result, ToolError};
 use crate::registry::ToolSpec;
 use crate::worker::executor::{Executed, Executor, Job};
 use crate::worker::gate::{Asked as GateAsked, Gate};
-use crate::worker::intake::{Asked, Raw, accesses, answer, known_answer, target, understand};
+use crate::worker::intake::{Asked, Raw, accesses, answer, extent, known_answer, target, understand};
 use crate::worker::journal::{Journal, State};
 use crate::worker::refusals::{Refusals, Refused};
 use crate::worker::{Call, Namespace, Prepared, Target};
 use aios_auth::capability::Access;
 use aios_auth::peer::{self, Role, Roles};
+use aios_auth::receipt::Extent;
 use aios_auth::token::VerifiedToken;
 use aios_core::failpoint;
 use aios_core::id::ExecutionKey;
@@ -148,7 +149,7 @@ impl<N: Namespace> Inner<N> {
     ) -> Result<Executed> {
         let token = self.gate.token(&request.token, asked.key)?;
         let required = self.required_of_read(asked, request)?;
-        self.admit(request, asked, &token, &required)?;
+        self.admit(request, asked, &token, &required, None)?;
         let started = Instant::now();
         let call = Call {
             tool: &asked.tool,
@@ -185,12 +186,14 @@ impl<N: Namespace> Inner<N> {
         asked: &Asked,
         token: &VerifiedToken,
         required: &[Access],
+        extent: Option<Extent>,
     ) -> Result<()> {
         let asked = GateAsked {
             key: asked.key,
             tool: &asked.tool,
             digest: asked.digest(&request.identities)?,
             mutating: asked.mutating,
+            extent,
             required,
         };
         self.gate.receipt(request.receipt.as_ref(), token, &asked)
@@ -205,7 +208,8 @@ impl<N: Namespace> Inner<N> {
         if prepared.identities != request.identities {
             return Err(changed(&prepared, request));
         }
-        self.admit(request, &asked, &token, &accesses(&prepared)?)?;
+        let (required, extent) = (accesses(&prepared)?, extent(&prepared));
+        self.admit(request, &asked, &token, &required, Some(extent))?;
         let begun = self.with_reader(|journal| {
             Ok(journal
                 .find(asked.key)?

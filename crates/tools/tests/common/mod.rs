@@ -4,9 +4,9 @@
 
 use aios_auth::approval::ApprovalBody;
 use aios_auth::key::SecretKey;
-use aios_auth::level::Autonomy;
+use aios_auth::level::{Autonomy, Risk};
 use aios_auth::peer::{Role, Roles};
-use aios_auth::receipt::ReceiptBody;
+use aios_auth::receipt::{Extent, ReceiptBody};
 use aios_auth::token::{Grant, Minter, NoRevocations, Verifier};
 use aios_auth::trust::{TrustKeys, TrustState};
 use aios_core::clock::{Clock, SystemClock};
@@ -164,6 +164,12 @@ impl GuardDouble {
             rule_id: "double".into(),
             approval_id,
             mutating: request.mutating,
+            extent: Extent {
+                risk: Risk::from_wire(request.risk),
+                reversible: request.reversible,
+                files: request.files,
+                bytes: request.bytes,
+            },
             audit_seq: self.inner.seen.load(Ordering::SeqCst),
             epoch: 1,
             issued_at_ms: now,

@@ -1,11 +1,12 @@
 //! What a captured process would run: signs an approval with a key that it somehow got, and sends it.
-//! Prints `approved`, or the code of the refusal.
+//! Prints `approved`, the code of the refusal, or `no key: ` and why.
 //!
 //! `deny-probe RUN_DIR KEY_FILE UID APPROVAL_ID DIGEST_HEX`
 
 use std::io::Write;
 use std::path::Path;
 
+use aios_auth::key::KeyError;
 use aios_auth::person::PersonKey;
 use aios_core::clock::{Clock, SystemClock};
 use aios_core::rpc;
@@ -21,13 +22,16 @@ fn main() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let said = runtime.block_on(approve(run, key, uid.parse()?, approval, digest));
-    let said = said.unwrap_or_else(|error| format!("{error:#}"));
+    let said = runtime.block_on(approve(run, key, uid.parse()?, approval, digest))?;
     Ok(writeln!(std::io::stdout(), "{said}")?)
 }
 
 async fn approve(run: &str, key: &str, uid: u32, approval: &str, digest: &str) -> Result<String> {
-    let key = PersonKey::load(Path::new(key), uid).context("the key")?;
+    let key = match PersonKey::load(Path::new(key), uid) {
+        Ok(key) => key,
+        Err(KeyError::File { source, .. }) => return Ok(format!("no key: {}", source.kind())),
+        Err(error) => return Err(error).context("the key"),
+    };
     let mut request = DecideApprovalRequest {
         approval_id: approval.to_owned(),
         approve: true,
