@@ -199,6 +199,10 @@ impl Writer {
 
     /// Writes a record that need not be durable at once, unless there is more to it. Gives the record
     /// back when it must queue; otherwise says whether the thread must be woken.
+    #[expect(
+        clippy::result_large_err,
+        reason = "the record goes back to whoever gave it, to be queued"
+    )]
     pub(crate) fn at_once(&mut self, append: Append) -> Result<bool, Append> {
         let plain = append.durability == Durability::Within20ms
             && self.notes.is_empty()

@@ -104,6 +104,20 @@ impl Refusal {
         })
     }
 
+    /// Of a caller, by the orchestrator.
+    ///
+    /// # Errors
+    /// The user does not exist.
+    pub fn by_orchestrator(who: Who, code: &str) -> Result<Self> {
+        Ok(Self {
+            kinds: &["orchestrator.denied"],
+            fields: vec![
+                ("/details/uid", who.uid()?.into()),
+                ("/details/code", code.into()),
+            ],
+        })
+    }
+
     fn is(&self, record: &Value) -> bool {
         let kind = record.get("kind").and_then(Value::as_str).unwrap_or_default();
         let field = |at: &str| record.pointer(&format!("/record{at}"));

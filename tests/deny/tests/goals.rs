@@ -4,11 +4,11 @@
 
 use std::time::Duration;
 
-use aios_harness::client::code;
+use aios_harness::client::{audit_size, code};
 use aios_harness::{Instance, Options, Relay, Service, Who};
 use aios_proto::orchestrator::v1 as api;
 use aios_proto::orchestrator::v1::orchestrator_client::OrchestratorClient;
-use aios_tests_deny::{logged, start};
+use aios_tests_deny::{Refusal, logged, start};
 use anyhow::{Context, Result};
 use tonic::transport::Channel;
 
@@ -54,12 +54,17 @@ async fn only_the_enrolled_person_states_and_ends_goals() -> Result<()> {
     assert_eq!(stated.submitted_by, "tester");
     let relay = Relay::start(Who::Person, true, &Service::Orchestrator.socket(aios.paths()))?;
     let confined = OrchestratorClient::new(relay.channel());
-    for (mut client, wanted) in [
-        (client(&aios, Who::Stranger)?, "AIOS-ORCH-0030"),
-        (client(&aios, Who::Of(Service::Tools))?, "AIOS-AUTH-0602"),
-        (confined, "AIOS-AUTH-0603"),
+    let tools = Who::Of(Service::Tools);
+    for (who, mut client, wanted) in [
+        (Who::Stranger, client(&aios, Who::Stranger)?, "AIOS-ORCH-0030"),
+        (tools, client(&aios, tools)?, "AIOS-AUTH-0602"),
+        (Who::Person, confined, "AIOS-AUTH-0603"),
     ] {
+        let refusal = Refusal::by_orchestrator(who, wanted)?;
+        let since = audit_size(&aios).await?;
         let submitted = client.submit_goal(goal()).await.err().context("submitted")?;
+        logged(&aios, since, &refusal).await?;
+        let since = audit_size(&aios).await?;
         let cancelled = client
             .cancel_goal(cancel(&stated))
             .await
@@ -69,7 +74,7 @@ async fn only_the_enrolled_person_states_and_ends_goals() -> Result<()> {
             (code(&submitted).as_str(), code(&cancelled).as_str()),
             (wanted, wanted)
         );
-        logged(&aios, wanted).await?;
+        logged(&aios, since, &refusal).await?;
     }
     let list = client(&aios, Who::Person)?
         .list_goals(api::ListGoalsRequest::default())
