@@ -115,7 +115,7 @@ fn looking<L: Looks>(
     let writer = Journal::open(&journal).map_err(failure)?;
     let executor = Executor::start(Arc::clone(&namespace), writer, clock.clone()).map_err(failure)?;
     let reader = Journal::reader(&journal).map_err(failure)?;
-    let gate = Gate::new(keys.clone(), clock).map_err(failure)?;
+    let gate = Gate::new(*keys, clock).map_err(failure)?;
     let service = WorkerService::new(namespace, gate, roles.clone(), executor, reader);
     let listener =
         rpc::listen(&format!("worker-{name}"), &paths.worker_socket(name), 0o660).map_err(failure)?;
