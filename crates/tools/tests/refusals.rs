@@ -345,9 +345,17 @@ async fn the_worker_refuses_a_receipt_that_is_missing_forged_or_for_another_call
         tool: "fs.delete".into(),
         args_json: prepared[index].canonical_args_json.clone(),
         identities: prepared[index].identities.clone(),
+        risk: prepared[index].risk,
         mutating: true,
+        reversible: prepared[index].reversible,
+        files: prepared[index].files,
+        bytes: prepared[index].bytes,
         call_digest: prepared[index].call_digest.clone(),
         ..Default::default()
+    };
+    let smaller = AuthorizeRequest {
+        files: 0,
+        ..authorize(0, key)
     };
     let right = house.guard.sign(&authorize(0, key), None);
     let mut forged = right.clone();
@@ -377,6 +385,11 @@ async fn the_worker_refuses_a_receipt_that_is_missing_forged_or_for_another_call
             "for another step",
             Some(house.guard.sign(&authorize(0, other_key), None)),
             "AIOS-AUTH-0414",
+        ),
+        (
+            "for a smaller call",
+            Some(house.guard.sign(&smaller, None)),
+            "AIOS-AUTH-0415",
         ),
         ("approval missing", Some(not_approved), "AIOS-AUTH-0410"),
     ];
