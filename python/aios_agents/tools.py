@@ -202,6 +202,356 @@ class FsWriteResult(TypedDict):
 FsHow = Literal["create", "overwrite", "append"]
 
 
+class HwVulnerability(TypedDict):
+    """A weakness of the processor."""
+
+    # Its name, `spectre_v2`.
+    name: str
+    # The kernel's words: `Not affected`, `Vulnerable`, `Mitigation: ...`.
+    state: str
+
+
+class HwCpuResult(TypedDict):
+    """Result of hw.cpu."""
+
+    # Cores, each counted once however many threads it has; absent when the kernel does not say.
+    cores: NotRequired[int | None]
+    # Logical processors that are online.
+    cpus: int
+    # Highest frequency, kilohertz.
+    max_khz: NotRequired[int | None]
+    # Model of the first processor.
+    model: NotRequired[str | None]
+    # Processor packages; absent when the kernel does not say.
+    sockets: NotRequired[int | None]
+    # Who made it.
+    vendor: NotRequired[str | None]
+    # Whether a hypervisor runs this machine.
+    virtual_machine: bool
+    # Known weaknesses, and what the kernel does about each.
+    vulnerabilities: list[HwVulnerability]
+
+
+class HwInfoResult(TypedDict):
+    """Result of hw.info."""
+
+    # Architecture of the machine, `x86_64`.
+    architecture: str
+    # When the kernel started, UTC milliseconds.
+    booted_ms: int
+    # Logical processors that are online.
+    cpus: int
+    # Version of its firmware.
+    firmware: NotRequired[str | None]
+    # Host name.
+    hostname: str
+    # Release of the running kernel, `6.12.9-cloud-amd64`.
+    kernel: str
+    # Memory, bytes.
+    memory_bytes: int
+    # Its model, as its firmware says.
+    product: NotRequired[str | None]
+    # Time since then, milliseconds.
+    uptime_ms: int
+    # Who made the machine, as its firmware says.
+    vendor: NotRequired[str | None]
+
+
+class HwMemoryResult(TypedDict):
+    """Result of hw.memory. Bytes."""
+
+    # What programs could still get without swapping.
+    available_bytes: int
+    # What holds file contents and can mostly be given back.
+    cached_bytes: int
+    # Promised to programs.
+    committed_bytes: int
+    # Written by programs and not yet on disk.
+    dirty_bytes: int
+    # What nothing uses.
+    free_bytes: int
+    # Swap space that is free.
+    swap_free_bytes: int
+    # Swap space.
+    swap_total_bytes: int
+    # All of it.
+    total_bytes: int
+
+
+class HwInterface(TypedDict):
+    """A network interface."""
+
+    # Hardware address.
+    address: NotRequired[str | None]
+    # Driver; absent for what is no device.
+    driver: NotRequired[str | None]
+    # Largest packet, bytes.
+    mtu_bytes: NotRequired[int | None]
+    # Name, `eth0`.
+    name: str
+    # Speed of the link, megabits a second.
+    speed_mbit: NotRequired[int | None]
+    # `up`, `down`, `unknown`, ... (RFC 2863).
+    state: NotRequired[str | None]
+
+
+class HwNetworkResult(TypedDict):
+    """Result of hw.network."""
+
+    # Interfaces, sorted by name.
+    interfaces: list[HwInterface]
+
+
+class HwPciDevice(TypedDict):
+    """A device on the PCI bus."""
+
+    # Address, `0000:00:1f.2`.
+    address: str
+    # Class code, `0x010601`.
+    class_code: str
+    # Device code.
+    device_code: str
+    # Driver that has it; absent when none does.
+    driver: NotRequired[str | None]
+    # Vendor code, `0x8086`.
+    vendor_code: str
+
+
+class HwPciResult(TypedDict):
+    """Result of hw.pci."""
+
+    # Devices, sorted by address.
+    devices: list[HwPciDevice]
+
+
+class HwReading(TypedDict):
+    """What one sensor says."""
+
+    # Chip, `coretemp`.
+    chip: str
+    # Value from which it is too much, in the same unit.
+    critical: NotRequired[int | None]
+    # `temperature`, `fan` or `voltage`.
+    kind: str
+    # Its own name for it, `Core 0`; else the file's, `temp2`.
+    label: str
+    # `millicelsius`, `rpm` or `millivolt`.
+    unit: str
+    # Value: milli-degrees Celsius, turns a minute, or millivolts.
+    value: int
+
+
+class HwSupply(TypedDict):
+    """A battery or a power supply."""
+
+    # `Battery`, `Mains`, ...
+    kind: NotRequired[str | None]
+    # Name, `BAT0`.
+    name: str
+    # Charge, percent.
+    percent: NotRequired[int | None]
+    # `Charging`, `Discharging`, `Full`, ...
+    state: NotRequired[str | None]
+
+
+class HwSensorsResult(TypedDict):
+    """Result of hw.sensors."""
+
+    # Readings; a virtual machine usually has none.
+    readings: list[HwReading]
+    # Batteries and power supplies.
+    supplies: list[HwSupply]
+
+
+class HwDevice(TypedDict):
+    """A block device."""
+
+    # Model.
+    model: NotRequired[str | None]
+    # Name, `sda`.
+    name: str
+    # Its partitions.
+    partitions: list[HwPartition]
+    # Whether it refuses writing.
+    read_only: bool
+    # Whether it can be taken out.
+    removable: bool
+    # Whether it turns.
+    rotational: bool
+    # Serial number.
+    serial: NotRequired[str | None]
+    # Size in bytes.
+    size_bytes: int
+
+
+class HwPartition(TypedDict):
+    """A part of a disk."""
+
+    # Name, `sda1`.
+    name: str
+    # Size in bytes.
+    size_bytes: int
+
+
+class HwStorageResult(TypedDict):
+    """Result of hw.storage."""
+
+    # Disks and their partitions; loop devices and RAM disks that hold nothing are left out.
+    devices: list[HwDevice]
+
+
+class MonitorShare(TypedDict):
+    """What a processor did, percent."""
+
+    # Anything but waiting.
+    busy_percent: float
+    # Nothing, while a disk was waited for.
+    iowait_percent: float
+    # Taken by the hypervisor for others.
+    steal_percent: float
+    # The kernel, interrupts included.
+    system_percent: float
+    # Programs.
+    user_percent: float
+
+
+class MonitorCpuResult(TypedDict):
+    """Result of monitor.cpu. Percent of the time watched."""
+
+    # Each processor, in the kernel's order.
+    cpus: list[MonitorShare]
+    # How long was watched, milliseconds.
+    interval_ms: int
+    # All processors together.
+    total: MonitorShare
+
+
+class MonitorDiskRate(TypedDict):
+    """What a disk did."""
+
+    # Requests that wait now.
+    in_progress: int
+    # Name, `sda`.
+    name: str
+    # Bytes read a second.
+    read_bytes_per_s: int
+    # Requests ended a second.
+    requests_per_s: int
+    # Bytes written a second.
+    written_bytes_per_s: int
+
+
+class MonitorDiskResult(TypedDict):
+    """Result of monitor.disk."""
+
+    # Devices and partitions that were ever used, sorted by name.
+    devices: list[MonitorDiskRate]
+    # How long was watched, milliseconds.
+    interval_ms: int
+
+
+class MonitorLoadResult(TypedDict):
+    """Result of monitor.load."""
+
+    # Of the last fifteen minutes.
+    fifteen: float
+    # Of the last five minutes.
+    five: float
+    # Tasks that ran or waited for a disk, mean of the last minute.
+    one: float
+    # Tasks that run or could run now.
+    running: int
+    # Tasks there are.
+    tasks: int
+
+
+class MonitorNetworkRate(TypedDict):
+    """What an interface did."""
+
+    # Name, `eth0`.
+    name: str
+    # Packets received with an error or dropped, since the interface is there.
+    receive_errors: int
+    # Bytes received a second.
+    received_bytes_per_s: int
+    # Packets that could not be sent, since the interface is there.
+    send_errors: int
+    # Bytes sent a second.
+    sent_bytes_per_s: int
+
+
+class MonitorNetworkResult(TypedDict):
+    """Result of monitor.network."""
+
+    # Interfaces, sorted by name.
+    interfaces: list[MonitorNetworkRate]
+    # How long was watched, milliseconds.
+    interval_ms: int
+
+
+class MonitorPressure(TypedDict):
+    """Pressure of one resource."""
+
+    # All tasks waited; absent where it has no meaning.
+    full: NotRequired[MonitorStall | None]
+    # At least one task waited.
+    some: MonitorStall
+
+
+class MonitorStall(TypedDict):
+    """Share of the time, percent."""
+
+    # Of the last 10 s.
+    avg10_percent: float
+    # Of the last five minutes.
+    avg300_percent: float
+    # Of the last minute.
+    avg60_percent: float
+
+
+class MonitorPressureResult(TypedDict):
+    """Result of monitor.pressure: how much of the time something was missing (PSI)."""
+
+    # Processors; absent where the kernel does not measure it.
+    cpu: NotRequired[MonitorPressure | None]
+    # Disks.
+    io: NotRequired[MonitorPressure | None]
+    # Memory.
+    memory: NotRequired[MonitorPressure | None]
+
+
+class MonitorHeavy(TypedDict):
+    """A process that uses much."""
+
+    # Processor time, percent of one processor.
+    cpu_percent: float
+    # Its name, at most 15 characters.
+    name: str
+    # Process id.
+    pid: int
+    # Resident memory, bytes.
+    resident_bytes: int
+    # State letter of proc(5): `R`, `S`, `D`, `Z`, ...
+    state: str
+    # Its user.
+    uid: int
+
+
+class MonitorTopResult(TypedDict):
+    """Result of monitor.top."""
+
+    # Processes there are.
+    count: int
+    # How long was watched, milliseconds.
+    interval_ms: int
+    # Processes, the heaviest first.
+    processes: list[MonitorHeavy]
+
+
+# What a process is sorted by.
+MonitorSortBy = Literal["cpu", "memory"]
+
+
 class FsTools:
     """Tools of the namespace `fs`."""
 
@@ -410,8 +760,229 @@ class FsTools:
         )
 
 
+class HwTools:
+    """Tools of the namespace `hw`."""
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+
+    async def cpu(self, *, reason: str, timeout_ms: int = 0) -> HwCpuResult:
+        """Describes the processors, and how the kernel guards their known weaknesses.
+
+        Args:
+            reason: Why, one sentence; shown to the person beside the call.
+            timeout_ms: Time allowed; 0 for the tool's 5000 ms.
+        """
+        return cast(
+            "HwCpuResult",
+            await self._caller.call_tool("hw.cpu", _given(), reason=reason, timeout_ms=timeout_ms),
+        )
+
+    async def info(self, *, reason: str, timeout_ms: int = 0) -> HwInfoResult:
+        """Says what this machine is: model, kernel, processors, memory, uptime.
+
+        Args:
+            reason: Why, one sentence; shown to the person beside the call.
+            timeout_ms: Time allowed; 0 for the tool's 5000 ms.
+        """
+        return cast(
+            "HwInfoResult",
+            await self._caller.call_tool("hw.info", _given(), reason=reason, timeout_ms=timeout_ms),
+        )
+
+    async def memory(self, *, reason: str, timeout_ms: int = 0) -> HwMemoryResult:
+        """Says how much memory and swap space there is and how it is used.
+
+        Args:
+            reason: Why, one sentence; shown to the person beside the call.
+            timeout_ms: Time allowed; 0 for the tool's 5000 ms.
+        """
+        return cast(
+            "HwMemoryResult",
+            await self._caller.call_tool(
+                "hw.memory", _given(), reason=reason, timeout_ms=timeout_ms
+            ),
+        )
+
+    async def network(self, *, reason: str, timeout_ms: int = 0) -> HwNetworkResult:
+        """Lists network interfaces with address, state, speed and driver.
+
+        Args:
+            reason: Why, one sentence; shown to the person beside the call.
+            timeout_ms: Time allowed; 0 for the tool's 5000 ms.
+        """
+        return cast(
+            "HwNetworkResult",
+            await self._caller.call_tool(
+                "hw.network", _given(), reason=reason, timeout_ms=timeout_ms
+            ),
+        )
+
+    async def pci(self, *, reason: str, timeout_ms: int = 0) -> HwPciResult:
+        """Lists the devices on the PCI bus with their drivers.
+
+        Args:
+            reason: Why, one sentence; shown to the person beside the call.
+            timeout_ms: Time allowed; 0 for the tool's 5000 ms.
+        """
+        return cast(
+            "HwPciResult",
+            await self._caller.call_tool("hw.pci", _given(), reason=reason, timeout_ms=timeout_ms),
+        )
+
+    async def sensors(self, *, reason: str, timeout_ms: int = 0) -> HwSensorsResult:
+        """Reads temperatures, fans, voltages and batteries.
+
+        Args:
+            reason: Why, one sentence; shown to the person beside the call.
+            timeout_ms: Time allowed; 0 for the tool's 5000 ms.
+        """
+        return cast(
+            "HwSensorsResult",
+            await self._caller.call_tool(
+                "hw.sensors", _given(), reason=reason, timeout_ms=timeout_ms
+            ),
+        )
+
+    async def storage(self, *, reason: str, timeout_ms: int = 0) -> HwStorageResult:
+        """Lists disks and their partitions with size and kind.
+
+        Args:
+            reason: Why, one sentence; shown to the person beside the call.
+            timeout_ms: Time allowed; 0 for the tool's 5000 ms.
+        """
+        return cast(
+            "HwStorageResult",
+            await self._caller.call_tool(
+                "hw.storage", _given(), reason=reason, timeout_ms=timeout_ms
+            ),
+        )
+
+
+class MonitorTools:
+    """Tools of the namespace `monitor`."""
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+
+    async def cpu(
+        self, *, interval_ms: int | None = None, reason: str, timeout_ms: int = 0
+    ) -> MonitorCpuResult:
+        """Measures how busy each processor is, and with what.
+
+        Args:
+            interval_ms: How long to watch, milliseconds, 50 to 10000.
+            reason: Why, one sentence; shown to the person beside the call.
+            timeout_ms: Time allowed; 0 for the tool's 15000 ms.
+        """
+        return cast(
+            "MonitorCpuResult",
+            await self._caller.call_tool(
+                "monitor.cpu", _given(interval_ms=interval_ms), reason=reason, timeout_ms=timeout_ms
+            ),
+        )
+
+    async def disk(
+        self, *, interval_ms: int | None = None, reason: str, timeout_ms: int = 0
+    ) -> MonitorDiskResult:
+        """Measures how much each disk reads and writes.
+
+        Args:
+            interval_ms: How long to watch, milliseconds, 50 to 10000.
+            reason: Why, one sentence; shown to the person beside the call.
+            timeout_ms: Time allowed; 0 for the tool's 15000 ms.
+        """
+        return cast(
+            "MonitorDiskResult",
+            await self._caller.call_tool(
+                "monitor.disk",
+                _given(interval_ms=interval_ms),
+                reason=reason,
+                timeout_ms=timeout_ms,
+            ),
+        )
+
+    async def load(self, *, reason: str, timeout_ms: int = 0) -> MonitorLoadResult:
+        """Says how many tasks run or wait, now and in the last minutes.
+
+        Args:
+            reason: Why, one sentence; shown to the person beside the call.
+            timeout_ms: Time allowed; 0 for the tool's 15000 ms.
+        """
+        return cast(
+            "MonitorLoadResult",
+            await self._caller.call_tool(
+                "monitor.load", _given(), reason=reason, timeout_ms=timeout_ms
+            ),
+        )
+
+    async def network(
+        self, *, interval_ms: int | None = None, reason: str, timeout_ms: int = 0
+    ) -> MonitorNetworkResult:
+        """Measures how much each network interface receives and sends.
+
+        Args:
+            interval_ms: How long to watch, milliseconds, 50 to 10000.
+            reason: Why, one sentence; shown to the person beside the call.
+            timeout_ms: Time allowed; 0 for the tool's 15000 ms.
+        """
+        return cast(
+            "MonitorNetworkResult",
+            await self._caller.call_tool(
+                "monitor.network",
+                _given(interval_ms=interval_ms),
+                reason=reason,
+                timeout_ms=timeout_ms,
+            ),
+        )
+
+    async def pressure(self, *, reason: str, timeout_ms: int = 0) -> MonitorPressureResult:
+        """Says how much time was lost waiting for processors, memory and disks.
+
+        Args:
+            reason: Why, one sentence; shown to the person beside the call.
+            timeout_ms: Time allowed; 0 for the tool's 15000 ms.
+        """
+        return cast(
+            "MonitorPressureResult",
+            await self._caller.call_tool(
+                "monitor.pressure", _given(), reason=reason, timeout_ms=timeout_ms
+            ),
+        )
+
+    async def top(
+        self,
+        *,
+        interval_ms: int | None = None,
+        limit: int | None = None,
+        sort_by: MonitorSortBy | None = None,
+        reason: str,
+        timeout_ms: int = 0,
+    ) -> MonitorTopResult:
+        """Lists the processes that use most processor time or memory.
+
+        Args:
+            interval_ms: How long to watch, milliseconds, 50 to 10000.
+            limit: Most processes wanted, 1 to 1000.
+            sort_by: What they are sorted by.
+            reason: Why, one sentence; shown to the person beside the call.
+            timeout_ms: Time allowed; 0 for the tool's 15000 ms.
+        """
+        return cast(
+            "MonitorTopResult",
+            await self._caller.call_tool(
+                "monitor.top",
+                _given(interval_ms=interval_ms, limit=limit, sort_by=sort_by),
+                reason=reason,
+                timeout_ms=timeout_ms,
+            ),
+        )
+
+
 class Tools:
     """Every namespace."""
 
     def __init__(self, caller: Caller) -> None:
         self.fs = FsTools(caller)
+        self.hw = HwTools(caller)
+        self.monitor = MonitorTools(caller)

@@ -172,7 +172,7 @@ fn disks_sensors_and_devices_are_read_as_the_kernel_tells_them() {
     assert_eq!(
         read(&hw, "hw.pci"),
         json!({"devices": [{
-            "address": "0000:00:02.0", "class": "0x030000", "vendor": "0x1234", "device": "0x1111", "driver": null,
+            "address": "0000:00:02.0", "class_code": "0x030000", "vendor_code": "0x1234", "device_code": "0x1111", "driver": null,
         }]})
     );
 }

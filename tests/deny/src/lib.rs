@@ -104,18 +104,13 @@ impl Refusal {
         })
     }
 
-    /// Of a caller, by the orchestrator.
-    ///
-    /// # Errors
-    /// The user does not exist.
-    pub fn by_orchestrator(who: Who, code: &str) -> Result<Self> {
-        Ok(Self {
+    /// Of a caller, by the orchestrator; who it was stands in the record's payload.
+    #[must_use]
+    pub fn by_orchestrator(code: &str) -> Self {
+        Self {
             kinds: &["orchestrator.denied"],
-            fields: vec![
-                ("/details/uid", who.uid()?.into()),
-                ("/details/code", code.into()),
-            ],
-        })
+            fields: vec![("/details/code", code.into())],
+        }
     }
 
     fn is(&self, record: &Value) -> bool {

@@ -55,12 +55,12 @@ async fn only_the_enrolled_person_states_and_ends_goals() -> Result<()> {
     let relay = Relay::start(Who::Person, true, &Service::Orchestrator.socket(aios.paths()))?;
     let confined = OrchestratorClient::new(relay.channel());
     let tools = Who::Of(Service::Tools);
-    for (who, mut client, wanted) in [
-        (Who::Stranger, client(&aios, Who::Stranger)?, "AIOS-ORCH-0030"),
-        (tools, client(&aios, tools)?, "AIOS-AUTH-0602"),
-        (Who::Person, confined, "AIOS-AUTH-0603"),
+    for (mut client, wanted) in [
+        (client(&aios, Who::Stranger)?, "AIOS-ORCH-0030"),
+        (client(&aios, tools)?, "AIOS-AUTH-0602"),
+        (confined, "AIOS-AUTH-0603"),
     ] {
-        let refusal = Refusal::by_orchestrator(who, wanted)?;
+        let refusal = Refusal::by_orchestrator(wanted);
         let since = audit_size(&aios).await?;
         let submitted = client.submit_goal(goal()).await.err().context("submitted")?;
         logged(&aios, since, &refusal).await?;

@@ -130,9 +130,9 @@ pub(super) fn pci(host: &Host, budget: &Budget) -> Result<Pci> {
         let path = all.join(&address);
         let code = |name: &str| text(&path.join(name)).unwrap_or_default();
         devices.push(PciDevice {
-            class: code("class"),
-            vendor: code("vendor"),
-            device: code("device"),
+            class_code: code("class"),
+            vendor_code: code("vendor"),
+            device_code: code("device"),
             driver: link_name(&path.join("driver")),
             address,
         });

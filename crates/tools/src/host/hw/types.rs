@@ -197,11 +197,11 @@ pub struct PciDevice {
     /// Address, `0000:00:1f.2`.
     pub address: String,
     /// Class code, `0x010601`.
-    pub class: String,
+    pub class_code: String,
     /// Vendor code, `0x8086`.
-    pub vendor: String,
+    pub vendor_code: String,
     /// Device code.
-    pub device: String,
+    pub device_code: String,
     /// Driver that has it; absent when none does.
     pub driver: Option<String>,
 }
