@@ -80,6 +80,7 @@ async fn serve(
     tasks: &Tasks,
 ) -> Result<(), SandboxError> {
     remove_orphans(client).await;
+    layout.remove_doors()?;
     let image = Image::ensure(&paths.vendor.join("agent-image"), layout, client).await?;
     let guard = rpc::channel(&paths.socket("guard"));
     let (audit, sending) = Audit::new();

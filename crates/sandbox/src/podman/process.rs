@@ -54,6 +54,19 @@ impl Layout {
         self.run.join("doors")
     }
 
+    /// Removes the front doors of an earlier run that was killed: nobody listens behind them any more.
+    ///
+    /// # Errors
+    /// One cannot be removed.
+    pub fn remove_doors(&self) -> Result<(), SandboxError> {
+        let doors = self.doors();
+        let failed = |error| SandboxError::file("remove", &doors, error);
+        for door in fs::read_dir(&doors).map_err(failed)? {
+            fs::remove_dir_all(door.map_err(failed)?.path()).map_err(failed)?;
+        }
+        Ok(())
+    }
+
     /// Makes the directories and writes Podman's configuration.
     ///
     /// # Errors
