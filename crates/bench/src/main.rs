@@ -1,5 +1,6 @@
 //! `make bench`: starts real services under their own users and measures what is promised in
 //! `docs/SPECIFICATION.md`, in one run, beside plain calls in this process. Needs root, as services do.
+//! `aios-bench calls audit` measures only these parts, for whoever works on one.
 #![forbid(unsafe_code)]
 
 mod audit;
@@ -9,14 +10,43 @@ mod memory;
 mod table;
 
 use aios_harness::{Instance, Options, Service};
-use anyhow::Result;
+use anyhow::{Result, bail};
 use table::Table;
 
+const PARTS: [&str; 4] = ["calls", "memory", "audit", "idle"];
+
 fn main() -> Result<()> {
+    let only: Vec<String> = std::env::args().skip(1).collect();
+    if let Some(unknown) = only.iter().find(|part| !PARTS.contains(&part.as_str())) {
+        bail!("there is no part {unknown:?}; the parts are {}", PARTS.join(", "));
+    }
+    let wanted = |part: &str| only.is_empty() || only.iter().any(|it| it == part);
     // One thread, as the orchestrator that makes such calls has.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
+    let mut table = Table::default();
+    if wanted("calls") || wanted("memory") {
+        let (services, aios) = started()?;
+        if wanted("calls") {
+            runtime.block_on(calls::measure(&aios, &mut table))?;
+        }
+        if wanted("memory") {
+            memory::measure(&aios, &services, &mut table)?;
+        }
+    }
+    if wanted("audit") {
+        runtime.block_on(audit::measure(&mut table))?;
+    }
+    if wanted("idle") {
+        runtime.block_on(idle::measure(&mut table))?;
+    }
+    table.print()
+}
+
+/// Every service but those of containers. Enrolling the person waits for a runtime of its own, so the
+/// start stays outside of the caller's.
+fn started() -> Result<(Vec<Service>, Instance)> {
     let services = vec![
         Service::Guard,
         Service::WorkerFs,
@@ -25,18 +55,11 @@ fn main() -> Result<()> {
         Service::Orchestrator,
         Service::Console,
     ];
-    let mut table = Table::default();
-    // Enrolling the person waits for a runtime of its own, so the start stays outside of this one.
     let aios = Instance::start(Options {
         services: services.clone(),
         // Another instance may hold the usual port. Changes are measured without a person in the way.
         config: "[console]\nlisten = \"127.0.0.1:0\"\n[guard]\nmax_autonomy = \"full\"\n".to_owned(),
         ..Options::default()
     })?;
-    runtime.block_on(calls::measure(&aios, &mut table))?;
-    memory::measure(&aios, &services, &mut table)?;
-    drop(aios);
-    runtime.block_on(audit::measure(&mut table))?;
-    runtime.block_on(idle::measure(&mut table))?;
-    table.print()
+    Ok((services, aios))
 }
