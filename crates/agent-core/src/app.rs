@@ -32,7 +32,7 @@ const GRACE: Duration = Duration::from_secs(3);
 pub async fn run(paths: Paths) -> anyhow::Result<()> {
     let settings: Config = config::load(&paths, "orchestrator")?;
     let users: Users = config::load(&paths, "users")?;
-    let callers = Callers::new(Roles::resolve(&users)?);
+    let roles = Roles::resolve(&users)?;
     let runbooks = runbook::load(&paths)?;
     let directory = paths.state_of("orchestrator");
     std::fs::create_dir_all(&directory).map_err(|source| Error::Io {
@@ -45,6 +45,7 @@ pub async fn run(paths: Paths) -> anyhow::Result<()> {
     let owner = Tasks::new();
     let (journal, thread) = Journal::start(store)?;
     let clients = Clients::new(&paths);
+    let callers = Callers::new(roles, clients.clone(), owner.clone());
     let core = Arc::new(Core {
         guard_view: GuardView::start(clients.clone(), &settings, &owner),
         router: Router::start(&owner),

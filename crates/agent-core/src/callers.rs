@@ -8,9 +8,9 @@ use crate::model::Goal;
 use aios_auth::peer::{self, PeerError, Role, Roles};
 use aios_core::error::Report;
 use aios_core::id::AgentId;
-use aios_core::rpc;
+use aios_core::rpc::{self, Refusals, Refused};
+use aios_core::tasks::Tasks;
 use aios_proto::common::v1::{PersonProof, person_proof::Credential};
-use aios_proto::guard::v1::RecordRequest;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -63,19 +63,54 @@ impl Person {
 type Known = BTreeMap<u32, (String, Instant)>;
 
 /// Decides who a caller is.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Callers {
     roles: Roles,
+    clients: Clients,
+    refusals: Refusals,
     known: Arc<Mutex<Known>>,
 }
 
 impl Callers {
-    /// Knows the system's users.
-    pub fn new(roles: Roles) -> Self {
+    /// Knows the system's users; the guard knows persons, and is told of refusals by tasks of `tasks`.
+    pub fn new(roles: Roles, clients: Clients, tasks: Tasks) -> Self {
+        let guard = clients.clone();
+        let refusals = Refusals::new("orchestrator.denied", tasks, move |request| {
+            let guard = guard.clone();
+            async move { guard.record(request).await.map_err(|error| error.status()) }
+        });
         Self {
             roles,
+            clients,
+            refusals,
             known: Arc::default(),
         }
+    }
+
+    /// Notes a refusal; the status goes on. What a caller without permission did is told, what the
+    /// orchestrator could not find out is not.
+    fn refused<T>(&self, rpc: &'static str, request: &Request<T>, status: Status) -> Status {
+        if matches!(status.code(), Code::PermissionDenied | Code::Unauthenticated) {
+            self.refusals.note(Refused {
+                uid: peer::peer(request).ok().map(|caller| caller.uid),
+                rpc,
+                check: "peer",
+                goal_id: String::new(),
+                report: rpc::report_of(&status),
+            });
+        }
+        status
+    }
+
+    /// Has it recorded that a person asked for a goal of another.
+    pub(crate) fn not_yours(&self, rpc: &'static str, person: &Person, goal: &Goal, report: Report) {
+        self.refusals.note(Refused {
+            uid: Some(person.uid),
+            rpc,
+            check: "owner",
+            goal_id: goal.id.to_string(),
+            report,
+        });
     }
 
     /// The person behind a request that changes something. The socket lets in the whole group `aios`, so
@@ -87,45 +122,33 @@ impl Callers {
     /// guard is away and cannot say.
     pub async fn person<T>(
         &self,
+        rpc: &'static str,
         request: &Request<T>,
         proof: Option<&PersonProof>,
-        clients: &Clients,
     ) -> Result<Person, Status> {
-        let uid = peer::peer(request).ok().map(|caller| caller.uid);
-        let judged = self.judge(request, proof, clients).await;
-        if let Err(status) = &judged
-            && status.code() == Code::PermissionDenied
-        {
-            denied(clients, uid, "", &rpc::report_of(status)).await;
-        }
-        judged
+        let judged = self.judge(request, proof).await;
+        judged.map_err(|status| self.refused(rpc, request, status))
     }
 
-    async fn judge<T>(
-        &self,
-        request: &Request<T>,
-        proof: Option<&PersonProof>,
-        clients: &Clients,
-    ) -> Result<Person, Status> {
+    async fn judge<T>(&self, request: &Request<T>, proof: Option<&PersonProof>) -> Result<Person, Status> {
         let caller = peer::peer(request).map_err(|error| aios_core::rpc::status(&error))?;
         if self.roles.is(caller.uid, Role::Console) && caller.uid != 0 {
-            return signed_in(proof, clients).await.map_err(|error| error.status());
+            return signed_in(proof, &self.clients)
+                .await
+                .map_err(|error| error.status());
         }
-        self.reader(request)?;
+        self.may_read(request)?;
         let (uid, name) = (caller.uid, peer::name_of(caller.uid));
         if uid == 0 {
             return Ok(Person { uid, name });
         }
-        let enrolled = self
-            .enrolled(uid, clients)
-            .await
-            .map_err(|error| error.status())?;
+        let enrolled = self.enrolled(uid).await.map_err(|error| error.status())?;
         let name = enrolled.ok_or_else(|| Error::NotEnrolled { name }.status())?;
         Ok(Person { uid, name })
     }
 
     /// The enrolled person's name. Only a yes is remembered: who was enrolled a moment ago need not wait.
-    async fn enrolled(&self, uid: u32, clients: &Clients) -> Result<Option<String>, Error> {
+    async fn enrolled(&self, uid: u32) -> Result<Option<String>, Error> {
         let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         let name = known()
@@ -135,7 +158,7 @@ impl Callers {
         if name.is_some() {
             return Ok(name);
         }
-        let name = clients.person(uid).await?;
+        let name = self.clients.person(uid).await?;
         let mut known = known();
         match &name {
             Some(name) => {
@@ -153,7 +176,12 @@ impl Callers {
     ///
     /// # Errors
     /// The caller is another service, or confined.
-    pub fn reader<T>(&self, request: &Request<T>) -> Result<(), Status> {
+    pub fn reader<T>(&self, rpc: &'static str, request: &Request<T>) -> Result<(), Status> {
+        self.may_read(request)
+            .map_err(|status| self.refused(rpc, request, status))
+    }
+
+    fn may_read<T>(&self, request: &Request<T>) -> Result<(), Status> {
         let refuse = |error: PeerError| aios_core::rpc::status(&error);
         let caller = peer::peer(request).map_err(refuse)?;
         if caller.uid != 0 {
@@ -178,7 +206,7 @@ impl Callers {
     pub fn agent<T>(&self, request: &Request<T>) -> Result<AgentIdentity, Status> {
         self.roles
             .require(request, &[Role::Sandbox])
-            .map_err(|error| aios_core::rpc::status(&error))?;
+            .map_err(|error| self.refused("Connect", request, rpc::status(&error)))?;
         let text = |key: &str| {
             request
                 .metadata()
@@ -192,31 +220,6 @@ impl Callers {
             text("aios-container-id"),
         )
         .map_err(|error| error.status())
-    }
-}
-
-/// Has a refusal written to the audit log. `goal` is the goal's id, or empty.
-pub(crate) async fn denied(clients: &Clients, uid: Option<u32>, goal: &str, report: &Report) {
-    let record = RecordRequest {
-        kind: "orchestrator.denied".to_owned(),
-        goal_id: goal.to_owned(),
-        details_json: serde_json::json!({
-            "uid": uid,
-            "check": "person",
-            "code": report.code,
-            "message": report.message,
-        })
-        .to_string(),
-        ..RecordRequest::default()
-    };
-    if let Err(error) = clients.record(record).await {
-        tracing::warn!(
-            code = report.code,
-            uid,
-            %error,
-            "a refusal could not be written to the audit log: {}",
-            report.message
-        );
     }
 }
 

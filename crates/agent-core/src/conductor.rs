@@ -255,7 +255,7 @@ async fn fail_task(core: &Core, goal: GoalId, task: TaskId, error: &Error) -> Re
 /// The end of a step whose effect could not be learnt.
 fn lost_step(task: TaskId, step: u64) -> Event {
     let report = Report {
-        code: "AIOS-ORCH-0030".to_owned(),
+        code: "AIOS-ORCH-0032".to_owned(),
         message: "the task ended before the end of this step was known".to_owned(),
         next_step: "look for the step in `aiosctl audit tail` to see whether it ran".to_owned(),
     };

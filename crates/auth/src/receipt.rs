@@ -56,6 +56,9 @@ pub struct ReceiptBody {
     pub expires_at_ms: i64,
 }
 
+/// By how many bytes the files of a call may have grown between the decision and the deed.
+pub const GROWTH: u64 = 16 << 20;
+
 /// What a worker is about to do, to be compared with the receipt.
 #[derive(Debug, Clone)]
 pub struct Expected<'a> {
@@ -77,7 +80,8 @@ pub struct Expected<'a> {
 
 impl Extent {
     /// Checks that what a worker found is what was decided upon. Less than was decided upon is no lie
-    /// that gains anything, and happens by itself: a file shrank meanwhile.
+    /// that gains anything, and happens by itself: a file shrank meanwhile. So does a little more: a log
+    /// that is to be deleted is still written to.
     fn covers(&self, found: &Self) -> Result<(), SignedError> {
         signed::same(WHAT, "risk", &self.risk.as_str(), &found.risk.as_str())?;
         signed::same(
@@ -88,7 +92,7 @@ impl Extent {
         )?;
         let amounts = [
             ("files", self.files, found.files),
-            ("bytes", self.bytes, found.bytes),
+            ("bytes", self.bytes.saturating_add(GROWTH), found.bytes),
         ];
         match amounts.into_iter().find(|(_, decided, found)| found > decided) {
             None => Ok(()),
@@ -111,10 +115,16 @@ impl ReceiptBody {
         approval: Option<pb::SignedApproval>,
     ) -> Result<pb::Receipt, SignedError> {
         let (body, signature) = signed::sign(WHAT, Domain::Receipt, key, self)?;
+        let note = pb::ReceiptNote {
+            rule_id: self.rule_id.clone(),
+            approval_id: self.approval_id.map(|id| id.to_string()).unwrap_or_default(),
+            audit_seq: self.audit_seq,
+        };
         Ok(pb::Receipt {
             body,
             signature,
             approval,
+            note: Some(note),
         })
     }
 

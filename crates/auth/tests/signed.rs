@@ -12,7 +12,7 @@ use aios_auth::capability::Access;
 use aios_auth::key::SecretKey;
 use aios_auth::level::Risk;
 use aios_auth::person::{MemoryNonces, PersonKey, verify};
-use aios_auth::receipt::{Expected, Extent, ReceiptBody};
+use aios_auth::receipt::{Expected, Extent, GROWTH, ReceiptBody};
 use aios_auth::trust::{TrustKeys, TrustState, TrustView};
 use aios_core::error::Coded;
 use aios_core::id::{ApprovalId, ExecutionKey, GoalId, TaskId};
@@ -211,7 +211,13 @@ fn a_receipt_fits_one_call_only() {
             "AIOS-AUTH-0414",
         ),
         (Extent { files: 4, ..EXTENT }, "AIOS-AUTH-0415"),
-        (Extent { bytes: 101, ..EXTENT }, "AIOS-AUTH-0415"),
+        (
+            Extent {
+                bytes: EXTENT.bytes + GROWTH + 1,
+                ..EXTENT
+            },
+            "AIOS-AUTH-0415",
+        ),
     ];
     for (extent, code) in beyond {
         let case = Expected {
@@ -220,16 +226,18 @@ fn a_receipt_fits_one_call_only() {
         };
         assert_eq!(read.check(&case).unwrap_err().code(), code, "{case:?}");
     }
-    let shrank = Extent {
-        files: 2,
-        bytes: 0,
-        ..EXTENT
-    };
-    let shrank = Expected {
-        extent: Some(shrank),
-        ..good.clone()
-    };
-    read.check(&shrank).unwrap();
+    // Files shrink and grow by themselves while a call is decided.
+    for (files, bytes) in [(2, 0), (3, EXTENT.bytes + GROWTH)] {
+        let moved = Expected {
+            extent: Some(Extent {
+                files,
+                bytes,
+                ..EXTENT
+            }),
+            ..good.clone()
+        };
+        read.check(&moved).unwrap();
+    }
     let for_a_read = ReceiptBody {
         mutating: false,
         ..body.clone()

@@ -1,19 +1,14 @@
 //! `aios-console`: see the library of this package.
 #![forbid(unsafe_code)]
 
+use aios_core::error::Report;
+use aios_core::service;
 use std::process::ExitCode;
 
-use aios_core::error::Coded;
-use aios_core::paths::Paths;
-
-#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
-async fn main() -> ExitCode {
-    aios_core::telemetry::init("aios-console");
-    match aios_console::run(&Paths::from_env()).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!(code = error.code(), next = error.next_step(), "{error}");
-            ExitCode::FAILURE
-        }
-    }
+fn main() -> ExitCode {
+    service::main("aios-console", service::FEW_BLOCKING, |paths| async move {
+        aios_console::run(&paths)
+            .await
+            .map_err(|error| Report::of(&error))
+    })
 }

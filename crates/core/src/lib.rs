@@ -9,6 +9,7 @@
 //! | [`config`] | layered TOML with errors that name file, line and key |
 //! | [`rpc`] | gRPC over Unix sockets: serving, connecting, peers, coded statuses |
 //! | [`ready`] | telling the supervisor that a service is ready |
+//! | [`service`] | the `main` of every service |
 //! | [`tasks`] | spawned tasks that have a name, an owner and an end |
 //! | [`failpoint`] | places where a crash test may kill the process |
 //! | [`telemetry`] | structured logs |
@@ -23,5 +24,6 @@ pub mod id;
 pub mod paths;
 pub mod ready;
 pub mod rpc;
+pub mod service;
 pub mod tasks;
 pub mod telemetry;

@@ -1,20 +1,8 @@
 //! `aios-memory`: reads its configuration, opens its database, serves until it is told to end.
 
-use aios_core::paths::Paths;
+use aios_core::service;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    aios_core::telemetry::init("aios-memory");
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let result = match runtime {
-        Ok(runtime) => runtime.block_on(aios_memory::app::run(Paths::from_env())),
-        Err(error) => Err(error.into()),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!(error = format!("{error:#}"), "memory cannot run");
-            ExitCode::FAILURE
-        }
-    }
+    service::main("aios-memory", service::FEW_BLOCKING, aios_memory::app::run)
 }

@@ -1,25 +1,13 @@
 //! `aios-sandbox`: agents' containers and their front doors.
 
 use aios_core::error::Report;
-use aios_core::paths::Paths;
+use aios_core::service;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    aios_core::telemetry::init("aios-sandbox");
-    // One thread: the work is waiting for Podman, and memory is what counts.
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            tracing::error!(%error, "the runtime could not be started");
-            return ExitCode::FAILURE;
-        }
-    };
-    match runtime.block_on(aios_sandbox::run::run(&Paths::from_env())) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            let report = Report::of(&error);
-            tracing::error!(code = report.code, next = report.next_step, "{}", report.message);
-            ExitCode::FAILURE
-        }
-    }
+    service::main("aios-sandbox", service::FEW_BLOCKING, |paths| async move {
+        aios_sandbox::run::run(&paths)
+            .await
+            .map_err(|error| Report::of(&error))
+    })
 }

@@ -2,8 +2,10 @@
 
 use aios_core::config;
 use aios_core::paths::Paths;
+use aios_core::rpc::Refusals;
 use aios_core::tasks::{Tasks, termination};
 use aios_core::{ready, rpc};
+use aios_proto::guard::v1::guard_client::GuardClient;
 use aios_proto::sandbox::v1::sandbox_server::SandboxServer;
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
@@ -105,7 +107,17 @@ async fn serve(
     share(&socket)?;
     let users: Users = config::load(paths, "users")?;
     let callers = Callers::new(paths, &users.orchestrator);
-    let rpcs = SandboxServer::new(SandboxService::new(fleet.clone(), client.clone(), callers, audit));
+    let recorder = GuardClient::new(rpc::channel(&paths.socket("guard")));
+    let refusals = Refusals::new("sandbox.denied", tasks.clone(), move |request| {
+        let mut recorder = recorder.clone();
+        async move { recorder.record(request).await.map(drop) }
+    });
+    let rpcs = SandboxServer::new(SandboxService::new(
+        fleet.clone(),
+        client.clone(),
+        callers,
+        refusals,
+    ));
     let routes = tonic::service::Routes::new(rpcs);
     let serving = rpc::serve(listener, routes, &["aios.sandbox.v1.Sandbox"], tasks.token());
     fleet.begin_configured();

@@ -3,14 +3,13 @@
 use aios_auth::peer::check_unconfined;
 use aios_core::error::Report;
 use aios_core::paths::Paths;
-use aios_core::rpc::{Peer, peer_of, status};
+use aios_core::rpc::{Peer, Refusals, Refused, peer_of, status};
 use aios_proto::sandbox::v1::sandbox_server::Sandbox;
 use aios_proto::sandbox::v1::{
     AgentContainer, AgentRequest, ListAgentsRequest, ListAgentsResponse, LogChunk, LogsRequest,
     RunAgentRequest, StatusRequest, StatusResponse,
 };
 use futures_util::stream::{self, BoxStream, StreamExt};
-use serde_json::json;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
@@ -18,7 +17,6 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
 use crate::agent::Gate;
-use crate::audit::Audit;
 use crate::error::SandboxError;
 use crate::fleet::Fleet;
 use crate::podman::{Client, LogStream};
@@ -47,10 +45,10 @@ impl Callers {
     /// A person's uid is not enough: a process that agents, tools or workers started may have got hold
     /// of it.
     fn check(&self, peer: &Peer, action: &'static str) -> Result<(), SandboxError> {
-        if peer.uid == 0 || Some(peer.uid) == self.orchestrator {
+        if Some(peer.uid) == self.orchestrator && peer.uid != 0 {
             return Ok(());
         }
-        if !self.is_person(peer.uid) {
+        if peer.uid != 0 && !self.is_person(peer.uid) {
             let uid = peer.uid;
             return Err(SandboxError::Forbidden { uid, action });
         }
@@ -81,36 +79,34 @@ pub struct SandboxService {
     fleet: Arc<Fleet>,
     podman: Client,
     callers: Callers,
-    audit: Audit,
+    refusals: Refusals,
 }
 
 impl SandboxService {
-    /// On top of the fleet; `audit` is told of every caller that is refused.
-    pub fn new(fleet: Arc<Fleet>, podman: Client, callers: Callers, audit: Audit) -> Self {
+    /// On top of the fleet; every caller that is refused is noted with `refusals`.
+    pub fn new(fleet: Arc<Fleet>, podman: Client, callers: Callers, refusals: Refusals) -> Self {
         Self {
             fleet,
             podman,
             callers,
-            audit,
+            refusals,
         }
     }
 
-    fn check<T>(&self, request: &Request<T>, action: &'static str) -> Result<(), Status> {
+    fn check<T>(&self, request: &Request<T>, rpc: &'static str, action: &'static str) -> Result<(), Status> {
         let peer = peer_of(request);
         let checked = peer
             .ok_or(SandboxError::NoPeer)
             .and_then(|peer| self.callers.check(peer, action));
         checked.map_err(|error| {
-            let report = Report::of(&error);
-            let details = json!({
-                "action": action,
-                "uid": peer.map(|peer| peer.uid),
-                "pid": peer.map(|peer| peer.pid),
-                "check": "peer",
-                "code": report.code,
-                "message": report.message,
+            // Nobody waits for the record, least of all the caller.
+            self.refusals.note(Refused {
+                uid: peer.map(|peer| peer.uid),
+                rpc,
+                check: "peer",
+                goal_id: String::new(),
+                report: Report::of(&error),
             });
-            self.audit.record("sandbox.denied", "", details);
             status(&error)
         })
     }
@@ -125,7 +121,7 @@ impl Sandbox for SandboxService {
     type LogsStream = BoxStream<'static, Result<LogChunk, Status>>;
 
     async fn run_agent(&self, request: Request<RunAgentRequest>) -> Result<Response<AgentContainer>, Status> {
-        self.check(&request, "run agents")?;
+        self.check(&request, "RunAgent", "run agents")?;
         answer(self.fleet.run(&request.get_ref().kind).await)
     }
 
@@ -139,7 +135,7 @@ impl Sandbox for SandboxService {
     }
 
     async fn logs(&self, request: Request<LogsRequest>) -> Result<Response<Self::LogsStream>, Status> {
-        self.check(&request, "read what agents print")?;
+        self.check(&request, "Logs", "read what agents print")?;
         let LogsRequest {
             agent_id,
             last,
@@ -165,17 +161,17 @@ impl Sandbox for SandboxService {
     }
 
     async fn freeze_agent(&self, request: Request<AgentRequest>) -> Result<Response<AgentContainer>, Status> {
-        self.check(&request, "freeze agents")?;
+        self.check(&request, "FreezeAgent", "freeze agents")?;
         answer(self.fleet.freeze(&request.get_ref().agent_id).await)
     }
 
     async fn thaw_agent(&self, request: Request<AgentRequest>) -> Result<Response<AgentContainer>, Status> {
-        self.check(&request, "thaw agents")?;
+        self.check(&request, "ThawAgent", "thaw agents")?;
         answer(self.fleet.thaw(&request.get_ref().agent_id).await)
     }
 
     async fn stop_agent(&self, request: Request<AgentRequest>) -> Result<Response<AgentContainer>, Status> {
-        self.check(&request, "stop agents")?;
+        self.check(&request, "StopAgent", "stop agents")?;
         answer(self.fleet.stop(&request.get_ref().agent_id).await)
     }
 

@@ -37,6 +37,13 @@ const ENDING: Duration = Duration::from_secs(5);
 /// Largest request, bytes: a call has up to 100 000 identities.
 const LARGEST: usize = 16 << 20;
 
+/// Reads and preparations of files at the same time; more wait their turn.
+pub const FILE_LANES: usize = 32;
+/// The same of each namespace that only looks.
+pub const LOOKING_LANES: usize = 8;
+/// Threads beyond the lanes, for what must be answered though all of them hang: what became of a call.
+pub const SPARE_THREADS: usize = 2;
+
 /// Full names of the services, as health and reflection tell them.
 const TOOLS: &str = "aios.tools.v1.ToolRegistry";
 const WORKER: &str = "aios.worker.v1.Worker";
@@ -59,7 +66,7 @@ pub async fn tools(paths: &Paths) -> Result<(), Failure> {
     let workers = GrpcWorkers::of(paths, registry.namespaces());
     let pipeline = Pipeline::new(
         Arc::clone(&registry),
-        keys,
+        &keys.mint,
         Arc::new(SystemClock),
         GrpcGuard::of(paths),
         workers,
@@ -115,12 +122,12 @@ fn looking<L: Looks>(
     let name = looks.name();
     // It stays empty: nothing is changed here. The runtime asks it all the same, as it asks any worker's.
     let journal = paths.state.join("worker").join("host").join(format!("{name}.db"));
-    let (namespace, clock) = (Arc::new(ReadOnly(looks)), Arc::new(SystemClock));
+    let (namespace, clock) = (Arc::new(ReadOnly::new(looks)), Arc::new(SystemClock));
     let writer = Journal::open(&journal).map_err(failure)?;
     let executor = Executor::start(Arc::clone(&namespace), writer, clock.clone()).map_err(failure)?;
     let reader = Journal::reader(&journal).map_err(failure)?;
     let gate = Gate::new(*keys, clock).map_err(failure)?;
-    let service = WorkerService::new(namespace, gate, roles.clone(), executor, reader);
+    let service = WorkerService::new(namespace, gate, roles.clone(), executor, reader, LOOKING_LANES);
     let listener =
         rpc::listen(&format!("worker-{name}"), &paths.worker_socket(name), 0o660).map_err(failure)?;
     Ok((listener, Routes::new(WorkerServer::new(service))))
@@ -144,6 +151,7 @@ pub fn fs_service(paths: &Paths, keys: TrustKeys, roles: Roles) -> Result<Worker
         roles,
         executor,
         reader,
+        FILE_LANES,
     ))
 }
 

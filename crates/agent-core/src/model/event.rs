@@ -28,8 +28,8 @@ pub enum Origin {
     },
 }
 
-/// How much the person wants to be asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// How much the person wants to be asked. Ordered from most to least asking.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Autonomy {
     /// Ask for everything that changes something.

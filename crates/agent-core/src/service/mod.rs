@@ -4,7 +4,7 @@ mod convert;
 mod requests;
 mod watch;
 
-use crate::callers::{self, Callers, Person};
+use crate::callers::{Callers, Person};
 use crate::core::Core;
 use crate::engine::Engine;
 use crate::error::Error;
@@ -100,13 +100,10 @@ impl Service {
         Ok(convert::goal(&goal))
     }
 
-    async fn check_owner(&self, goal: &Goal, person: &Person) -> Result<(), Error> {
-        let Err(error) = person.may_change(goal) else {
-            return Ok(());
-        };
-        let id = goal.id.to_string();
-        callers::denied(&self.core.clients, Some(person.uid), &id, &error.report()).await;
-        Err(error)
+    fn check_owner(&self, rpc: &'static str, goal: &Goal, person: &Person) -> Result<(), Error> {
+        person.may_change(goal).inspect_err(|error| {
+            self.callers.not_yours(rpc, person, goal, error.report());
+        })
     }
 
     async fn cancel(&self, id: &str, person: Person) -> Result<api::Goal, Error> {
@@ -117,7 +114,7 @@ impl Service {
 
     async fn cancel_now(&self, id: &str, person: Person) -> Result<api::Goal, Error> {
         let goal = self.core.journal.find(requests::goal_id(id)?).await?;
-        self.check_owner(&goal, &person).await?;
+        self.check_owner("CancelGoal", &goal, &person)?;
         if goal.state.is_final() {
             return Err(Error::State(format!(
                 "goal {} is {} already",
@@ -154,7 +151,7 @@ impl Service {
 
     async fn reply_now(&self, id: &str, text: String, person: Person) -> Result<api::Goal, Error> {
         let goal = self.core.journal.find(requests::goal_id(id)?).await?;
-        self.check_owner(&goal, &person).await?;
+        self.check_owner("ReplyGoal", &goal, &person)?;
         let text = requests::goal_text(text)?;
         if goal.state != GoalState::AwaitingInput {
             return Err(Error::State(format!(
@@ -180,7 +177,7 @@ impl Service {
 
     async fn undo(&self, id: &str, person: Person) -> Result<api::Goal, Error> {
         let goal = self.core.journal.find(requests::goal_id(id)?).await?;
-        self.check_owner(&goal, &person).await?;
+        self.check_owner("UndoGoal", &goal, &person)?;
         if !goal.is_undoable() {
             let why = match (goal.state.is_final(), goal.undone_by) {
                 (false, _) => "it has not ended; cancel it first".to_owned(),
@@ -192,7 +189,8 @@ impl Service {
         let submit = Submit {
             text: format!("undo goal {}: {}", goal.id, goal.text),
             priority: goal.priority,
-            autonomy: Some(goal.autonomy),
+            // A goal of before may have had more than the guard grants now; undoing it needs no more than usual.
+            autonomy: Some(goal.autonomy.min(self.core.config.autonomy)),
             dry_run: false,
             client_id: String::new(),
         };
@@ -230,7 +228,7 @@ impl Orchestrator for Service {
         request: Request<api::SubmitGoalRequest>,
     ) -> Result<Response<api::Goal>, Status> {
         let proof = request.get_ref().proof.as_ref();
-        let person = self.callers.person(&request, proof, &self.core.clients).await?;
+        let person = self.callers.person("SubmitGoal", &request, proof).await?;
         let submit = requests::submit(request.into_inner()).map_err(|error| error.status())?;
         answer(self.submit(submit, person, Origin::Text).await)
     }
@@ -239,7 +237,7 @@ impl Orchestrator for Service {
         &self,
         request: Request<api::ListGoalsRequest>,
     ) -> Result<Response<api::ListGoalsResponse>, Status> {
-        self.callers.reader(&request)?;
+        self.callers.reader("ListGoals", &request)?;
         let filter = request.into_inner();
         let limit = if filter.limit == 0 {
             50
@@ -257,7 +255,7 @@ impl Orchestrator for Service {
         &self,
         request: Request<api::GetGoalRequest>,
     ) -> Result<Response<api::GoalDetail>, Status> {
-        self.callers.reader(&request)?;
+        self.callers.reader("GetGoal", &request)?;
         let goal = match requests::goal_id(&request.get_ref().goal_id) {
             Ok(id) => self.core.journal.find(id).await,
             Err(error) => Err(error),
@@ -270,7 +268,7 @@ impl Orchestrator for Service {
         request: Request<api::CancelGoalRequest>,
     ) -> Result<Response<api::Goal>, Status> {
         let proof = request.get_ref().proof.as_ref();
-        let person = self.callers.person(&request, proof, &self.core.clients).await?;
+        let person = self.callers.person("CancelGoal", &request, proof).await?;
         answer(self.cancel(&request.get_ref().goal_id, person).await)
     }
 
@@ -279,14 +277,14 @@ impl Orchestrator for Service {
         request: Request<api::ReplyGoalRequest>,
     ) -> Result<Response<api::Goal>, Status> {
         let proof = request.get_ref().proof.as_ref();
-        let person = self.callers.person(&request, proof, &self.core.clients).await?;
+        let person = self.callers.person("ReplyGoal", &request, proof).await?;
         let request = request.into_inner();
         answer(self.reply(&request.goal_id, request.text, person).await)
     }
 
     async fn undo_goal(&self, request: Request<api::UndoGoalRequest>) -> Result<Response<api::Goal>, Status> {
         let proof = request.get_ref().proof.as_ref();
-        let person = self.callers.person(&request, proof, &self.core.clients).await?;
+        let person = self.callers.person("UndoGoal", &request, proof).await?;
         answer(self.undo(&request.get_ref().goal_id, person).await)
     }
 
@@ -294,12 +292,12 @@ impl Orchestrator for Service {
         &self,
         request: Request<api::WatchGoalsRequest>,
     ) -> Result<Response<EventStream>, Status> {
-        self.callers.reader(&request)?;
+        self.callers.reader("WatchGoals", &request)?;
         answer(watch::start(&self.core, request.into_inner()).await)
     }
 
     async fn call_tool(&self, request: Request<api::CallToolRequest>) -> Result<Response<api::Goal>, Status> {
-        let person = self.callers.person(&request, None, &self.core.clients).await?;
+        let person = self.callers.person("CallTool", &request, None).await?;
         let (submit, origin) = requests::call(request.into_inner()).map_err(|error| error.status())?;
         answer(self.submit(submit, person, origin).await)
     }
@@ -308,7 +306,7 @@ impl Orchestrator for Service {
         &self,
         request: Request<api::ListDecisionsRequest>,
     ) -> Result<Response<api::ListDecisionsResponse>, Status> {
-        self.callers.reader(&request)?;
+        self.callers.reader("ListDecisions", &request)?;
         let goal = match requests::goal_id(&request.get_ref().goal_id) {
             Ok(id) => self.core.journal.find(id).await,
             Err(error) => Err(error),
@@ -322,7 +320,7 @@ impl Orchestrator for Service {
         &self,
         request: Request<api::ListAgentsRequest>,
     ) -> Result<Response<api::ListAgentsResponse>, Status> {
-        self.callers.reader(&request)?;
+        self.callers.reader("ListAgents", &request)?;
         let agents = self
             .core
             .router
@@ -338,7 +336,7 @@ impl Orchestrator for Service {
         &self,
         request: Request<api::StatusRequest>,
     ) -> Result<Response<api::StatusResponse>, Status> {
-        self.callers.reader(&request)?;
+        self.callers.reader("Status", &request)?;
         answer(self.status().await)
     }
 }

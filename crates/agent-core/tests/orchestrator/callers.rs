@@ -5,6 +5,7 @@ use crate::bench::Bench;
 use aios_auth::peer::{Role, Roles};
 use aios_core::paths::Paths;
 use aios_core::rpc::{Peer, report_of};
+use aios_core::tasks::Tasks;
 use aios_harness::{Relay, Who};
 use aios_orchestrator::callers::Callers;
 use aios_orchestrator::clients::Clients;
@@ -13,6 +14,7 @@ use aios_proto::guard::v1 as guard;
 use aios_proto::orchestrator::v1 as api;
 use aios_proto::orchestrator::v1::orchestrator_client::OrchestratorClient;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::Command;
 use tonic::Request;
 use tonic::transport::Channel;
@@ -22,12 +24,13 @@ const SANDBOX: u32 = 7002;
 const TOOLS: u32 = 7003;
 const PERSON: u32 = 7004;
 
-fn callers() -> Callers {
-    Callers::new(Roles::fixed(&[
+fn callers(clients: Clients) -> Callers {
+    let roles = Roles::fixed(&[
         (Role::Console, CONSOLE),
         (Role::Sandbox, SANDBOX),
         (Role::Tools, TOOLS),
-    ]))
+    ]);
+    Callers::new(roles, clients, Tasks::new())
 }
 
 fn request_of(uid: u32, pid: u32) -> Request<()> {
@@ -46,6 +49,11 @@ fn request(uid: u32) -> Request<()> {
     request_of(uid, std::process::id())
 }
 
+/// Callers without a guard.
+fn nowhere() -> Callers {
+    callers(clients(&Paths::development(Path::new("/nowhere"))))
+}
+
 fn clients(paths: &Paths) -> Clients {
     Clients::new(paths)
 }
@@ -55,12 +63,15 @@ async fn services_and_confined_processes_are_no_persons() {
     let Some(bench) = Bench::prepare() else {
         return;
     };
-    let clients = clients(&bench.paths);
+    let callers = callers(clients(&bench.paths));
     for uid in [SANDBOX, TOOLS] {
-        let error = callers().person(&request(uid), None, &clients).await.unwrap_err();
+        let error = callers
+            .person("CancelGoal", &request(uid), None)
+            .await
+            .unwrap_err();
         assert_eq!(report_of(&error).code, "AIOS-AUTH-0602");
         assert_eq!(
-            report_of(&callers().reader(&request(uid)).unwrap_err()).code,
+            report_of(&callers.reader("ListGoals", &request(uid)).unwrap_err()).code,
             "AIOS-AUTH-0602"
         );
     }
@@ -77,8 +88,8 @@ async fn services_and_confined_processes_are_no_persons() {
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
     for uid in [PERSON, 0] {
-        let error = callers()
-            .person(&request_of(uid, confined.id()), None, &clients)
+        let error = callers
+            .person("CancelGoal", &request_of(uid, confined.id()), None)
             .await
             .unwrap_err();
         assert_eq!(report_of(&error).code, "AIOS-AUTH-0603");
@@ -86,7 +97,10 @@ async fn services_and_confined_processes_are_no_persons() {
     confined.kill().unwrap();
     confined.wait().unwrap();
     bench.doubles.world().persons.insert(PERSON, "anna".to_owned());
-    let person = callers().person(&request(PERSON), None, &clients).await.unwrap();
+    let person = callers
+        .person("CancelGoal", &request(PERSON), None)
+        .await
+        .unwrap();
     assert_eq!((person.uid, person.name.as_str()), (PERSON, "anna"));
 }
 
@@ -95,7 +109,7 @@ async fn the_console_asks_only_for_who_is_signed_in() {
     let Some(bench) = Bench::prepare() else {
         return;
     };
-    let clients = clients(&bench.paths);
+    let callers = callers(clients(&bench.paths));
     let session = |secret: [u8; 32]| PersonProof {
         credential: Some(Credential::Session(SessionProof {
             secret: secret.to_vec(),
@@ -105,27 +119,28 @@ async fn the_console_asks_only_for_who_is_signed_in() {
         credential: Some(Credential::Key(KeyProof::default())),
     };
     for proof in [None, Some(&key), Some(&PersonProof::default())] {
-        let error = callers()
-            .person(&request(CONSOLE), proof, &clients)
+        let error = callers
+            .person("CancelGoal", &request(CONSOLE), proof)
             .await
             .unwrap_err();
         assert_eq!(report_of(&error).code, "AIOS-ORCH-0009");
     }
-    let error = callers()
-        .person(&request(CONSOLE), Some(&session([8; 32])), &clients)
+    let error = callers
+        .person("CancelGoal", &request(CONSOLE), Some(&session([8; 32])))
         .await
         .unwrap_err();
     assert_eq!(report_of(&error).code, "AIOS-GUARD-0403");
-    let person = callers()
-        .person(&request(CONSOLE), Some(&session([7; 32])), &clients)
+    let person = callers
+        .person("CancelGoal", &request(CONSOLE), Some(&session([7; 32])))
         .await
         .unwrap();
     assert_eq!((person.name.as_str(), person.uid), ("anna", 4711));
-    assert!(callers().reader(&request(CONSOLE)).is_ok());
+    assert!(callers.reader("ListGoals", &request(CONSOLE)).is_ok());
 }
 
-#[test]
-fn only_the_sandbox_speaks_for_an_agent() {
+#[tokio::test]
+async fn only_the_sandbox_speaks_for_an_agent() {
+    let callers = nowhere();
     for uid in [CONSOLE, TOOLS, PERSON, 0] {
         let mut request = request(uid);
         let agent = "01939f2e-7c3a-7d11-8a52-0f6a3c1d9e77".parse().unwrap();
@@ -134,17 +149,18 @@ fn only_the_sandbox_speaks_for_an_agent() {
             .metadata_mut()
             .insert("aios-agent-kind", "maintenance_agent".parse().unwrap());
         assert_eq!(
-            report_of(&callers().agent(&request).unwrap_err()).code,
+            report_of(&callers.agent(&request).unwrap_err()).code,
             "AIOS-AUTH-0602",
             "uid {uid}"
         );
     }
 }
 
-#[test]
-fn a_request_without_a_socket_has_no_caller() {
+#[tokio::test]
+async fn a_request_without_a_socket_has_no_caller() {
+    let callers = nowhere();
     assert_eq!(
-        report_of(&callers().reader(&Request::new(())).unwrap_err()).code,
+        report_of(&callers.reader("ListGoals", &Request::new(())).unwrap_err()).code,
         "AIOS-AUTH-0601"
     );
 }
@@ -157,24 +173,31 @@ async fn only_whom_the_guard_has_enrolled_is_a_person_and_without_the_guard_nobo
     let here = clients(&bench.paths);
     let nowhere = tempfile::tempdir().unwrap();
     let away = clients(&Paths::development(nowhere.path()));
-    let callers = callers();
+    let (callers, alone) = (callers(here), callers(away));
     let code = |error: tonic::Status| report_of(&error).code;
 
-    let stranger = callers.person(&request(PERSON), None, &here).await.unwrap_err();
+    let stranger = callers
+        .person("CancelGoal", &request(PERSON), None)
+        .await
+        .unwrap_err();
     assert_eq!(stranger.code(), tonic::Code::PermissionDenied);
     assert!(report_of(&stranger).next_step.contains("aiosctl person enrol"));
     assert_eq!(code(stranger), "AIOS-ORCH-0030");
-    let unknown = callers.person(&request(PERSON), None, &away).await.unwrap_err();
+    let unknown = alone
+        .person("CancelGoal", &request(PERSON), None)
+        .await
+        .unwrap_err();
     assert_eq!(unknown.code(), tonic::Code::Unavailable);
     assert!(!report_of(&unknown).next_step.is_empty());
     assert_eq!(code(unknown), "AIOS-ORCH-0012");
 
     // A no is not remembered, a yes is for a moment.
     bench.doubles.world().persons.insert(PERSON, "anna".to_owned());
-    assert!(callers.person(&request(PERSON), None, &here).await.is_ok());
-    assert!(callers.person(&request(PERSON), None, &away).await.is_ok());
-    assert!(callers.person(&request(0), None, &away).await.is_ok());
-    assert!(callers.reader(&request(CONSOLE)).is_ok());
+    assert!(callers.person("CancelGoal", &request(PERSON), None).await.is_ok());
+    bench.doubles.world().persons.clear();
+    assert!(callers.person("CancelGoal", &request(PERSON), None).await.is_ok());
+    assert!(alone.person("CancelGoal", &request(0), None).await.is_ok());
+    assert!(alone.reader("ListGoals", &request(CONSOLE)).is_ok());
 }
 
 /// A client as another user's process.

@@ -10,12 +10,17 @@
 //! # Ok(()) }
 //! ```
 
+mod corked;
+mod eager;
 mod inherited;
 mod peer;
+mod refusals;
 mod serve;
 mod status;
 
+pub use eager::eagerly;
 pub use inherited::take_listener;
 pub use peer::{Peer, PeerStream, peer_of};
+pub use refusals::{Refusals, Refused};
 pub use serve::{RpcError, channel, listen, serve};
 pub use status::{report_of, status, status_of_report};

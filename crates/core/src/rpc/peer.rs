@@ -1,5 +1,6 @@
 //! Who is at the other end of a Unix socket, as the kernel says.
 
+use super::corked::Corked;
 use nix::sys::socket::{getsockopt, sockopt};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -48,7 +49,7 @@ pub fn peer_of<T>(request: &tonic::Request<T>) -> Option<&Peer> {
 /// A Unix stream that knows its peer.
 #[derive(Debug)]
 pub struct PeerStream {
-    stream: UnixStream,
+    stream: Corked,
     peer: Peer,
 }
 
@@ -59,6 +60,7 @@ impl PeerStream {
     /// The kernel does not tell who the peer is.
     pub fn new(stream: UnixStream) -> io::Result<Self> {
         let peer = Peer::of(&stream)?;
+        let stream = Corked::new(stream);
         Ok(Self { stream, peer })
     }
 }

@@ -1,5 +1,6 @@
 //! Listening, serving and connecting.
 
+use super::corked::Corked;
 use super::inherited::take_listener;
 use super::peer::PeerStream;
 use crate::error::{Class, Coded};
@@ -140,7 +141,10 @@ pub fn channel(path: &Path) -> Channel {
     Endpoint::from_static("http://localhost").connect_with_connector_lazy(tower::service_fn(
         move |_: tonic::transport::Uri| {
             let path = path.clone();
-            async move { UnixStream::connect(path).await.map(TokioIo::new) }
+            async move {
+                let stream = UnixStream::connect(path).await?;
+                Ok::<_, io::Error>(TokioIo::new(Corked::new(stream)))
+            }
         },
     ))
 }

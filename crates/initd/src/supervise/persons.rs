@@ -6,10 +6,9 @@
 use crate::error::{InitError, Result};
 use aios_auth::peer;
 use aios_core::error::Report;
-use aios_core::rpc::{self, Peer};
-use aios_proto::guard::v1::RecordRequest;
+use aios_core::rpc::{self, Peer, Refusals, Refused};
+use aios_core::tasks::Tasks;
 use aios_proto::guard::v1::guard_client::GuardClient;
-use serde_json::json;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -22,12 +21,29 @@ const RECORD: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone)]
 pub(super) struct Persons {
     /// The state directory: `persons/UID` in it enrols a person.
-    pub(super) state: PathBuf,
-    /// The guard's socket.
-    pub(super) guard: PathBuf,
+    state: PathBuf,
+    refusals: Refusals,
 }
 
 impl Persons {
+    /// Those enrolled in `state`; tasks of `tasks` tell the guard at its socket of everybody else.
+    pub(super) fn new(state: &Path, guard: PathBuf, tasks: &Tasks) -> Self {
+        let refusals = Refusals::new("init.denied", tasks.clone(), move |request| {
+            // Refusals are rare: a connection for each costs nothing at rest.
+            let mut guard = GuardClient::new(rpc::channel(&guard));
+            async move {
+                tokio::time::timeout(RECORD, guard.record(request))
+                    .await
+                    .map_err(|_| Status::deadline_exceeded("the guard did not answer in time"))?
+                    .map(drop)
+            }
+        });
+        Self {
+            state: state.to_owned(),
+            refusals,
+        }
+    }
+
     /// Lets through who may change services; anybody else is answered with the reason, once the guard
     /// has recorded it or is known to be away. `rpc` is the name of what was asked for.
     pub(super) async fn check<T>(
@@ -35,53 +51,27 @@ impl Persons {
         request: &Request<T>,
         rpc: &'static str,
     ) -> std::result::Result<(), Status> {
-        let peer = rpc::peer_of(request).cloned();
-        let Err(error) = may_change(peer.as_ref(), &self.state) else {
+        let peer = rpc::peer_of(request);
+        let Err(error) = may_change(peer, &self.state) else {
             return Ok(());
         };
-        self.record(peer.as_ref(), rpc, &Report::of(&error)).await;
-        Err(rpc::status(&error))
-    }
-
-    /// Refusals are rare, so that the connection to the guard is made for each one and costs nothing at rest.
-    async fn record(&self, peer: Option<&Peer>, rpc: &'static str, report: &Report) {
-        let details = json!({
-            "rpc": rpc,
-            "uid": peer.map(|peer| peer.uid),
-            "pid": peer.map(|peer| peer.pid),
-            "check": "peer",
-            "code": report.code,
-            "message": report.message,
-        });
-        let record = RecordRequest {
-            kind: "init.denied".to_owned(),
-            details_json: details.to_string(),
-            ..RecordRequest::default()
-        };
-        let mut guard = GuardClient::new(rpc::channel(&self.guard));
-        let problem = match tokio::time::timeout(RECORD, guard.record(record)).await {
-            Ok(Ok(_)) => return,
-            Ok(Err(status)) => rpc::report_of(&status).message,
-            Err(_) => "it did not answer in time".to_owned(),
-        };
-        tracing::warn!(
-            code = report.code,
+        let recorded = self.refusals.note(Refused {
+            uid: peer.map(|peer| peer.uid),
             rpc,
-            uid = peer.map(|peer| peer.uid),
-            problem,
-            "a refusal could not be written to the audit log: {}",
-            report.message
-        );
+            check: "peer",
+            goal_id: String::new(),
+            report: Report::of(&error),
+        });
+        // It ends without a word; what could not be written is in this process's log.
+        let _tried = recorded.await;
+        Err(rpc::status(&error))
     }
 }
 
 /// A person is enrolled when root made `state/persons/UID` and gave it to them.
 fn may_change(peer: Option<&Peer>, state: &Path) -> Result<()> {
     let peer = peer.ok_or(InitError::Nobody)?;
-    if peer.uid == 0 {
-        return Ok(());
-    }
-    if !enrolled(state, peer.uid) {
+    if peer.uid != 0 && !enrolled(state, peer.uid) {
         return Err(InitError::Denied(peer.uid));
     }
     Ok(peer::check_unconfined(peer)?)

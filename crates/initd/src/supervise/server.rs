@@ -61,10 +61,7 @@ pub(super) fn start(manager: &Manager, events: mpsc::Sender<Event>, tasks: &Task
     let server = Server {
         events,
         logs: manager.logs(),
-        persons: Persons {
-            state: paths.state.clone(),
-            guard: paths.socket("guard"),
-        },
+        persons: Persons::new(&paths.state, paths.socket("guard"), tasks),
         token: token.clone(),
     };
     let routes = Routes::new(InitServer::new(server));

@@ -1,8 +1,7 @@
 //! The tool service: registry and call pipeline, itself without privilege.
 
 use aios_core::error::Report;
-use aios_core::paths::Paths;
-use aios_core::telemetry;
+use aios_core::service;
 use aios_tools::registry::Registry;
 use aios_tools::run;
 use std::io::Write;
@@ -12,22 +11,9 @@ fn main() -> ExitCode {
     if std::env::args().nth(1).as_deref() == Some("--print-registry") {
         return print_registry();
     }
-    telemetry::init("aios-tools");
-    // One thread: the work is passing on, and a hand-over between threads costs more than a step of it.
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            tracing::error!(%error, "cannot start");
-            return ExitCode::FAILURE;
-        }
-    };
-    match runtime.block_on(run::tools(&Paths::from_env())) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!(error = %Report::of(&*error), "ended");
-            ExitCode::FAILURE
-        }
-    }
+    service::main("aios-tools", service::FEW_BLOCKING, |paths| async move {
+        run::tools(&paths).await.map_err(|error| Report::of(&*error))
+    })
 }
 
 /// Prints every tool as JSON, for generating clients and reference pages.

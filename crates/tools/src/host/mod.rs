@@ -8,7 +8,9 @@ pub mod hw;
 pub mod monitor;
 
 use crate::error::{Result, ToolError};
-use crate::registry::ToolSpec;
+use crate::registry::{About, ToolSpec};
+use aios_auth::level::Risk;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -21,6 +23,28 @@ pub const HOST: &str = "host";
 /// Every tool that only looks at the machine.
 pub fn specs() -> Vec<ToolSpec> {
     [hw::specs(), monitor::specs()].concat()
+}
+
+/// A tool that only looks.
+fn spec<I, O>(
+    name: &'static str,
+    capability: &'static str,
+    summary: &'static str,
+    timeout_ms: u64,
+) -> ToolSpec
+where
+    I: JsonSchema + DeserializeOwned + Serialize,
+    O: JsonSchema + DeserializeOwned + Serialize,
+{
+    ToolSpec::of::<I, O>(About {
+        name,
+        summary,
+        risk: Risk::Read,
+        idempotent: true,
+        reversible: true,
+        capability,
+        timeout_ms,
+    })
 }
 
 /// Where the kernel's own file systems are.

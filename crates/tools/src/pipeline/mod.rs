@@ -5,7 +5,6 @@
 //! worker. It never waits for a person; `APPROVAL_REQUIRED` is an answer like any other.
 
 mod peers;
-mod refusals;
 mod service;
 
 pub use peers::{GrpcGuard, GrpcWorkers, Guard, Workers};
@@ -13,14 +12,13 @@ pub use service::ToolsService;
 
 use crate::error::{Result, ToolError};
 use crate::registry::{Registry, ToolSpec, namespace_of};
-use aios_auth::receipt::ReceiptBody;
+use aios_auth::key::PublicKey;
 use aios_auth::token::{NoRevocations, VerifiedToken, Verifier};
-use aios_auth::trust::TrustKeys;
 use aios_core::clock::Clock;
 use aios_core::error::Report;
 use aios_core::failpoint;
 use aios_core::id::ExecutionKey;
-use aios_core::rpc::report_of;
+use aios_core::rpc::{self, report_of};
 use aios_proto::guard::v1 as guard;
 use aios_proto::guard::v1::authorize_response::Decision;
 use aios_proto::tools::v1 as pb;
@@ -33,7 +31,6 @@ use tonic::{Code, Status};
 /// Everything that a call passes through.
 pub struct Pipeline<G, W> {
     registry: Arc<Registry>,
-    keys: TrustKeys,
     verifier: Verifier,
     clock: Arc<dyn Clock>,
     guard: G,
@@ -74,20 +71,30 @@ impl<G: Guard, W: Workers> Pipeline<G, W> {
     /// A key cannot be used.
     pub fn new(
         registry: Arc<Registry>,
-        keys: TrustKeys,
+        mint: &PublicKey,
         clock: Arc<dyn Clock>,
         guard: G,
         workers: W,
     ) -> Result<Self> {
-        let verifier = Verifier::new(&keys.mint).map_err(ToolError::auth)?;
+        let verifier = Verifier::new(mint).map_err(ToolError::auth)?;
         Ok(Self {
             registry,
-            keys,
             verifier,
             clock,
             guard,
             workers,
         })
+    }
+
+    /// Writes a refused caller to the log.
+    ///
+    /// # Errors
+    /// The guard does not answer.
+    pub(super) async fn record_refusal(
+        &self,
+        request: guard::RecordRequest,
+    ) -> std::result::Result<(), Status> {
+        self.guard.record(request).await.map(drop)
     }
 
     /// Runs one call.
@@ -168,19 +175,20 @@ impl<G: Guard, W: Workers> Pipeline<G, W> {
         call.verified = Some(self.check_token(call).await?);
         let prepared = self.prepare(call).await?;
         let receipt = self.authorize(call, &prepared).await?;
-        let body = ReceiptBody::verify(Some(&receipt), &self.keys.receipt).map_err(ToolError::auth)?;
+        // The worker verifies the receipt. Here only the guard's own note on it is passed on to the caller.
+        let note = receipt.note.clone().unwrap_or_default();
         let executed = self.execute(call, &prepared, receipt).await;
         if call.spec.mutating {
             failpoint::hit("tools.after_execute");
         }
         match executed {
-            Ok(executed) => self.conclude(call, &prepared, &body, executed).await,
+            Ok(executed) => self.conclude(call, &prepared, &note, executed).await,
             // Nobody knows how far it came; the worker's journal does, and the same key asks it.
             Err(status) if is_silence(&status) => Err(Stop::Status(status)),
             Err(status) => {
                 let report = report_of(&status);
                 let seq = self
-                    .outcome(call, &prepared, &body, "failed", "", Some(&report))
+                    .outcome(call, &prepared, &note, "failed", "", Some(&report))
                     .await?;
                 Ok(failed(report, seq))
             }
@@ -213,7 +221,7 @@ impl<G: Guard, W: Workers> Pipeline<G, W> {
             timeout_ms: call.timeout_ms,
             undo_of: call.undo_of.map(Into::into),
         };
-        let status = match self.workers.prepare(namespace_of(call.spec.name), request).await {
+        let status = match rpc::eagerly(self.workers.prepare(namespace_of(call.spec.name), request)).await {
             Ok(prepared) => return Ok(prepared),
             Err(status) => status,
         };
@@ -256,9 +264,7 @@ impl<G: Guard, W: Workers> Pipeline<G, W> {
             call_digest: prepared.call_digest.clone(),
             summary: prepared.summary.clone(),
         };
-        let decision = self
-            .guard
-            .authorize(request)
+        let decision = rpc::eagerly(self.guard.authorize(request))
             .await
             .map_err(Stop::Status)?
             .decision;
@@ -297,32 +303,32 @@ impl<G: Guard, W: Workers> Pipeline<G, W> {
             timeout_ms: call.timeout_ms,
             undo_of: call.undo_of.map(Into::into),
         };
-        self.workers.execute(namespace_of(call.spec.name), request).await
+        rpc::eagerly(self.workers.execute(namespace_of(call.spec.name), request)).await
     }
 
     async fn conclude(
         &self,
         call: &Incoming<'_>,
         prepared: &worker::PrepareResponse,
-        receipt: &ReceiptBody,
+        note: &guard::ReceiptNote,
         executed: worker::ExecuteResponse,
     ) -> std::result::Result<Answer, Stop> {
         if let Some(error) = executed.error {
             let report = Report::from(error);
             let seq = self
-                .outcome(call, prepared, receipt, "failed", "", Some(&report))
+                .outcome(call, prepared, note, "failed", "", Some(&report))
                 .await?;
             return Ok(failed(report, seq));
         }
         if let Err(error) = call.spec.check_output(&executed.result_json) {
             let report = error.report();
             let seq = self
-                .outcome(call, prepared, receipt, "failed", "", Some(&report))
+                .outcome(call, prepared, note, "failed", "", Some(&report))
                 .await?;
             return Ok(failed(report, seq));
         }
         let audit_seq = self
-            .outcome(call, prepared, receipt, "done", &executed.result_json, None)
+            .outcome(call, prepared, note, "done", &executed.result_json, None)
             .await?;
         Ok(Answer::Done(pb::Done {
             result_json: executed.result_json,
@@ -330,8 +336,8 @@ impl<G: Guard, W: Workers> Pipeline<G, W> {
             replayed: executed.replayed,
             tool_us: executed.tool_us,
             undoable: call.spec.mutating,
-            rule_id: receipt.rule_id.clone(),
-            approval_id: receipt.approval_id.map(|id| id.to_string()).unwrap_or_default(),
+            rule_id: note.rule_id.clone(),
+            approval_id: note.approval_id.clone(),
         }))
     }
 
@@ -341,14 +347,14 @@ impl<G: Guard, W: Workers> Pipeline<G, W> {
         &self,
         call: &Incoming<'_>,
         prepared: &worker::PrepareResponse,
-        receipt: &ReceiptBody,
+        note: &guard::ReceiptNote,
         status: &str,
         result_json: &str,
         error: Option<&Report>,
     ) -> std::result::Result<u64, Stop> {
         if !call.spec.mutating {
             return match error {
-                None => Ok(receipt.audit_seq),
+                None => Ok(note.audit_seq),
                 Some(report) => self.note("tool.failed", call, report, "execute").await,
             };
         }
@@ -359,7 +365,7 @@ impl<G: Guard, W: Workers> Pipeline<G, W> {
             status: status.to_owned(),
             result_json: result_json.to_owned(),
             error: error.cloned().map(Into::into),
-            intent_seq: receipt.audit_seq,
+            intent_seq: note.audit_seq,
         };
         let recorded = self.guard.record_outcome(request).await.map_err(Stop::Status)?;
         failpoint::hit("tools.after_outcome");

@@ -1,11 +1,11 @@
 //! The tool service on its socket: who may call, and the registry for everybody.
 
-use super::refusals::Refusals;
 use super::{Guard, Pipeline, Workers};
 use crate::error::ToolError;
 use crate::registry::Registry;
 use aios_auth::peer::{self, Role, Roles};
-use aios_core::rpc;
+use aios_core::error::Report;
+use aios_core::rpc::{self, Refusals, Refused};
 use aios_core::tasks::Tasks;
 use aios_proto::tools::v1 as pb;
 use aios_proto::tools::v1::tool_registry_server::ToolRegistry;
@@ -28,12 +28,18 @@ type Answer<T> = std::result::Result<Response<T>, Status>;
 impl<G: Guard, W: Workers> ToolsService<G, W> {
     /// A service of these parts; `tasks` owns the calls, and the records of refused callers.
     pub fn new(registry: Arc<Registry>, roles: Roles, pipeline: Pipeline<G, W>, tasks: Tasks) -> Self {
+        let pipeline = Arc::new(pipeline);
+        let recorder = Arc::clone(&pipeline);
+        let refusals = Refusals::new("peer.denied", tasks.clone(), move |request| {
+            let recorder = Arc::clone(&recorder);
+            async move { recorder.record_refusal(request).await }
+        });
         Self {
             registry,
             roles,
-            pipeline: Arc::new(pipeline),
+            pipeline,
             tasks,
-            refusals: Refusals::default(),
+            refusals,
         }
     }
 
@@ -60,9 +66,14 @@ impl<G: Guard, W: Workers> ToolsService<G, W> {
             .require(request, &[Role::Orchestrator])
             .map(drop)
             .map_err(|error| {
-                let uid = peer::peer(request).ok().map(|peer| peer.uid);
-                self.pipeline
-                    .refused(&self.refusals, &self.tasks, uid, name, &error);
+                // Nobody waits for the record, least of all the caller.
+                self.refusals.note(Refused {
+                    uid: peer::peer(request).ok().map(|peer| peer.uid),
+                    rpc: name,
+                    check: "peer",
+                    goal_id: String::new(),
+                    report: Report::of(&error),
+                });
                 rpc::status(&error)
             })
     }

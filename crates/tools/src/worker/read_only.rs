@@ -43,13 +43,22 @@ pub trait Looks: Send + Sync + 'static {
 
 /// A [`Namespace`] made of something that only looks.
 #[derive(Debug)]
-pub struct ReadOnly<L>(pub L);
+pub struct ReadOnly<L> {
+    looks: L,
+    specs: Vec<ToolSpec>,
+}
 
 /// There is no plan: a namespace that only looks never makes one.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum NoPlan {}
 
 impl<L: Looks> ReadOnly<L> {
+    /// A namespace of these tools.
+    pub fn new(looks: L) -> Self {
+        let specs = looks.specs();
+        Self { looks, specs }
+    }
+
     fn unknown<T>(&self, tool: &str) -> Result<T> {
         Err(ToolError::UnknownTool {
             name: tool.to_owned(),
@@ -61,28 +70,27 @@ impl<L: Looks> Namespace for ReadOnly<L> {
     type Plan = NoPlan;
 
     fn name(&self) -> &'static str {
-        self.0.name()
+        self.looks.name()
     }
 
     fn specs(&self) -> Vec<ToolSpec> {
-        self.0.specs()
+        self.specs.clone()
     }
 
     fn canonical(&self, tool: &str, args_json: &str) -> Result<Value> {
-        let specs = self.0.specs();
-        let Some(spec) = specs.iter().find(|spec| spec.name == tool) else {
+        let Some(spec) = self.specs.iter().find(|spec| spec.name == tool) else {
             return self.unknown(tool);
         };
         spec.check_input(args_json)
     }
 
     fn prepare(&self, call: &Call<'_>) -> Result<Prepared> {
-        let look = self.0.look(call.tool, call.args)?;
+        let look = self.looks.look(call.tool, call.args)?;
         let action = call.tool.split_once('.').map_or("", |(_, action)| action);
-        let access = Access::new(self.0.name(), action, &look.resource).map_err(ToolError::auth)?;
+        let access = Access::new(self.looks.name(), action, &look.resource).map_err(ToolError::auth)?;
         if !call.caps.allows_access(&access) {
             return Err(ToolError::NotGranted {
-                namespace: self.0.name().to_owned(),
+                namespace: self.looks.name().to_owned(),
                 action: action.to_owned(),
                 path: look.resource,
             });
@@ -90,7 +98,7 @@ impl<L: Looks> Namespace for ReadOnly<L> {
         Ok(Prepared {
             identities: vec![Identity {
                 path: look.resource,
-                kind: self.0.name().to_owned(),
+                kind: self.looks.name().to_owned(),
                 ..Identity::default()
             }],
             required: vec![access],
@@ -113,7 +121,7 @@ impl<L: Looks> Namespace for ReadOnly<L> {
             });
         }
         call.budget.check()?;
-        self.0.read(call.tool, call.args, call.budget)
+        self.looks.read(call.tool, call.args, call.budget)
     }
 
     fn prepare_undo(&self, call: &Call<'_>, _target: &Target<NoPlan>) -> Result<Prepared> {

@@ -25,6 +25,7 @@ use prost::Message;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
+use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status};
 
 /// The service.
@@ -41,11 +42,20 @@ struct Inner<N: Namespace> {
     reader: Mutex<Journal>,
     running: Mutex<HashMap<ExecutionKey, Budget>>,
     refusals: Refusals,
+    lanes: Arc<Semaphore>,
 }
 
 impl<N: Namespace> WorkerService<N> {
-    /// A service of these parts; `reader` is a second connection to the executor's journal.
-    pub fn new(namespace: Arc<N>, gate: Gate, roles: Roles, executor: Executor<N>, reader: Journal) -> Self {
+    /// A service of these parts; `reader` is a second connection to the executor's journal. At most
+    /// `lanes` requests work at once, so the runtime must have some more threads for that.
+    pub fn new(
+        namespace: Arc<N>,
+        gate: Gate,
+        roles: Roles,
+        executor: Executor<N>,
+        reader: Journal,
+        lanes: usize,
+    ) -> Self {
         let specs = namespace.specs();
         let (reader, running) = (Mutex::new(reader), Mutex::default());
         Self {
@@ -58,6 +68,7 @@ impl<N: Namespace> WorkerService<N> {
                 reader,
                 running,
                 refusals: Refusals::new(),
+                lanes: Arc::new(Semaphore::new(lanes)),
             }),
         }
     }
@@ -230,6 +241,21 @@ impl<N: Namespace> Inner<N> {
         })
     }
 
+    /// Runs what touches the namespace in one of the lanes. Who waits for one and gives up waits no more:
+    /// a file system that hangs fills the lanes, and nothing besides.
+    async fn in_lane<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let lane = Arc::clone(&self.lanes).acquire_owned().await;
+        let lane = lane.map_err(|error| ToolError::Defect(error.to_string()))?;
+        blocking(move || {
+            let _lane = lane;
+            work()
+        })
+        .await
+    }
+
     /// Makes a call known to Cancel for as long as the answer is held.
     fn begin(self: &Arc<Self>, key: ExecutionKey, budget: &Budget) -> Running<N> {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
@@ -328,7 +354,8 @@ impl<N: Namespace> Worker for WorkerService<N> {
                 )
             })
         };
-        blocking(work)
+        self.inner
+            .in_lane(work)
             .await
             .map(Response::new)
             .map_err(|error| refused(&error))
@@ -367,7 +394,7 @@ impl<N: Namespace> Worker for WorkerService<N> {
                     inner.note(about, error)
                 })
             };
-            match blocking(job).await {
+            match self.inner.in_lane(job).await {
                 Ok(job) => self.inner.executor.execute(job).await,
                 Err(error) => Err(error),
             }
@@ -378,7 +405,7 @@ impl<N: Namespace> Worker for WorkerService<N> {
                     .read(&request, &asked, &budget, about)
                     .map_err(|error| inner.note(about, error))
             };
-            blocking(read).await
+            self.inner.in_lane(read).await
         };
         drop(running);
         let response = executed.map(execute_response).map_err(|error| refused(&error))?;

@@ -381,7 +381,14 @@ impl House {
         let keys = guard.inner.secrets.public();
         let workers = GrpcWorkers::of(&paths, ["fs"]);
         let registry = Arc::new(Registry::builtin());
-        let pipeline = Pipeline::new(registry, keys, Arc::new(SystemClock), guard.clone(), workers).unwrap();
+        let pipeline = Pipeline::new(
+            registry,
+            &keys.mint,
+            Arc::new(SystemClock),
+            guard.clone(),
+            workers,
+        )
+        .unwrap();
         let worker = WorkerClient::new(rpc::channel(&paths.worker_socket("fs")));
         Self {
             process: None,
@@ -398,7 +405,8 @@ impl House {
         }
     }
 
-    pub(crate) async fn push_trust(&self, emergency: bool, revoked: &[&str]) {
+    /// The next signed push of the guard.
+    pub(crate) fn trust(&self, emergency: bool, revoked: &[&str]) -> worker::PushTrustRequest {
         let state = TrustState {
             counter: self.counter.fetch_add(1, Ordering::SeqCst),
             epoch: self.counter.load(Ordering::SeqCst),
@@ -407,11 +415,12 @@ impl House {
             emergency,
             issued_at_ms: SystemClock.now_ms(),
         };
-        self.worker
-            .clone()
-            .push_trust(state.sign(&self.guard.inner.secrets.trust).unwrap())
-            .await
-            .unwrap();
+        state.sign(&self.guard.inner.secrets.trust).unwrap()
+    }
+
+    pub(crate) async fn push_trust(&self, emergency: bool, revoked: &[&str]) {
+        let push = self.trust(emergency, revoked);
+        self.worker.clone().push_trust(push).await.unwrap();
     }
 
     pub(crate) fn path(&self, name: &str) -> String {

@@ -4,15 +4,11 @@ mod devices;
 mod machine;
 pub mod types;
 
-use super::{HOST, Host, typed, unknown, value_of};
+use super::{HOST, Host, spec, typed, unknown, value_of};
 use crate::budget::Budget;
 use crate::error::Result;
-use crate::registry::{About, ToolSpec};
+use crate::registry::ToolSpec;
 use crate::worker::read_only::{Look, Looks};
-use aios_auth::level::Risk;
-use schemars::JsonSchema;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 use types::Nothing;
 
@@ -20,58 +16,53 @@ use types::Nothing;
 #[derive(Debug, Clone)]
 pub struct Hw(pub Host);
 
-fn spec<O>(name: &'static str, capability: &'static str, summary: &'static str) -> ToolSpec
-where
-    O: JsonSchema + DeserializeOwned + Serialize,
-{
-    ToolSpec::of::<Nothing, O>(About {
-        name,
-        summary,
-        risk: Risk::Read,
-        idempotent: true,
-        reversible: true,
-        capability,
-        timeout_ms: 5000,
-    })
-}
+/// Default time allowed, milliseconds.
+const TIMEOUT_MS: u64 = 5000;
 
 /// Every hw tool.
 pub fn specs() -> Vec<ToolSpec> {
     vec![
-        spec::<types::Info>(
+        spec::<Nothing, types::Info>(
             "hw.info",
             "hw:info:host",
             "Says what this machine is: model, kernel, processors, memory, uptime.",
+            TIMEOUT_MS,
         ),
-        spec::<types::Cpu>(
+        spec::<Nothing, types::Cpu>(
             "hw.cpu",
             "hw:cpu:host",
             "Describes the processors, and how the kernel guards their known weaknesses.",
+            TIMEOUT_MS,
         ),
-        spec::<types::Memory>(
+        spec::<Nothing, types::Memory>(
             "hw.memory",
             "hw:memory:host",
             "Says how much memory and swap space there is and how it is used.",
+            TIMEOUT_MS,
         ),
-        spec::<types::Storage>(
+        spec::<Nothing, types::Storage>(
             "hw.storage",
             "hw:storage:host",
             "Lists disks and their partitions with size and kind.",
+            TIMEOUT_MS,
         ),
-        spec::<types::Network>(
+        spec::<Nothing, types::Network>(
             "hw.network",
             "hw:network:host",
             "Lists network interfaces with address, state, speed and driver.",
+            TIMEOUT_MS,
         ),
-        spec::<types::Sensors>(
+        spec::<Nothing, types::Sensors>(
             "hw.sensors",
             "hw:sensors:host",
             "Reads temperatures, fans, voltages and batteries.",
+            TIMEOUT_MS,
         ),
-        spec::<types::Pci>(
+        spec::<Nothing, types::Pci>(
             "hw.pci",
             "hw:pci:host",
             "Lists the devices on the PCI bus with their drivers.",
+            TIMEOUT_MS,
         ),
     ]
 }

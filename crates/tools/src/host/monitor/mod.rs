@@ -5,16 +5,12 @@ mod top;
 pub mod types;
 
 use super::hw::types::Nothing;
-use super::{HOST, Host, parsed, typed, unknown, value_of};
+use super::{HOST, Host, parsed, spec, typed, unknown, value_of};
 use crate::budget::Budget;
 use crate::error::{Result, ToolError};
-use crate::registry::{About, ToolSpec};
+use crate::registry::ToolSpec;
 use crate::worker::read_only::{Look, Looks};
-use aios_auth::level::Risk;
 use procfs::{CpuPressure, IoPressure, LoadAverage, MemoryPressure, PressureRecord};
-use schemars::JsonSchema;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::time::{Duration, Instant};
 use types::{INTERVAL_MS, Load, Pressure, Pressures, Stall, TopArgs, WatchArgs};
@@ -26,21 +22,8 @@ const SLICE: Duration = Duration::from_millis(20);
 #[derive(Debug, Clone)]
 pub struct Monitor(pub Host);
 
-fn spec<I, O>(name: &'static str, capability: &'static str, summary: &'static str) -> ToolSpec
-where
-    I: JsonSchema + DeserializeOwned + Serialize,
-    O: JsonSchema + DeserializeOwned + Serialize,
-{
-    ToolSpec::of::<I, O>(About {
-        name,
-        summary,
-        risk: Risk::Read,
-        idempotent: true,
-        reversible: true,
-        capability,
-        timeout_ms: 15_000,
-    })
-}
+/// Default time allowed, milliseconds: the longest interval and some.
+const TIMEOUT_MS: u64 = 15_000;
 
 /// Every monitor tool.
 pub fn specs() -> Vec<ToolSpec> {
@@ -49,31 +32,37 @@ pub fn specs() -> Vec<ToolSpec> {
             "monitor.cpu",
             "monitor:cpu:host",
             "Measures how busy each processor is, and with what.",
+            TIMEOUT_MS,
         ),
         spec::<WatchArgs, types::DiskUse>(
             "monitor.disk",
             "monitor:disk:host",
             "Measures how much each disk reads and writes.",
+            TIMEOUT_MS,
         ),
         spec::<WatchArgs, types::NetworkUse>(
             "monitor.network",
             "monitor:network:host",
             "Measures how much each network interface receives and sends.",
+            TIMEOUT_MS,
         ),
         spec::<Nothing, Load>(
             "monitor.load",
             "monitor:load:host",
             "Says how many tasks run or wait, now and in the last minutes.",
+            TIMEOUT_MS,
         ),
         spec::<Nothing, Pressures>(
             "monitor.pressure",
             "monitor:pressure:host",
             "Says how much time was lost waiting for processors, memory and disks.",
+            TIMEOUT_MS,
         ),
         spec::<TopArgs, types::Top>(
             "monitor.top",
             "monitor:top:host",
             "Lists the processes that use most processor time or memory.",
+            TIMEOUT_MS,
         ),
     ]
 }
