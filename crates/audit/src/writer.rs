@@ -208,6 +208,8 @@ impl Writer {
             && self.notes.is_empty()
             && self.late.len() < LATE
             && self.retry_due.is_none()
+            // A new segment needs syncs, for which the caller's thread is too good.
+            && self.lines.length() < self.options.segment_bytes
             && !self.refusing();
         if !plain {
             return Err(append);

@@ -251,6 +251,12 @@ pub enum GuardError {
         /// Task and step.
         key: String,
     },
+    /// The guard ends, or met a defect of its own.
+    #[error("the guard ended {rpc} without an answer")]
+    Broken {
+        /// What was asked.
+        rpc: &'static str,
+    },
     /// Too much waits for people.
     #[error("{waiting} approval requests wait already")]
     TooManyWaiting {
@@ -353,6 +359,7 @@ impl Coded for GuardError {
             Self::TooManyWaiting { .. } => "AIOS-GUARD-0031",
             Self::Autonomy { .. } => "AIOS-GUARD-0032",
             Self::ApprovalOver { .. } => "AIOS-GUARD-0033",
+            Self::Broken { .. } => "AIOS-GUARD-0034",
         }
     }
 
@@ -402,7 +409,7 @@ impl Coded for GuardError {
             Self::NoApproval { .. } => "see `aiosctl approval list`",
             Self::NotPending { .. } => "see `aiosctl approval show` for who decided",
             Self::NoIntent { .. } => "authorize the call first",
-            Self::Busy { .. } => "send it again",
+            Self::Busy { .. } | Self::Broken { .. } => "send it again",
             Self::TooManyWaiting { .. } => "decide some of them, or cancel goals",
         }
         .to_owned()
@@ -431,7 +438,7 @@ impl Coded for GuardError {
             Self::NoSession { .. } => Class::Unauthenticated,
             Self::NoApproval { .. } => Class::NotFound,
             Self::NotPending { .. } | Self::NoIntent { .. } => Class::FailedPrecondition,
-            Self::Busy { .. } => Class::Unavailable,
+            Self::Busy { .. } | Self::Broken { .. } => Class::Unavailable,
             Self::TooManyWaiting { .. } => Class::ResourceExhausted,
             _ => Class::PermissionDenied,
         }

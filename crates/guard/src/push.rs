@@ -3,7 +3,7 @@
 
 use crate::error::GuardError;
 use crate::guard::Guard;
-use crate::refusals::Told;
+use crate::refusals::{self, Told};
 use aios_core::rpc;
 use aios_proto::worker::v1::PushTrustRequest;
 use aios_proto::worker::v1::worker_client::WorkerClient;
@@ -19,6 +19,8 @@ use tonic::transport::Channel;
 
 /// A worker that does not answer in this time is not reached.
 const PATIENCE: Duration = Duration::from_millis(800);
+/// Largest answer of a worker, bytes: it is believed in nothing, and many empty refusals fit into little.
+const LARGEST_ANSWER: usize = 128 << 10;
 /// Every how many pushes the projection of the audit log is marked.
 const MARK_EVERY: u32 = 60;
 
@@ -50,9 +52,9 @@ async fn push(
     let workers = workers(guard)?;
     clients.retain(|name, _| workers.contains_key(name));
     for (name, socket) in workers {
-        clients
-            .entry(name)
-            .or_insert_with(|| WorkerClient::new(rpc::channel(&socket)));
+        clients.entry(name).or_insert_with(|| {
+            WorkerClient::new(rpc::channel(&socket)).max_decoding_message_size(LARGEST_ANSWER)
+        });
     }
     let request = {
         let mut state = guard.state();
@@ -68,8 +70,9 @@ async fn push(
         pushes.spawn(tell(name.clone(), client.clone(), request));
     }
     let mut reached = BTreeSet::new();
-    for (name, answer) in pushes.join_all().await.into_iter().flatten() {
+    for (name, mut answer) in pushes.join_all().await.into_iter().flatten() {
         reached.insert(name.clone());
+        answer.refusals.truncate(refusals::MOST);
         // Without room it is told again with the next push.
         if !answer.refusals.is_empty() && told.try_send((name, answer)).is_err() {
             tracing::debug!("refusals of a worker wait for the ones before them");

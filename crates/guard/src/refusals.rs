@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 /// Answers that may wait to be recorded. What finds no room is told again at the next push.
 const WAITING: usize = 16;
 /// Most refusals taken from one answer.
-const MOST: usize = 64;
+pub(crate) const MOST: usize = 64;
 /// Largest number that every reader of JSON reads as it was written.
 const LARGEST: u64 = 1 << 53;
 /// Most characters of a message.
@@ -104,7 +104,7 @@ async fn record(guard: &Guard, worker: &str, answer: PushTrustResponse) -> Resul
     }
     recorded.dropped = answer.refusals_dropped;
     guard.set_recorded(worker, recorded);
-    for refusal in answer.refusals.into_iter().take(MOST) {
+    for refusal in answer.refusals {
         if refusal.number <= recorded.number {
             continue;
         }

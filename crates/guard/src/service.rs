@@ -2,6 +2,7 @@
 
 use crate::error::GuardError;
 use crate::guard::Guard;
+use crate::persons::Proved;
 use aios_audit::Record;
 use aios_auth::peer::{self, PeerError, Role};
 use aios_auth::person::PersonRequest;
@@ -56,19 +57,19 @@ impl Service {
         Self { guard, tasks }
     }
 
-    /// Runs work to its end although its caller may stop waiting: between the log and the projection of
-    /// it nothing may break off, or the same step would be recorded twice.
+    /// Runs an rpc to its end although its caller may hang up: between the log and the projection of it
+    /// nothing may break off, and a refusal is recorded however soon its caller is gone.
     async fn unbroken<T: Send + 'static>(
         &self,
-        key: Option<pb::ExecutionKey>,
-        work: impl Future<Output = Result<T, GuardError>> + Send + 'static,
-    ) -> Result<T, GuardError> {
+        rpc: &'static str,
+        work: impl Future<Output = Answer<T>> + Send + 'static,
+    ) -> Answer<T> {
         let (answer, answered) = oneshot::channel();
         // Nobody may be waiting any more.
         self.tasks
-            .spawn("call", async move { drop(answer.send(work.await)) });
-        let key = key.map_or_else(String::new, |key| format!("{}/{}", key.task_id, key.step));
-        answered.await.unwrap_or(Err(GuardError::Busy { key }))
+            .spawn(rpc, async move { drop(answer.send(work.await)) });
+        let lost = |_| rpc::status(&GuardError::Broken { rpc });
+        answered.await.map_err(lost)?
     }
 
     /// Checks the caller, runs the rpc, records a denial.
@@ -78,20 +79,26 @@ impl Service {
         who: Who,
         request: Request<R>,
         context: Record,
-        work: impl FnOnce(Arc<Guard>, Peer, R) -> F,
+        work: impl FnOnce(Arc<Guard>, Peer, R) -> F + Send + 'static,
     ) -> Answer<T>
     where
-        F: Future<Output = Result<T, GuardError>>,
+        R: Send + 'static,
+        T: Send + 'static,
+        F: Future<Output = Result<T, GuardError>> + Send,
     {
         let peer = peer::peer(&request).map_err(|error| rpc::status(&error))?.clone();
-        let answer = match self.admit(&peer, who) {
-            Ok(()) => work(self.guard.clone(), peer.clone(), request.into_inner()).await,
-            Err(error) => Err(error),
-        };
-        match answer {
-            Ok(answer) => Ok(Response::new(answer)),
-            Err(error) => Err(self.refused(rpc, &peer, context, &error).await),
-        }
+        let (own, request) = (self.clone(), request.into_inner());
+        self.unbroken(rpc, async move {
+            let answer = match own.admit(&peer, who) {
+                Ok(()) => work(Arc::clone(&own.guard), peer.clone(), request).await,
+                Err(error) => Err(error),
+            };
+            match answer {
+                Ok(answer) => Ok(Response::new(answer)),
+                Err(error) => Err(own.refused(rpc, &peer, context, &error).await),
+            }
+        })
+        .await
     }
 
     fn admit(&self, peer: &Peer, who: Who) -> Result<(), GuardError> {
@@ -132,29 +139,32 @@ impl Service {
         rpc: &'static str,
         request: Request<R>,
         context: Record,
-        work: impl FnOnce(Arc<Guard>, crate::persons::Proved, R) -> F,
+        work: impl FnOnce(Arc<Guard>, Proved, R) -> F + Send + 'static,
     ) -> Answer<T>
     where
-        R: PersonRequest,
-        F: Future<Output = Result<T, GuardError>>,
+        R: PersonRequest + Send + 'static,
+        T: Send + 'static,
+        F: Future<Output = Result<T, GuardError>> + Send,
     {
         let peer = peer::peer(&request).map_err(|error| rpc::status(&error))?.clone();
-        let request = request.into_inner();
-        let person = match self.guard.prove(&peer, &request) {
-            Ok(person) => person,
-            Err(error) => return Err(self.refused(rpc, &peer, context, &error).await),
-        };
-        let name = person.name.clone();
-        match work(self.guard.clone(), person, request).await {
-            Ok(answer) => Ok(Response::new(answer)),
-            Err(error) => {
-                let context = Record {
-                    person: Some(name),
-                    ..context
-                };
-                Err(self.refused(rpc, &peer, context, &error).await)
+        let (own, request) = (self.clone(), request.into_inner());
+        self.unbroken(rpc, async move {
+            let mut context = context;
+            let answer = match own.guard.prove(&peer, &request) {
+                Ok(person) => {
+                    let name = person.name.clone();
+                    let answer = work(Arc::clone(&own.guard), person, request).await;
+                    context.person = Some(name);
+                    answer
+                }
+                Err(error) => Err(error),
+            };
+            match answer {
+                Ok(answer) => Ok(Response::new(answer)),
+                Err(error) => Err(own.refused(rpc, &peer, context, &error).await),
             }
-        }
+        })
+        .await
     }
 }
 
@@ -189,10 +199,7 @@ impl Rpcs for Service {
     }
 
     async fn authorize(&self, request: Request<pb::AuthorizeRequest>) -> Answer<pb::AuthorizeResponse> {
-        let work = |guard: Arc<Guard>, _, request: pb::AuthorizeRequest| {
-            let key = request.key.clone();
-            self.unbroken(key, async move { guard.authorize(request).await })
-        };
+        let work = |guard: Arc<Guard>, _, request| async move { guard.authorize(request).await };
         self.run("Authorize", TOOLS, request, Record::default(), work)
             .await
     }
@@ -201,12 +208,9 @@ impl Rpcs for Service {
         &self,
         request: Request<pb::RecordOutcomeRequest>,
     ) -> Answer<pb::RecordOutcomeResponse> {
-        let work = |guard: Arc<Guard>, _, request: pb::RecordOutcomeRequest| {
-            let key = request.key.clone();
-            self.unbroken(key, async move {
-                let audit_seq = guard.record_outcome(request).await?;
-                Ok(pb::RecordOutcomeResponse { audit_seq })
-            })
+        let work = |guard: Arc<Guard>, _, request| async move {
+            let audit_seq = guard.record_outcome(request).await?;
+            Ok(pb::RecordOutcomeResponse { audit_seq })
         };
         self.run("RecordOutcome", TOOLS, request, Record::default(), work)
             .await
