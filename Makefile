@@ -20,7 +20,7 @@ AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo -n --preserve-env=PATH)
 help: ## Shows this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
-setup: ## Installs what is missing: packages, system users, Python and npm packages.
+setup: ## Installs what is missing: Debian packages, system users, Python packages.
 	$(XTASK) setup
 
 setup-test: ## The same, and a browser to test the page with.

@@ -13,8 +13,9 @@ pub(crate) const IMAGE: &str = "localhost/aios";
 /// Arguments of `image`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Compile the binaries inside the image build, by the image's own toolchain: many minutes, and needs the crate
-    /// registry. Without it those of `cargo build --release` are taken.
+    /// Compile the binaries inside the image build, by the image's own toolchain: many minutes. Cargo runs offline there,
+    /// on crates that were vendored before; the toolchain is installed from Debian's archive. Without this option the
+    /// binaries of `cargo build --release` are taken.
     #[arg(long)]
     compile: bool,
     /// Another base image, one that brings bootc and a kernel.

@@ -21,7 +21,7 @@ const LOGS: usize = 4;
 pub enum Change {
     /// One line is added to a file: doing it twice shows as two lines.
     Append,
-    /// Files are deleted, some of them names of one inode, then undone.
+    /// Files are deleted, then undone.
     DeleteAndUndo,
     /// An undo of a deletion is what is killed.
     Undo,

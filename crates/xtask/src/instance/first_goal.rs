@@ -9,7 +9,7 @@ use crate::host::say;
 
 const LIMIT: Duration = Duration::from_secs(120);
 const POLL: Duration = Duration::from_millis(200);
-/// Twelve logs, a day and a half apart: four are younger than a week.
+/// Twelve logs, a day and a half apart: five are younger than a week.
 const FILES: u64 = 12;
 const APART_S: u64 = 36 * 3600;
 const SIZE: usize = 512 * 1024;

@@ -14,8 +14,8 @@ pub(super) fn check(host: &Host, state: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Every process whose command line or environment names this instance. A container's processes are among them:
-/// conmon's command line names the store, and rootless containers cannot outlive it.
+/// Every process whose command line names this instance, but for shells, `tail` and what runs this check.
+/// Containers are among them: conmon's command line names the store, and rootless containers cannot outlive it.
 fn processes(host: &Host, state: &Path) -> Result<Vec<String>> {
     let output = host.root_cmd("ps").args(["-eo", "pid=,user=,args="]).read()?;
     let state = state.display().to_string();
