@@ -15,7 +15,7 @@ use std::time::Duration;
 use tonic::service::Routes;
 
 /// Largest projection, bytes.
-const MAX_MESSAGE: usize = 64 << 20;
+const MAX_MESSAGE: usize = 16 << 20;
 /// Time that calls are given to end.
 const GRACE: Duration = Duration::from_secs(3);
 

@@ -304,6 +304,11 @@ impl House {
 
     /// A house whose worker is a process of its own, which can be killed.
     pub(crate) async fn with_process() -> Self {
+        Self::with_process_in(|_| ()).await
+    }
+
+    /// The same after `prepare` has furnished the installation.
+    pub(crate) async fn with_process_in(prepare: impl FnOnce(&Paths)) -> Self {
         let home = tempfile::tempdir().unwrap();
         let data = home.path().canonicalize().unwrap().join("data");
         std::fs::create_dir(&data).unwrap();
@@ -317,6 +322,7 @@ impl House {
             std::fs::create_dir_all(dir).unwrap();
         }
         std::fs::create_dir(home.path().join("failpoints")).unwrap();
+        prepare(&paths);
         let guard = GuardDouble::new();
         guard.inner.secrets.public().write(&paths.trust_file()).unwrap();
         let me = rustix::process::geteuid().as_raw().to_string();
@@ -359,6 +365,12 @@ impl House {
     /// Asks for one crash at a failpoint.
     pub(crate) fn arm(&self, failpoint: &str) {
         std::fs::write(self.home.path().join("failpoints").join(failpoint), "").unwrap();
+    }
+
+    /// Kills the process and starts another.
+    pub(crate) async fn restart_process(&mut self) {
+        self.process.as_mut().unwrap().kill().unwrap();
+        self.after_crash().await;
     }
 
     /// Waits for the process to die by SIGKILL and starts another.
