@@ -8,7 +8,7 @@ use crate::model::Goal;
 use aios_auth::peer::{self, PeerError, Role, Roles};
 use aios_core::error::Report;
 use aios_core::id::AgentId;
-use aios_core::rpc::{self, Refusals, Refused};
+use aios_core::rpc::{self, Noted, Refusals, Refused};
 use aios_core::tasks::Tasks;
 use aios_proto::common::v1::{PersonProof, person_proof::Credential};
 use std::collections::BTreeMap;
@@ -87,30 +87,36 @@ impl Callers {
         }
     }
 
-    /// Notes a refusal; the status goes on. What a caller without permission did is told, what the
-    /// orchestrator could not find out is not.
-    fn refused<T>(&self, rpc: &'static str, request: &Request<T>, status: Status) -> Status {
-        if matches!(status.code(), Code::PermissionDenied | Code::Unauthenticated) {
+    /// Notes a refusal. What a caller without permission did is told, what the orchestrator could not
+    /// find out is not.
+    fn note<T>(&self, rpc: &'static str, request: &Request<T>, status: &Status) -> Option<Noted> {
+        matches!(status.code(), Code::PermissionDenied | Code::Unauthenticated).then(|| {
             self.refusals.note(Refused {
                 uid: peer::peer(request).ok().map(|caller| caller.uid),
                 rpc,
                 check: "peer",
                 goal_id: String::new(),
-                report: rpc::report_of(&status),
-            });
-        }
+                report: rpc::report_of(status),
+            })
+        })
+    }
+
+    /// Notes a refusal of which nobody waits for the record; the status goes on.
+    fn refused<T>(&self, rpc: &'static str, request: &Request<T>, status: Status) -> Status {
+        drop(self.note(rpc, request, &status));
         status
     }
 
     /// Has it recorded that a person asked for a goal of another.
-    pub(crate) fn not_yours(&self, rpc: &'static str, person: &Person, goal: &Goal, report: Report) {
-        self.refusals.note(Refused {
+    pub(crate) async fn not_yours(&self, rpc: &'static str, person: &Person, goal: &Goal, report: Report) {
+        let refused = Refused {
             uid: Some(person.uid),
             rpc,
             check: "owner",
             goal_id: goal.id.to_string(),
             report,
-        });
+        };
+        self.refusals.note(refused).await;
     }
 
     /// The person behind a request that changes something. The socket lets in the whole group `aios`, so
@@ -127,7 +133,12 @@ impl Callers {
         proof: Option<&PersonProof>,
     ) -> Result<Person, Status> {
         let judged = self.judge(request, proof).await;
-        judged.map_err(|status| self.refused(rpc, request, status))
+        if let Err(status) = &judged
+            && let Some(noted) = self.note(rpc, request, status)
+        {
+            noted.await;
+        }
+        judged
     }
 
     async fn judge<T>(&self, request: &Request<T>, proof: Option<&PersonProof>) -> Result<Person, Status> {

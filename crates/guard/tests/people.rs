@@ -240,6 +240,23 @@ async fn a_browser_signs_in_once_and_its_session_decides_only_through_the_consol
     );
 }
 
+/// Waits until nobody has answered a request in time.
+async fn expired(client: &mut Client, id: &str) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let request = GetApprovalRequest {
+            approval_id: id.to_owned(),
+        };
+        let state = client.get_approval(request).await.unwrap().into_inner().state();
+        if state == ApprovalState::Expired {
+            return;
+        }
+        assert_eq!(state, ApprovalState::Pending);
+        assert!(Instant::now() < deadline, "it is still waited for");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_lapse_also_across_a_restart_and_are_withdrawn_with_their_goal() {
     let Some(mut instance) = Instance::start_with("approval_timeout_ms = 1500\n").await else {
@@ -249,19 +266,7 @@ async fn requests_lapse_also_across_a_restart_and_are_withdrawn_with_their_goal(
     instance.kill();
     instance.up().await;
     let mut orchestrator = instance.client(ORCHESTRATOR).await;
-    let wanted = GetApprovalRequest { approval_id: id };
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while orchestrator
-        .get_approval(wanted.clone())
-        .await
-        .unwrap()
-        .into_inner()
-        .state()
-        == ApprovalState::Pending
-    {
-        assert!(Instant::now() < deadline);
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    expired(&mut orchestrator, &id).await;
     assert_eq!(denied(authorize(&mut tools, call).await).0, "approval:unanswered");
     assert_eq!(instance.count("approval.expired").await, 1);
     let task = task(&mut orchestrator, &["fs:*:/srv/**"]).await;
@@ -290,7 +295,7 @@ async fn a_decision_that_comes_too_late_is_refused_and_recorded() {
     let key = instance.enrol(ADA, "ada").await;
     let (_, call, id) = pending(&mut instance).await;
     let mut ada = instance.client(ADA).await;
-    tokio::time::sleep(Duration::from_millis(400)).await;
+    expired(&mut ada, &id).await;
     let late = decide(&key, &id, &call.call_digest, true, "");
     assert_eq!(code(ada.decide_approval(late).await), "AIOS-GUARD-0028");
     let records = instance.records().await;

@@ -100,13 +100,13 @@ impl SandboxService {
             .and_then(|peer| self.callers.check(peer, action));
         checked.map_err(|error| {
             // Nobody waits for the record, least of all the caller.
-            self.refusals.note(Refused {
+            drop(self.refusals.note(Refused {
                 uid: peer.map(|peer| peer.uid),
                 rpc,
                 check: "peer",
                 goal_id: String::new(),
                 report: Report::of(&error),
-            });
+            }));
             status(&error)
         })
     }

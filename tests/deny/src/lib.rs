@@ -48,6 +48,39 @@ pub async fn refused(
     logged(aios, since, &Refusal::of_step(task, step, tool, code)).await
 }
 
+/// How long a worker may take to hear of what the guard decided (a push a second), and a token to expire.
+pub const HEARD: Duration = Duration::from_secs(20);
+
+/// Makes a call as the orchestrator, a step after the other from `first` on, until one is answered with the code
+/// `wanted`; each one before it must be answered with `before`. `None` is an answer that refuses nothing. Answers the
+/// step after the last.
+///
+/// # Errors
+/// Something else was answered, or `before` for too long.
+pub async fn call_until(
+    aios: &Instance,
+    task: &Task,
+    first: u64,
+    (tool, args): (&str, &str),
+    (before, wanted): (Option<&str>, Option<&str>),
+) -> Result<u64> {
+    let until = Instant::now() + HEARD;
+    let mut step = first;
+    loop {
+        let answer = client::call(aios, task, step, tool, args).await;
+        let found = client::refusal(&answer);
+        step += 1;
+        if found.as_deref() == wanted {
+            return Ok(step);
+        }
+        ensure!(
+            found.as_deref() == before && Instant::now() < until,
+            "{before:?} and then {wanted:?} was wanted: {answer:?}"
+        );
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
 /// Makes an rpc of the guard as `who`, and checks that it is refused with this code and that the audit log
 /// then says so of this rpc and this caller.
 ///
@@ -179,7 +212,7 @@ pub fn path_args(path: &str) -> String {
     serde_json::json!({ "path": path }).to_string()
 }
 
-/// One call of every fs tool on a path, with the arguments that its schema wants.
+/// One call of every fs tool that takes a path, which is each but `fs.undo`, with the arguments that its schema wants.
 #[must_use]
 pub fn every_fs_tool(path: &str) -> Vec<(&'static str, String)> {
     let plain = path_args(path);

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use aios_harness::client::{self, code};
 use aios_harness::{Instance, Options, Relay, Service, Who};
 use aios_proto::init::v1::init_client::InitClient;
-use aios_proto::init::v1::{ListServicesRequest, ServiceRequest, ShutdownRequest};
+use aios_proto::init::v1::{ListServicesRequest, ServiceInfo, ServiceRequest, ShutdownRequest};
 use aios_tests_deny::{garbage, start};
 use anyhow::{Context, Result};
 use tonic::transport::Channel;
@@ -84,8 +84,8 @@ impl Drop for Machine {
     }
 }
 
-/// Every rpc that changes something, by name.
-async fn changes(client: &InitClient<Channel>) -> Vec<(&'static str, Result<(), Status>)> {
+/// Every rpc that changes something, by name, and the state in which it left the service.
+async fn changes(client: &InitClient<Channel>) -> Vec<(&'static str, Result<String, Status>)> {
     let base = || ServiceRequest {
         name: "base".to_owned(),
     };
@@ -93,14 +93,12 @@ async fn changes(client: &InitClient<Channel>) -> Vec<(&'static str, Result<(), 
         kind: "exit".to_owned(),
     };
     let mut client = client.clone();
+    let state = |answer: Response<ServiceInfo>| answer.into_inner().state;
     vec![
-        (
-            "StopService",
-            client.stop_service(base()).await.map(drop::<Response<_>>),
-        ),
-        ("StartService", client.start_service(base()).await.map(drop)),
-        ("RestartService", client.restart_service(base()).await.map(drop)),
-        ("Shutdown", client.shutdown(end).await.map(drop)),
+        ("StopService", client.stop_service(base()).await.map(state)),
+        ("StartService", client.start_service(base()).await.map(state)),
+        ("RestartService", client.restart_service(base()).await.map(state)),
+        ("Shutdown", client.shutdown(end).await.map(|_| String::new())),
     ]
 }
 
@@ -138,12 +136,25 @@ async fn a_confined_process_with_the_persons_uid_changes_no_service_and_does_not
 
 #[tokio::test]
 async fn the_person_changes_services_from_an_ordinary_process() -> Result<()> {
-    let Some(machine) = Machine::new().await? else {
+    let Some(mut machine) = Machine::new().await? else {
         return Ok(());
     };
     let relay = machine.relay(Who::Person, false)?;
-    for (rpc, answer) in changes(&InitClient::new(relay.channel())).await {
-        anyhow::ensure!(answer.is_ok(), "{rpc}: {answer:?}");
+    let wanted = [
+        ("StopService", "stopped"),
+        ("StartService", "ready"),
+        ("RestartService", "ready"),
+        ("Shutdown", ""),
+    ];
+    let found = changes(&InitClient::new(relay.channel())).await;
+    assert_eq!(found.len(), wanted.len());
+    for ((rpc, answer), (name, state)) in found.into_iter().zip(wanted) {
+        assert_eq!((rpc, answer.context(rpc)?.as_str()), (name, state));
+    }
+    let deadline = Instant::now() + PATIENCE;
+    while machine.init.try_wait()?.is_none() {
+        anyhow::ensure!(Instant::now() < deadline, "it still runs: {}", machine.log()?);
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
     Ok(())
 }

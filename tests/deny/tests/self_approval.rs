@@ -118,9 +118,14 @@ async fn refused_from_a_detached_descendant_of_a_confined_process() -> Result<()
     let since = client::audit_size(&waiting.aios).await?;
     let answer = waiting.aios.tree().join("answer");
     let answer = answer.to_string_lossy();
-    // Forks twice in a session of its own; the first two processes are gone before it speaks.
-    let script =
-        format!("setsid sh -c '(sleep 0.3; \"$@\" > {answer}.new; mv {answer}.new {answer}) &' sh \"$@\" &");
+    // Forks twice in a session of its own; the first two processes are gone before it speaks. Behind what the
+    // probe says it writes its uid, the two processes, and who its parent is now.
+    let detached = format!(
+        "gone() {{ while read -r _ _ _ parent _ < /proc/self/stat && [ \"$parent\" = \"$1\" ]; do sleep 0.05; done; }}
+        gone $0
+        (gone $$; {{ \"$@\"; echo \"$(id -u) $0 $$ $parent\"; }} > {answer}.new; mv {answer}.new {answer}) &"
+    );
+    let script = format!("setsid sh -c '{detached}' $$ \"$@\" &");
     let words: Vec<&str> = ["sh", "-c", &script, "sh"]
         .into_iter()
         .chain(waiting.probe.iter().map(String::as_str))
@@ -130,7 +135,13 @@ async fn refused_from_a_detached_descendant_of_a_confined_process() -> Result<()
     for _ in 0..200 {
         if std::fs::exists(&*answer)? {
             let said = std::fs::read_to_string(&*answer)?;
-            return waiting.refused(since, Who::Person, said.trim(), CONFINED).await;
+            let (code, who) = said.trim().split_once('\n').with_context(|| said.clone())?;
+            let [uid, first, second, parent] = who.split(' ').collect::<Vec<_>>()[..] else {
+                anyhow::bail!("{said}");
+            };
+            anyhow::ensure!(uid == PERSON_UID.to_string(), "{said}");
+            anyhow::ensure!(parent != first && parent != second, "its parents live: {said}");
+            return waiting.refused(since, Who::Person, code, CONFINED).await;
         }
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }

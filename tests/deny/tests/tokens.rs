@@ -6,7 +6,7 @@ use aios_auth::trust::TrustKeys;
 use aios_harness::client::{self, Task};
 use aios_harness::{Instance, Options, Service, Who};
 use aios_proto::guard::v1::{AttenuateRequest, MintRequest, RevokeRequest};
-use aios_tests_deny::{path_args, refused, start};
+use aios_tests_deny::{call_until, path_args, refused, start};
 use anyhow::Result;
 
 async fn stat(aios: &Instance, task: &Task) -> Result<()> {
@@ -48,15 +48,16 @@ async fn denied_when_token_expired() -> Result<()> {
     let task = client::mint_with(
         &aios,
         MintRequest {
-            ttl_ms: 1500,
+            ttl_ms: 3000,
             ..client::mint_request(&["fs:*:/**"])
         },
     )
     .await?;
     stat(&aios, &task).await?;
-    tokio::time::sleep(std::time::Duration::from_millis(1600)).await;
     let args = path_args(&aios.tree().to_string_lossy());
-    refused(&aios, &task, 2, "fs.stat", &args, "AIOS-AUTH-0205").await
+    let codes = (None, Some("AIOS-AUTH-0205"));
+    let step = call_until(&aios, &task, 2, ("fs.stat", &args), codes).await?;
+    refused(&aios, &task, step, "fs.stat", &args, "AIOS-AUTH-0205").await
 }
 
 #[tokio::test]

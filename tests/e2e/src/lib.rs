@@ -7,6 +7,18 @@ pub mod containers;
 pub mod ctl;
 pub mod tree;
 
+/// Services of an instance, sorted.
+pub const SERVICES: [&str; 8] = [
+    "aios-console",
+    "aios-guard",
+    "aios-memory",
+    "aios-orchestrator",
+    "aios-sandbox",
+    "aios-tools",
+    "aios-worker-fs",
+    "aios-worker-host",
+];
+
 /// The running instance, or nothing when these tests were not asked for.
 pub fn instance() -> Option<ctl::Instance> {
     if std::env::var_os("AIOS_E2E").is_none() {

@@ -143,9 +143,12 @@ pub fn logs(root: &Path) {
     }
 }
 
-/// Not every file system has user attributes; where there are none the picture simply holds none.
+/// Without user attributes a tree would not show whether undo restores them, so that is a failure.
 fn set_attribute(path: &Path, name: &str, value: &[u8]) {
-    if let Err(error) = xattr::set(path, name, value) {
-        eprintln!("no extended attributes on {}: {error}", path.display());
-    }
+    xattr::set(path, name, value).unwrap_or_else(|error| {
+        panic!(
+            "{name} cannot be set on {}: {error}; these tests need a file system with user attributes in /var/tmp",
+            path.display()
+        )
+    });
 }

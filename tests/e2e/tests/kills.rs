@@ -173,15 +173,43 @@ fn survive(instance: &Instance, name: &'static str, moment: Moment) {
     let undo = patiently(instance, &["goal", "undo", "--detach", &goal], |answer| {
         answer.get("goal_id")?.as_str().map(str::to_owned)
     });
-    if reached(instance, &undo, &["completed", "awaiting_approval"]) == "awaiting_approval" {
-        approve(instance, &undo);
-        reached(instance, &undo, &["completed"]);
-    }
+    // Rule `undo` of the policy: nobody is asked again.
+    reached(instance, &undo, &["completed"]);
     assert_eq!(
         tree::pictures(dir.path()),
         before,
         "{name}, {moment:?}: every bit is back"
     );
+    for (goal, tool) in [(&goal, "fs.delete"), (&undo, "fs.undo")] {
+        recorded_once(instance, goal, tool);
+    }
+}
+
+/// The goal finished one step that changes something, and the log has one intent and one outcome of it.
+fn recorded_once(instance: &Instance, goal: &str, tool: &str) {
+    let detail = instance.json(&["goal", "show", goal]);
+    let steps: Vec<(&Value, &Value)> = detail["tasks"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .flat_map(|task| {
+            let steps = task["steps"].as_array().into_iter().flatten();
+            steps.map(move |step| (&task["task_id"], step))
+        })
+        .filter(|(_, step)| step["name"] == tool && step["state"] == "done")
+        .collect();
+    assert_eq!(steps.len(), 1, "one finished {tool} in {detail:#}");
+    let records = instance.audit();
+    for (task, step) in steps {
+        for kind in ["intent", "outcome"] {
+            let about = |it: &&Value| {
+                let record = &it["record"];
+                it["kind"] == kind && record["task_id"] == *task && record["step"] == step["step"]
+            };
+            let found = records.iter().filter(about).count();
+            assert_eq!(found, 1, "records `{kind}` of {tool} in {detail:#}");
+        }
+    }
 }
 
 /// Kills of one kind of process each; the log is checked against a head from before the first.

@@ -47,13 +47,14 @@ approval, digest, state, answer = sys.argv[1], bytes.fromhex(sys.argv[2]), sys.a
 REQUEST = text(1, approval.encode()) + bytes([2 << 3, 1]) + text(3, digest)
 if answer:
     # Its parents are gone before it speaks, and with them the session.
-    if os.fork():
-        os._exit(0)
-    os.setsid()
-    if os.fork():
-        os._exit(0)
+    for _ in range(2):
+        parent = os.getpid()
+        if os.fork():
+            os._exit(0)
+        while os.getppid() == parent:
+            time.sleep(0.01)
+        os.setsid()
     os.close(0)
-    time.sleep(0.5)
 sockets, keys = walk()
 report = {
     "sockets": sockets,
@@ -81,6 +82,9 @@ for _ in range(600):
     except FileNotFoundError:
         time.sleep(0.1)
 "#;
+
+/// First of the users as which agents run in their containers.
+const FIRST_USER: u64 = 10_000;
 
 /// A goal whose deletion waits for approval.
 struct Waiting {
@@ -168,7 +172,10 @@ impl Waiting {
         serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}"))
     }
 
-    fn refused_inside(&self, from: u64, seen: &Value) {
+    /// `parent` is its parent's process id as the container counts: 0 is somebody outside, 1 who takes orphans.
+    fn refused_inside(&self, from: u64, seen: &Value, parent: u64) {
+        assert_eq!(seen["parent"], parent, "{seen:#}");
+        assert!(seen["uid"].as_u64() >= Some(FIRST_USER), "{seen:#}");
         assert_eq!(seen["door"], "UNIMPLEMENTED", "{seen:#}");
         assert_eq!(seen["host"], serde_json::json!([]), "{seen:#}");
         assert_eq!(seen["keys"], serde_json::json!([]), "{seen:#}");
@@ -184,7 +191,7 @@ fn refused_from_inside_the_live_agents_container() {
     let Some(waiting) = Waiting::new() else { return };
     let from = waiting.log_size();
     let seen = waiting.inside(None);
-    waiting.refused_inside(from, &seen);
+    waiting.refused_inside(from, &seen, 0);
     waiting.then_the_person_approves();
 }
 
@@ -193,7 +200,7 @@ fn refused_from_a_detached_process_inside_the_live_agents_container() {
     let Some(waiting) = Waiting::new() else { return };
     let from = waiting.log_size();
     let seen = waiting.inside(Some("/tmp/detached-answer"));
-    waiting.refused_inside(from, &seen);
+    waiting.refused_inside(from, &seen, 1);
     waiting.then_the_person_approves();
 }
 
@@ -304,12 +311,15 @@ fn given(waiting: &Waiting, gifts: &Gifts, user: u32, wrap: &[&str]) -> String {
 
 /// Starts its arguments in a session of its own, twice removed, and waits for what they print.
 const DETACH: &str = r#"
-import os, subprocess, sys
+import os, subprocess, sys, time
 out, into = os.pipe()
 if not os.fork():
     os.setsid()
+    parent = os.getpid()
     if os.fork():
         os._exit(0)
+    while os.getppid() == parent:
+        time.sleep(0.01)
     os.close(out)
     subprocess.run(sys.argv[1:], stdout=into)
     os._exit(0)

@@ -30,8 +30,8 @@ class Tree:
         """Makes it anew."""
         shutil.rmtree(self.root, ignore_errors=True)
         (self.root / "deep").mkdir(parents=True)
-        ages = {"a-10.log": 10, "b-20.log": 20, "c-30.log": 30, "deep/d-40.log": 40, "deep/linked.log": 50,
-                "new-1.log": 1, "new-2.log": 2, "deep/e-8.log": 8, "note.txt": 0, "old-but-no-log.txt": 60}
+        ages = {"a-10.log": 10, "b-20.log": 20, "c-30.log": 30, "deep/d-40.log": 40, "new-1.log": 1, "new-2.log": 2,
+                "deep/e-8.log": 8, "note.txt": 0, "old-but-no-log.txt": 60}
         for number, (name, age) in enumerate(ages.items()):
             path = self.root / name
             path.write_bytes(f"{name}\n".encode() * (100 + number * 37))
@@ -40,6 +40,7 @@ class Tree:
             os.chown(path, self._uid, self._gid)
             moment = time.time_ns() - age * DAY * 10**9 + number * 1001
             os.utime(path, ns=(moment, moment))
+        os.link(self.root / "a-10.log", self.root / "deep/linked.log")
         (self.root / "link-to-note").symlink_to("note.txt")
         os.chown(self.root, self._uid, self._gid)
         os.chown(self.root / "deep", self._uid, self._gid)
@@ -47,9 +48,14 @@ class Tree:
     def look(self) -> dict[str, Any]:
         """Everything that an undo must restore. Directory times are not among it: a deletion and its undo touch them."""
         found = {}
-        for path in sorted(self.root.rglob("*")):
+        paths = sorted(self.root.rglob("*"))
+        names: dict[int, list[str]] = {}
+        for path in paths:
+            names.setdefault(path.lstat().st_ino, []).append(str(path.relative_to(self.root)))
+        for path in paths:
             info = path.lstat()
-            entry: dict[str, Any] = {"mode": oct(info.st_mode), "uid": info.st_uid, "gid": info.st_gid, "links": info.st_nlink}
+            entry: dict[str, Any] = {"mode": oct(info.st_mode), "uid": info.st_uid, "gid": info.st_gid,
+                                     "links": info.st_nlink, "names": names[info.st_ino]}
             if stat.S_ISLNK(info.st_mode):
                 entry["target"] = os.readlink(path)
             else:

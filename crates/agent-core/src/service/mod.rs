@@ -100,10 +100,12 @@ impl Service {
         Ok(convert::goal(&goal))
     }
 
-    fn check_owner(&self, rpc: &'static str, goal: &Goal, person: &Person) -> Result<(), Error> {
-        person.may_change(goal).inspect_err(|error| {
-            self.callers.not_yours(rpc, person, goal, error.report());
-        })
+    async fn check_owner(&self, rpc: &'static str, goal: &Goal, person: &Person) -> Result<(), Error> {
+        let allowed = person.may_change(goal);
+        if let Err(error) = &allowed {
+            self.callers.not_yours(rpc, person, goal, error.report()).await;
+        }
+        allowed
     }
 
     async fn cancel(&self, id: &str, person: Person) -> Result<api::Goal, Error> {
@@ -114,7 +116,7 @@ impl Service {
 
     async fn cancel_now(&self, id: &str, person: Person) -> Result<api::Goal, Error> {
         let goal = self.core.journal.find(requests::goal_id(id)?).await?;
-        self.check_owner("CancelGoal", &goal, &person)?;
+        self.check_owner("CancelGoal", &goal, &person).await?;
         if goal.state.is_final() {
             return Err(Error::State(format!(
                 "goal {} is {} already",
@@ -151,7 +153,7 @@ impl Service {
 
     async fn reply_now(&self, id: &str, text: String, person: Person) -> Result<api::Goal, Error> {
         let goal = self.core.journal.find(requests::goal_id(id)?).await?;
-        self.check_owner("ReplyGoal", &goal, &person)?;
+        self.check_owner("ReplyGoal", &goal, &person).await?;
         let text = requests::goal_text(text)?;
         if goal.state != GoalState::AwaitingInput {
             return Err(Error::State(format!(
@@ -177,7 +179,7 @@ impl Service {
 
     async fn undo(&self, id: &str, person: Person) -> Result<api::Goal, Error> {
         let goal = self.core.journal.find(requests::goal_id(id)?).await?;
-        self.check_owner("UndoGoal", &goal, &person)?;
+        self.check_owner("UndoGoal", &goal, &person).await?;
         if !goal.is_undoable() {
             let why = match (goal.state.is_final(), goal.undone_by) {
                 (false, _) => "it has not ended; cancel it first".to_owned(),

@@ -105,7 +105,13 @@ async fn a_step_waits_for_approval_and_goes_on_with_the_same_key() {
     assert_eq!(bench.doubles.decide(true), 1);
     let detail = bench.ended(&submitted.goal_id).await;
     assert_eq!(goal(&detail).state(), GoalState::Completed);
-    assert!(bench.doubles.world().deletions.values().all(|times| *times == 1));
+    let world = bench.doubles.world();
+    assert_eq!(world.deletions.len(), 7, "{:?}", world.deletions);
+    assert!(
+        world.deletions.values().all(|times| *times == 1),
+        "{:?}",
+        world.deletions
+    );
 }
 
 #[tokio::test]

@@ -17,9 +17,12 @@ const LATER: Duration = Duration::from_micros(75);
 /// Goals are seen to stand still when they do so this long.
 const QUIET: Duration = Duration::from_millis(1_500);
 
-/// Sends a request and drops it after a while, answered or not.
-async fn hang_up<T>(rpc: impl Future<Output = T>, number: u32) {
-    drop(tokio::time::timeout(LATER * number, rpc).await);
+/// What a test that cut off nothing has not shown.
+const ALL_ANSWERED: &str = "every request was answered before anybody hung up";
+
+/// Sends a request and drops it after a while, answered or not; says whether it was cut off.
+async fn hang_up<T>(rpc: impl Future<Output = T>, number: u32) -> bool {
+    tokio::time::timeout(LATER * number, rpc).await.is_err()
 }
 
 fn client_id(number: u32) -> String {
@@ -81,13 +84,12 @@ async fn a_goal_is_carried_on_although_its_caller_hung_up() {
         return;
     };
     let mut client = bench.client();
+    let mut cut_off = 0;
     for number in 1..=REQUESTS {
-        hang_up(
-            client.call_tool(call("fs.stat", &json!({"path": "/srv/logs/1.log"}), number)),
-            number,
-        )
-        .await;
+        let stat = call("fs.stat", &json!({"path": "/srv/logs/1.log"}), number);
+        cut_off += u32::from(hang_up(client.call_tool(stat), number).await);
     }
+    assert!(cut_off > 0, "{ALL_ANSWERED}");
     let states = nothing_lay_still(&mut bench).await;
     assert!(
         states.values().all(|state| *state == GoalState::Completed),
@@ -121,10 +123,12 @@ async fn a_cancellation_is_carried_out_although_its_caller_hung_up() {
     for goal in &goals {
         bench.until(goal, &[GoalState::AwaitingApproval]).await;
     }
+    let mut cut_off = 0;
     for (goal_id, number) in goals.into_iter().zip(1..) {
         let request = api::CancelGoalRequest { goal_id, proof: None };
-        hang_up(client.cancel_goal(request), number).await;
+        cut_off += u32::from(hang_up(client.cancel_goal(request), number).await);
     }
+    assert!(cut_off > 0, "{ALL_ANSWERED}");
     let states = nothing_lay_still(&mut bench).await;
     let cancelled = states
         .values()
@@ -151,14 +155,16 @@ async fn an_answer_is_planned_although_its_caller_hung_up() {
     for goal in &goals {
         bench.until(goal, &[GoalState::AwaitingInput]).await;
     }
+    let mut cut_off = 0;
     for (goal_id, number) in goals.into_iter().zip(1..) {
         let request = api::ReplyGoalRequest {
             goal_id,
             text: GOAL.to_owned(),
             proof: None,
         };
-        hang_up(client.reply_goal(request), number).await;
+        cut_off += u32::from(hang_up(client.reply_goal(request), number).await);
     }
+    assert!(cut_off > 0, "{ALL_ANSWERED}");
     let states = nothing_lay_still(&mut bench).await;
     let planned = states
         .values()

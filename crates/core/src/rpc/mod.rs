@@ -21,6 +21,6 @@ mod status;
 pub use eager::eagerly;
 pub use inherited::take_listener;
 pub use peer::{Peer, PeerStream, peer_of};
-pub use refusals::{Refusals, Refused};
+pub use refusals::{Noted, Refusals, Refused};
 pub use serve::{RpcError, channel, listen, serve};
 pub use status::{report_of, status, status_of_report};

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tonic::Status;
@@ -104,10 +105,8 @@ impl Refusals {
         }
     }
 
-    /// Has a refusal recorded. Whoever wants to answer only once it is in the log waits for the receiver;
-    /// it also ends when the refusal was only counted, or could not be written yet.
-    #[expect(clippy::must_use_candidate, reason = "most callers do not wait")]
-    pub fn note(&self, refused: Refused) -> oneshot::Receiver<()> {
+    /// Has a refusal recorded, whether or not what it answers is awaited.
+    pub fn note(&self, refused: Refused) -> Noted {
         let (tried, wait) = oneshot::channel();
         if let Some(kind) = self.inner.count(refused) {
             let inner = Arc::clone(&self.inner);
@@ -115,7 +114,21 @@ impl Refusals {
                 .tasks
                 .spawn("refusals", async move { inner.record(kind, tried).await });
         }
-        wait
+        Noted(wait)
+    }
+}
+
+/// For whoever answers only once a refusal is in the log: ends when it is, and also when it was only
+/// counted or could not be written yet, of which this process's log then speaks.
+#[derive(Debug)]
+pub struct Noted(oneshot::Receiver<()>);
+
+impl Future for Noted {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        // Nothing is ever sent: the other end is dropped.
+        Pin::new(&mut self.0).poll(cx).map(drop)
     }
 }
 
@@ -267,7 +280,7 @@ mod tests {
     #[tokio::test]
     async fn a_flood_is_few_records_and_loses_no_count() {
         let (refusals, log, _tasks) = refusals(SHORT);
-        refusals.note(refused(7, "Call")).await.unwrap_err();
+        refusals.note(refused(7, "Call")).await;
         assert_eq!(
             times(&log),
             [1],
@@ -275,7 +288,7 @@ mod tests {
         );
         // Nothing else runs between these.
         for _ in 0..1000 {
-            refusals.note(refused(7, "Call"));
+            drop(refusals.note(refused(7, "Call")));
         }
         until(&log, |times| times == [1, 1000]).await;
         for _ in 0..2000 {
@@ -291,8 +304,8 @@ mod tests {
     async fn what_the_guard_did_not_take_is_written_when_it_is_back() {
         let (refusals, log, _tasks) = refusals(SHORT);
         log.lock().unwrap().1 = true;
-        refusals.note(refused(7, "Call")).await.unwrap_err();
-        refusals.note(refused(7, "Call"));
+        refusals.note(refused(7, "Call")).await;
+        drop(refusals.note(refused(7, "Call")));
         tokio::time::sleep(SHORT * 5).await;
         assert!(times(&log).is_empty());
         log.lock().unwrap().1 = false;
@@ -302,8 +315,8 @@ mod tests {
     #[tokio::test]
     async fn the_end_of_the_service_writes_what_was_counted() {
         let (refusals, log, tasks) = refusals(LONG);
-        refusals.note(refused(7, "Call")).await.unwrap_err();
-        refusals.note(refused(7, "Call"));
+        refusals.note(refused(7, "Call")).await;
+        drop(refusals.note(refused(7, "Call")));
         assert!(tasks.shutdown(LONG).await);
         assert_eq!(times(&log), [1, 1]);
     }
@@ -312,7 +325,7 @@ mod tests {
     async fn many_callers_are_counted_together() {
         let (refusals, log, _tasks) = refusals(LONG);
         for uid in 0..1000 {
-            refusals.note(refused(uid, "Call"));
+            drop(refusals.note(refused(uid, "Call")));
         }
         assert_eq!(refusals.inner.waiting().len(), KINDS + 1);
         until(&log, |times| times.len() == KINDS + 1).await;

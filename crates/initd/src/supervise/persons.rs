@@ -55,15 +55,14 @@ impl Persons {
         let Err(error) = may_change(peer, &self.state) else {
             return Ok(());
         };
-        let recorded = self.refusals.note(Refused {
+        let noted = self.refusals.note(Refused {
             uid: peer.map(|peer| peer.uid),
             rpc,
             check: "peer",
             goal_id: String::new(),
             report: Report::of(&error),
         });
-        // It ends without a word; what could not be written is in this process's log.
-        let _tried = recorded.await;
+        noted.await;
         Err(rpc::status(&error))
     }
 }

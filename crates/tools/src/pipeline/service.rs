@@ -67,13 +67,13 @@ impl<G: Guard, W: Workers> ToolsService<G, W> {
             .map(drop)
             .map_err(|error| {
                 // Nobody waits for the record, least of all the caller.
-                self.refusals.note(Refused {
+                drop(self.refusals.note(Refused {
                     uid: peer::peer(request).ok().map(|peer| peer.uid),
                     rpc: name,
                     check: "peer",
                     goal_id: String::new(),
                     report: Report::of(&error),
-                });
+                }));
                 rpc::status(&error)
             })
     }
