@@ -23,8 +23,8 @@ help: ## Shows this list.
 setup: ## Installs what is missing: Debian packages, system users, Python packages.
 	$(XTASK) setup
 
-setup-test: ## The same, and a browser to test the page with.
-	$(XTASK) setup --for run --for image --for vm --for browser
+setup-test: ## The same, a browser to test the page with, and cargo-nextest.
+	$(XTASK) setup --for run --for image --for vm --for browser --for tests
 
 build: setup page ## Builds every binary and the page.
 	cargo build --release --workspace --bins
@@ -45,7 +45,7 @@ test: setup-test build test-rust test-python test-page test-system test-vm ## Ru
 
 test-rust: build
 	$(XTASK) agent-image
-	cargo nextest run --release --workspace --no-fail-fast
+	cargo nextest run --release --workspace --no-fail-fast -E 'not package(aios-tests-e2e)'
 
 test-python: build
 	cd python && ../.venv/bin/python -m pytest tests/ -v

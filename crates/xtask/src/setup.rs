@@ -41,6 +41,8 @@ enum Purpose {
     Vm,
     /// The page's tests
     Browser,
+    /// The Rust tests
+    Tests,
 }
 
 /// Arguments of `setup`.
@@ -58,7 +60,23 @@ pub(crate) fn run(host: &Host, args: &Args) -> Result<()> {
         users::create(host)?;
         python::venv(host)?;
     }
+    if args.purposes.contains(&Purpose::Tests) {
+        runner(host)?;
+    }
     Ok(())
+}
+
+/// Installs the runner of the Rust tests among the person's own Cargo programs. It is no Debian package.
+fn runner(host: &Host) -> Result<()> {
+    let sh = &host.shell;
+    let found = xshell::cmd!(sh, "cargo nextest --version").quiet();
+    if found.ignore_stdout().ignore_stderr().run().is_ok() {
+        return Ok(());
+    }
+    say("cargo-nextest: building it; this happens once");
+    xshell::cmd!(sh, "cargo install --quiet --locked cargo-nextest")
+        .run()
+        .context("install cargo-nextest, which runs the tests; see https://nexte.st for other ways")
 }
 
 fn packages(host: &Host, purposes: &[Purpose]) -> Result<()> {
@@ -90,6 +108,7 @@ fn missing(host: &Host, purposes: &[Purpose]) -> Result<Vec<&'static str>> {
             Purpose::Image => IMAGE,
             Purpose::Vm => VM,
             Purpose::Browser => BROWSER,
+            Purpose::Tests => &[],
         })
         .copied()
         .collect();
