@@ -1,6 +1,5 @@
 //! Policy: layering, deny wins, taint raises, limits count; errors that point at the line; and the
 //! policy that is shipped.
-#![cfg(test)]
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -14,7 +13,7 @@ use aios_core::paths::Paths;
 use proptest::prelude::*;
 use serde_json::json;
 
-const SHIPPED: &str = include_str!("../../../configs/policy.toml");
+const SHIPPED: &str = include_str!("../../../../configs/policy.toml");
 
 fn shipped() -> Policy {
     Policy::parse(

@@ -1,6 +1,5 @@
 //! Receipts, approvals, trust states, person proofs and the call digest: each accepted for exactly what
 //! it is about, refused for everything else.
-#![cfg(test)]
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;

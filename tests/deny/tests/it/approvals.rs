@@ -1,5 +1,4 @@
 //! Policy, approvals and the emergency stop say no.
-#![cfg(test)]
 
 use aios_harness::client;
 use aios_harness::{Options, Service, Who};

@@ -1,6 +1,5 @@
 //! Whoever reaches a socket may write anything to it: each service answers a status or hangs up, and goes
 //! on serving everybody else.
-#![cfg(test)]
 
 use aios_harness::{Options, Service, Who};
 use aios_tests_deny::{garbage, start};

@@ -1,6 +1,5 @@
 //! Services and the machine are a person's to change: no process of an agent, tool or worker stops the
 //! guard or powers off, also not with a person's uid.
-#![cfg(test)]
 
 use std::fs::{self, File};
 use std::process::{Child, Command, Stdio};

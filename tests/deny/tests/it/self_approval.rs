@@ -1,6 +1,5 @@
 //! A person's credential presented by anything that aiOS confines is refused, also when it has the
 //! person's uid and key.
-#![cfg(test)]
 
 use std::process::Output;
 

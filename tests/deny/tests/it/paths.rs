@@ -1,5 +1,4 @@
 //! What a token grants is where things really are, not what they are called.
-#![cfg(test)]
 
 use std::os::unix::fs::{chown, symlink};
 use std::path::PathBuf;

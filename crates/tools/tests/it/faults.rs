@@ -1,10 +1,7 @@
 //! What goes wrong besides a crash: the disk of the worker's own state is full, and an interrupted call
 //! can neither be taken back nor finished because somebody changed the place meanwhile.
-#![cfg(test)]
 
-mod common;
-
-use common::{Answer, House, code, photograph, result};
+use crate::common::{Answer, House, code, photograph, result};
 use serde_json::json;
 use std::fs;
 use std::io::Write;

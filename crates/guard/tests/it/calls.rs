@@ -1,7 +1,4 @@
 //! The way of a call: token, decision, approval, receipt, outcome; and every way in which it is denied.
-#![cfg(test)]
-
-mod common;
 
 use aios_auth::approval::{ApprovalBody, Covered};
 use aios_auth::capability::Access;
@@ -9,7 +6,7 @@ use aios_auth::receipt::ReceiptBody;
 use aios_core::id::{ExecutionKey, TaskId};
 use aios_proto::guard::v1::authorize_response::Decision;
 use aios_proto::guard::v1::*;
-use common::*;
+use crate::common::*;
 use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread")]

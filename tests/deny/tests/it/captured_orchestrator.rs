@@ -1,6 +1,5 @@
 //! An orchestrator that was taken over, with its user and its socket rights, gains nothing beyond what
 //! it was granted, approved and logged.
-#![cfg(test)]
 
 use aios_auth::approval::ApprovalBody;
 use aios_auth::call;

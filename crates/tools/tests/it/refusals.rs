@@ -1,10 +1,7 @@
 //! What is refused of a call's token, paths and arguments, with which code, and that nothing happened.
-#![cfg(test)]
-
-mod common;
 
 use aios_auth::token::attenuate;
-use common::{Answer, House, Mood, code, photograph, result};
+use crate::common::{Answer, House, Mood, code, photograph, result};
 use serde_json::json;
 use std::fs;
 use std::os::unix::fs::symlink;

@@ -1,5 +1,4 @@
 //! What only looks at the machine, on this machine and on one laid out by hand.
-#![cfg(test)]
 
 use aios_tools::budget::Budget;
 use aios_tools::host::Host;

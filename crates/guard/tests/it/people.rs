@@ -1,7 +1,4 @@
 //! Persons: nobody else can decide, sessions belong to the console, requests lapse, a stop stops.
-#![cfg(test)]
-
-mod common;
 
 use aios_auth::key::SecretKey;
 use aios_auth::person::PersonKey;
@@ -10,7 +7,7 @@ use aios_proto::common::v1::{PersonProof, SessionProof, person_proof::Credential
 use aios_proto::guard::v1::*;
 use aios_proto::worker::v1 as worker;
 use aios_proto::worker::v1::worker_server::{Worker, WorkerServer};
-use common::*;
+use crate::common::*;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tonic::{Request, Response, Status};

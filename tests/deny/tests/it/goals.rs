@@ -1,6 +1,5 @@
 //! Goals are an enrolled person's: not a group member's whom nobody enrolled, not a confined process's with
 //! the person's uid, and nobody's while the guard cannot say who is one.
-#![cfg(test)]
 
 use std::time::Duration;
 

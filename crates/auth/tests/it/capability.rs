@@ -1,5 +1,4 @@
 //! The capability language: exact errors, matching by segment, and that `covers` is sound.
-#![cfg(test)]
 
 use aios_auth::capability::{Access, Capability, CapabilitySet};
 use aios_core::error::Coded;

@@ -1,5 +1,4 @@
 //! A call without a good token of its own task is refused.
-#![cfg(test)]
 
 use aios_auth::token::attenuate;
 use aios_auth::trust::TrustKeys;

@@ -1,6 +1,5 @@
 //! A tool service that was taken over holds no power either: what the guard signed for one call, a
 //! worker does for that call only, while it is what was looked at, and while the guard is heard.
-#![cfg(test)]
 
 use std::time::{Duration, Instant};
 

@@ -1,9 +1,6 @@
 //! Calls of every fs tool through pipeline and worker, on real files.
-#![cfg(test)]
 
-mod common;
-
-use common::{Answer, House, Mood, code, photograph, result};
+use crate::common::{Answer, House, Mood, code, photograph, result};
 use serde_json::json;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};

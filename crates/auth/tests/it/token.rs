@@ -1,5 +1,4 @@
 //! Tokens: minting, narrowing, refusing; and that narrowing never widens.
-#![cfg(test)]
 
 use aios_auth::capability::Capability;
 use aios_auth::key::SecretKey;

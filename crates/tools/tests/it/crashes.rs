@@ -1,10 +1,7 @@
 //! The worker is killed at every point of every kind of change: the call then has its effect exactly
 //! once, and an interrupted one leaves nothing.
-#![cfg(test)]
 
-mod common;
-
-use common::{Answer, House, photograph, result};
+use crate::common::{Answer, House, photograph, result};
 use serde_json::{Value, json};
 use std::fs;
 use std::os::unix::fs::symlink;

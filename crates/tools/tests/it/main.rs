@@ -1,0 +1,13 @@
+//! The tool service, the fs worker and the looking tools through their public interfaces.
+//!
+//! One binary: linking takes longer than most of these tests.
+#![cfg(test)]
+
+mod callers;
+mod calls;
+mod common;
+mod crashes;
+mod faults;
+mod host;
+mod refusals;
+mod rpcs;
