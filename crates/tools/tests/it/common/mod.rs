@@ -1,6 +1,5 @@
 //! A worker on a real socket, a pipeline before it, and a double of the guard that signs real
 //! receipts. Everything works on real files in temporary directories.
-#![expect(dead_code, reason = "each test file uses its part")]
 
 use aios_auth::approval::ApprovalBody;
 use aios_auth::key::SecretKey;
