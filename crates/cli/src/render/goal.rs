@@ -4,8 +4,10 @@ use aios_client::goal::{
     DecisionView, EventView, GoalDetailView, GoalStateView, GoalView, StepStateView, StepView, TaskView,
 };
 
+use serde_json::Value;
+
 use super::table::{Table, fields};
-use super::text::{json, one_line, short_id, shorten};
+use super::text::{count, json, one_line, short_id, shorten, size};
 use crate::terminal::{Terminal, Tone};
 
 /// The tone of a goal's state.
@@ -52,8 +54,32 @@ pub(crate) fn detail(terminal: &mut Terminal, detail: &GoalDetailView) {
     }
     if !detail.result.is_null() {
         terminal.line("");
-        terminal.line(format!("result  {}", json(&detail.result)));
+        let result = in_words(&detail.result).unwrap_or_else(|| json(&detail.result));
+        terminal.line(format!("result  {result}"));
     }
+}
+
+/// What a goal came to. The tasks above say the rest, and `--json` everything.
+fn in_words(result: &Value) -> Option<String> {
+    let number = |pointer: &str| result.pointer(pointer).and_then(Value::as_u64);
+    let is = |key: &str| result.get(key).and_then(Value::as_bool).unwrap_or(false);
+    let (files, bytes) = (number("/changed/files")?, number("/changed/bytes")?);
+    let (steps, spent) = (number("/steps/total")?, number("/duration_ms")?);
+    let refused = number("/steps/denied")?.saturating_add(number("/steps/failed")?);
+    let mut words = vec![match (is("dry_run"), files) {
+        (_, 0) => "nothing changed".to_owned(),
+        (true, _) => format!("would change {}, {}", count(files, "file"), size(bytes)),
+        (false, _) => format!("{} changed, {}", count(files, "file"), size(bytes)),
+    }];
+    words.push(count(steps, "step"));
+    if refused > 0 {
+        words.push(format!("{refused} of them refused or failed"));
+    }
+    words.push(format!("{}.{} s", spent / 1000, spent % 1000 / 100));
+    if is("verified") {
+        words.push("verified".to_owned());
+    }
+    Some(words.join(" · "))
 }
 
 fn head(terminal: &mut Terminal, goal: &GoalView) {
@@ -187,5 +213,39 @@ pub(crate) fn decisions(terminal: &mut Terminal, decisions: &[DecisionView]) {
     }
     if decisions.is_empty() {
         terminal.line("no decisions recorded");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_result_is_said_in_words_and_an_unknown_one_is_shown_as_it_is() {
+        let result = |files: u64, denied: u64, dry_run: bool, verified: bool| {
+            json!({
+                "changed": {"files": files, "bytes": files * 1024},
+                "steps": {"total": 8, "denied": denied, "failed": 0},
+                "dry_run": dry_run, "verified": verified, "duration_ms": 1243,
+            })
+        };
+        for (result, words) in [
+            (
+                result(7, 0, false, true),
+                "7 files changed, 7.0 KiB · 8 steps · 1.2 s · verified",
+            ),
+            (
+                result(1, 0, true, false),
+                "would change 1 file, 1.0 KiB · 8 steps · 1.2 s",
+            ),
+            (
+                result(0, 2, false, false),
+                "nothing changed · 8 steps · 2 of them refused or failed · 1.2 s",
+            ),
+        ] {
+            assert_eq!(in_words(&result).as_deref(), Some(words));
+        }
+        assert_eq!(in_words(&json!({"summary": "done"})), None);
     }
 }

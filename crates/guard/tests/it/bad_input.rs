@@ -1,10 +1,10 @@
 //! Bad input is refused by every rpc with the code that says what is wrong and a next step, and the guard
 //! goes on. `Status`, `AuditHead` and `Watch` have no fields; what can be wrong there is who asks.
 
+use crate::common::*;
 use aios_auth::person::PersonKey;
 use aios_core::id::ApprovalId;
 use aios_proto::guard::v1::*;
-use crate::common::*;
 use std::fmt::Debug;
 use tonic::{Response, Status};
 

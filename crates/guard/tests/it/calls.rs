@@ -1,12 +1,12 @@
 //! The way of a call: token, decision, approval, receipt, outcome; and every way in which it is denied.
 
+use crate::common::*;
 use aios_auth::approval::{ApprovalBody, Covered};
 use aios_auth::capability::Access;
 use aios_auth::receipt::ReceiptBody;
 use aios_core::id::{ExecutionKey, TaskId};
 use aios_proto::guard::v1::authorize_response::Decision;
 use aios_proto::guard::v1::*;
-use crate::common::*;
 use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,8 +1,8 @@
 //! Kills at every point of a call, and a full disk: nothing doubled, nothing lost, no panic.
 
+use crate::common::*;
 use aios_auth::receipt::ReceiptBody;
 use aios_proto::guard::v1::*;
-use crate::common::*;
 use tonic::Code;
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,10 +1,10 @@
 //! Callers that hang up in the middle of a call: what was begun is finished, so that the audit log and
 //! the projection of it agree, and the same step sent again finds its one intent and its one outcome.
 
+use crate::common::*;
 use aios_auth::receipt::ReceiptBody;
 use aios_proto::guard::v1::authorize_response::Decision;
 use aios_proto::guard::v1::*;
-use crate::common::*;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::time::{Duration, Instant};

@@ -1,5 +1,6 @@
 //! Persons: nobody else can decide, sessions belong to the console, requests lapse, a stop stops.
 
+use crate::common::*;
 use aios_auth::key::SecretKey;
 use aios_auth::person::PersonKey;
 use aios_auth::trust::{TrustKeys, TrustView};
@@ -7,7 +8,6 @@ use aios_proto::common::v1::{PersonProof, SessionProof, person_proof::Credential
 use aios_proto::guard::v1::*;
 use aios_proto::worker::v1 as worker;
 use aios_proto::worker::v1::worker_server::{Worker, WorkerServer};
-use crate::common::*;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tonic::{Request, Response, Status};

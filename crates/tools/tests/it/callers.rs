@@ -1,12 +1,12 @@
 //! Who may ask the worker, and with which key and receipt: what is refused, with which code.
 
+use crate::common::{House, Secrets};
 use aios_auth::peer::{Role, Roles};
 use aios_core::rpc::{Peer, report_of};
 use aios_proto::guard::v1::{AuthorizeRequest, ExecutionKey};
 use aios_proto::tools::v1 as tools;
 use aios_proto::worker::v1::worker_server::Worker;
 use aios_proto::worker::v1::{self as worker, ExecuteRequest, PrepareRequest};
-use crate::common::{House, Secrets};
 use serde_json::json;
 use std::fs;
 use tonic::{Request, Status};

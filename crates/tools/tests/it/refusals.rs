@@ -1,7 +1,7 @@
 //! What is refused of a call's token, paths and arguments, with which code, and that nothing happened.
 
-use aios_auth::token::attenuate;
 use crate::common::{Answer, House, Mood, code, photograph, result};
+use aios_auth::token::attenuate;
 use serde_json::json;
 use std::fs;
 use std::os::unix::fs::symlink;

@@ -1,11 +1,11 @@
 //! Every rpc of the worker with input that is wrong in one way; and calls that take too long or are
 //! cancelled: a coded error with a next step, and nothing half done.
 
+use crate::common::{Answer, House, code, photograph};
 use aios_core::rpc::report_of;
 use aios_proto::guard::v1::ExecutionKey;
 use aios_proto::tools::v1 as tools;
 use aios_proto::worker::v1 as worker;
-use crate::common::{Answer, House, code, photograph};
 use serde_json::json;
 use std::fs;
 use tonic::Status;
