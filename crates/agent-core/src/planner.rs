@@ -135,15 +135,19 @@ pub async fn one_call(clients: &Clients, tool: &str, args: &Value, id: TaskId) -
     ))
 }
 
-/// The capabilities that one call needs: the tool's pattern on each path that the arguments name, or as it
-/// stands when it is about the machine as a whole.
+/// The capabilities that one call needs: the tool's pattern on each path that the arguments name, on what the field
+/// says whose name it has (`NAME` is the field `name`, or each of the list `names`), or as it stands when it is
+/// about the machine as a whole.
 fn capabilities(pattern: &str, mutating: bool, args: &Value) -> Result<Vec<String>, Error> {
     let mut parts = pattern.splitn(3, ':');
     let (Some(namespace), Some(action), Some(resource)) = (parts.next(), parts.next(), parts.next()) else {
         return Err(Error::Corrupt(format!("`{pattern}` is no capability pattern")));
     };
     if resource != "PATH" {
-        return Ok(vec![pattern.to_owned()]);
+        return named_resources(resource, args)?
+            .into_iter()
+            .map(|resource| Ok(format!("{namespace}:{action}:{resource}")))
+            .collect();
     }
     let named = ["path", "root"]
         .iter()
@@ -179,6 +183,55 @@ fn capabilities(pattern: &str, mutating: bool, args: &Value) -> Result<Vec<Strin
         ));
     }
     Ok(capabilities)
+}
+
+/// The pattern's resource with its words in capitals replaced by what the arguments say: `HOST:PORT`.
+fn named_resources(resource: &str, args: &Value) -> Result<Vec<String>, Error> {
+    let is_word =
+        |part: &str| !part.is_empty() && part.bytes().all(|it| it.is_ascii_uppercase() || it == b'_');
+    let mut found = vec![String::new()];
+    for (index, part) in resource.split(':').enumerate() {
+        let values = if is_word(part) {
+            field_values(&part.to_ascii_lowercase(), args)?
+        } else {
+            vec![part.to_owned()]
+        };
+        let colon = if index == 0 { "" } else { ":" };
+        found = found
+            .iter()
+            .flat_map(|before| values.iter().map(move |value| format!("{before}{colon}{value}")))
+            .collect();
+    }
+    Ok(found)
+}
+
+/// What a field, or the list with its name and an `s`, says, as a capability writes it.
+fn field_values(field: &str, args: &Value) -> Result<Vec<String>, Error> {
+    let list = args.get(format!("{field}s")).and_then(Value::as_array);
+    let values: Vec<&Value> = args
+        .get(field)
+        .into_iter()
+        .chain(list.into_iter().flatten())
+        .collect();
+    if values.is_empty() {
+        return Err(Error::field(
+            "args_json",
+            format!("names no `{field}`, so no capability can be asked for"),
+        ));
+    }
+    let text = |value: &&Value| match value {
+        Value::String(text) if text.contains('*') => Err(Error::field(
+            "args_json",
+            format!("a `{field}` with `*` cannot be granted for one call"),
+        )),
+        Value::String(text) => Ok(text.clone()),
+        Value::Number(number) => Ok(number.to_string()),
+        _ => Err(Error::field(
+            "args_json",
+            format!("`{field}` must be a text or a number"),
+        )),
+    };
+    values.iter().map(text).collect()
 }
 
 /// Plans the undo of a goal: its changes, newest first, then a look that each is undone.
@@ -377,6 +430,21 @@ mod tests {
             capabilities("hw:cpu:host", false, &json!({})).unwrap(),
             ["hw:cpu:host"]
         );
+        assert_eq!(
+            capabilities("pkg:install:NAME", true, &json!({"names": ["vim", "git"]})).unwrap(),
+            ["pkg:install:vim", "pkg:install:git"]
+        );
+        assert_eq!(
+            capabilities(
+                "net:connect:HOST:PORT",
+                false,
+                &json!({"host": "a.example", "port": 443})
+            )
+            .unwrap(),
+            ["net:connect:a.example:443"]
+        );
+        assert!(capabilities("service:stop:NAME", true, &json!({"name": "*"})).is_err());
+        assert!(capabilities("service:stop:NAME", true, &json!({})).is_err());
         assert_eq!(
             capabilities("fs:list:PATH", false, &json!({"path": "/"})).unwrap(),
             ["fs:list:/**"]

@@ -30,6 +30,16 @@ pub enum Role {
     Fs,
     /// The worker that looks at the machine.
     Host,
+    /// The worker that watches, starts and ends processes.
+    Process,
+    /// The worker that asks init about services.
+    Service,
+    /// The worker of addresses, routes and the firewall.
+    Net,
+    /// The package worker.
+    Pkg,
+    /// The worker that looks for weaknesses.
+    Sec,
     /// Memory.
     Memory,
     /// The console.
@@ -49,6 +59,11 @@ impl Role {
             Self::Tools => "tools",
             Self::Fs => "fs",
             Self::Host => "host",
+            Self::Process => "process",
+            Self::Service => "service",
+            Self::Net => "net",
+            Self::Pkg => "pkg",
+            Self::Sec => "sec",
             Self::Memory => "memory",
             Self::Console => "console",
             Self::Sandbox => "sandbox",
@@ -70,6 +85,16 @@ pub struct Users {
     pub fs: String,
     /// The user of the worker that looks at the machine.
     pub host: String,
+    /// The user of the worker that watches, starts and ends processes.
+    pub process: String,
+    /// The user of the worker that asks init about services.
+    pub service: String,
+    /// The user of the worker of addresses, routes and the firewall.
+    pub net: String,
+    /// The package worker's.
+    pub pkg: String,
+    /// The user of the worker that looks for weaknesses.
+    pub sec: String,
     /// The memory service's.
     pub memory: String,
     /// The console's.
@@ -78,19 +103,58 @@ pub struct Users {
     pub sandbox: String,
 }
 
-impl Default for Users {
-    fn default() -> Self {
-        let name = |part: &str| format!("aios-{part}");
+impl Users {
+    /// Each part's user as `name` gives it.
+    #[must_use]
+    pub fn named(name: impl Fn(&str) -> String) -> Self {
         Self {
             guard: name("guard"),
             orchestrator: name("orchestrator"),
             tools: name("tools"),
             fs: name("fs"),
             host: name("host"),
+            process: name("process"),
+            service: name("service"),
+            net: name("net"),
+            pkg: name("pkg"),
+            sec: name("sec"),
             memory: name("memory"),
             console: name("console"),
             sandbox: name("sandbox"),
         }
+    }
+
+    /// Section `[users]` of a configuration file in which one user plays every part, for tests.
+    #[must_use]
+    pub fn section_of_one(user: &str) -> String {
+        let line = |(_, part): (Role, &str)| format!("{part} = \"{user}\"\n");
+        let parts = Self::default().parts().map(|(role, _)| (role, role.as_str()));
+        format!("[users]\n{}", parts.map(line).concat())
+    }
+
+    /// The parts in one order, each with its user.
+    fn parts(&self) -> [(Role, &str); 13] {
+        [
+            (Role::Guard, &self.guard),
+            (Role::Orchestrator, &self.orchestrator),
+            (Role::Tools, &self.tools),
+            (Role::Fs, &self.fs),
+            (Role::Host, &self.host),
+            (Role::Process, &self.process),
+            (Role::Service, &self.service),
+            (Role::Net, &self.net),
+            (Role::Pkg, &self.pkg),
+            (Role::Sec, &self.sec),
+            (Role::Memory, &self.memory),
+            (Role::Console, &self.console),
+            (Role::Sandbox, &self.sandbox),
+        ]
+    }
+}
+
+impl Default for Users {
+    fn default() -> Self {
+        Self::named(|part| format!("aios-{part}"))
     }
 }
 
@@ -106,18 +170,8 @@ impl Roles {
     /// # Errors
     /// [`PeerError::NoSuchUser`].
     pub fn resolve(users: &Users) -> Result<Self, PeerError> {
-        let named = [
-            (Role::Guard, &users.guard),
-            (Role::Orchestrator, &users.orchestrator),
-            (Role::Tools, &users.tools),
-            (Role::Fs, &users.fs),
-            (Role::Host, &users.host),
-            (Role::Memory, &users.memory),
-            (Role::Console, &users.console),
-            (Role::Sandbox, &users.sandbox),
-        ];
         let mut uids = vec![(Role::Root, 0)];
-        for (role, name) in named {
+        for (role, name) in users.parts() {
             uids.push((role, uid_of(name)?));
         }
         Ok(Self { uids })

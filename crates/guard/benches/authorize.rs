@@ -11,6 +11,7 @@
 )]
 
 use aios_auth::call;
+use aios_auth::peer::Users;
 use aios_auth::receipt::ReceiptBody;
 use aios_auth::trust::TrustKeys;
 use aios_core::id::{AgentId, GoalId, TaskId};
@@ -44,18 +45,7 @@ fn start(paths: &Paths) -> Child {
     }
     fs::copy(configs.join("policy.toml"), paths.vendor.join("policy.toml")).unwrap();
     let own = nix::unistd::geteuid().as_raw();
-    let mut users = "[users]\n".to_owned();
-    for role in [
-        "guard",
-        "orchestrator",
-        "tools",
-        "fs",
-        "memory",
-        "console",
-        "sandbox",
-    ] {
-        users.push_str(&format!("{role} = \"{own}\"\n"));
-    }
+    let users = Users::section_of_one(&own.to_string());
     fs::write(paths.vendor.join("config.toml"), users).unwrap();
     let limits = "[[rule]]\nid = \"bench\"\nnamespace = \"fs\"\naction = \"delete\"\neffect = \"allow\"\n";
     fs::write(paths.etc.join("policy.toml"), limits).unwrap();

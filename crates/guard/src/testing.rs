@@ -2,6 +2,7 @@
 
 use crate::guard::Guard;
 use aios_auth::call;
+use aios_auth::peer::Users;
 use aios_core::clock::ManualClock;
 use aios_core::id::{AgentId, GoalId, TaskId};
 use aios_core::paths::Paths;
@@ -18,18 +19,7 @@ pub(crate) async fn guard(clock: &Arc<ManualClock>) -> (tempfile::TempDir, Arc<G
     }
     let configs = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs");
     std::fs::copy(configs.join("policy.toml"), paths.vendor.join("policy.toml")).unwrap();
-    let users = [
-        "guard",
-        "orchestrator",
-        "tools",
-        "fs",
-        "host",
-        "memory",
-        "console",
-        "sandbox",
-    ];
-    let users: String = users.iter().map(|user| format!("{user} = \"0\"\n")).collect();
-    std::fs::write(paths.vendor.join("config.toml"), format!("[users]\n{users}")).unwrap();
+    std::fs::write(paths.vendor.join("config.toml"), Users::section_of_one("0")).unwrap();
     let guard = Guard::open(&paths, clock.clone()).await.unwrap();
     (directory, guard)
 }

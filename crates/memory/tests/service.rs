@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+use aios_auth::peer::Users;
 use aios_core::paths::Paths;
 use aios_core::rpc::{channel, report_of};
 use aios_harness::{Relay, Service, Who, as_root};
@@ -33,20 +34,8 @@ impl Bench {
             std::fs::create_dir_all(needed).unwrap();
         }
         // All services are one user here; root, who may write and read.
-        let users: String = [
-            "guard",
-            "orchestrator",
-            "tools",
-            "fs",
-            "host",
-            "memory",
-            "console",
-            "sandbox",
-        ]
-        .iter()
-        .map(|part| format!("{part} = \"0\"\n"))
-        .collect();
-        let config = format!("[users]\n{users}[memory]\nring_events = 3\n");
+        let users = Users::section_of_one("0");
+        let config = format!("{users}[memory]\nring_events = 3\n");
         std::fs::write(paths.vendor.join("config.toml"), config).unwrap();
         let process = spawn(&paths, &directory);
         let bench = Self {

@@ -17,4 +17,5 @@ pub mod host;
 pub mod pipeline;
 pub mod registry;
 pub mod run;
+pub mod typed;
 pub mod worker;

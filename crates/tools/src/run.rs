@@ -8,10 +8,11 @@ use crate::host::hw::Hw;
 use crate::host::monitor::Monitor;
 use crate::pipeline::{GrpcGuard, GrpcWorkers, Pipeline, ToolsService};
 use crate::registry::Registry;
+use crate::worker::Namespace;
 use crate::worker::executor::Executor;
 use crate::worker::gate::Gate;
 use crate::worker::journal::Journal;
-use crate::worker::read_only::{Looks, ReadOnly};
+use crate::worker::read_only::ReadOnly;
 use crate::worker::service::WorkerService;
 use crate::worker::store::Store;
 use aios_auth::peer::{Role, Roles, Users};
@@ -23,6 +24,7 @@ use aios_core::paths::Paths;
 use aios_core::{config, ready, rpc, tasks};
 use aios_proto::tools::v1::tool_registry_server::ToolRegistryServer;
 use aios_proto::worker::v1::worker_server::WorkerServer;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::UnixListener;
@@ -89,48 +91,7 @@ pub async fn tools(paths: &Paths) -> Result<(), Failure> {
 /// # Errors
 /// Configuration, keys, journal or socket.
 pub async fn worker_fs(paths: &Paths) -> Result<(), Failure> {
-    let roles = roles(paths)?;
-    let keys = keys(paths, &roles).await?;
-    let service = WorkerServer::new(fs_service(paths, keys, roles).map_err(failure)?)
-        .max_decoding_message_size(LARGEST)
-        .max_encoding_message_size(LARGEST);
-    let listener = rpc::listen("worker-fs", &paths.worker_socket("fs"), 0o660).map_err(failure)?;
-    serve(vec![(listener, Routes::new(service))], WORKER).await
-}
-
-/// Runs the worker of the namespaces that only look at the machine, each on a socket of its own.
-///
-/// # Errors
-/// Configuration, keys, journal or socket.
-pub async fn worker_host(paths: &Paths) -> Result<(), Failure> {
-    let roles = roles(paths)?;
-    let keys = keys(paths, &roles).await?;
-    let served = vec![
-        looking(paths, Hw(Host::this()), &keys, &roles)?,
-        looking(paths, Monitor(Host::this()), &keys, &roles)?,
-    ];
-    serve(served, WORKER).await
-}
-
-/// Socket and service of one namespace that only looks.
-fn looking<L: Looks>(
-    paths: &Paths,
-    looks: L,
-    keys: &TrustKeys,
-    roles: &Roles,
-) -> Result<(UnixListener, Routes), Failure> {
-    let name = looks.name();
-    // It stays empty: nothing is changed here. The runtime asks it all the same, as it asks any worker's.
-    let journal = paths.state.join("worker").join("host").join(format!("{name}.db"));
-    let (namespace, clock) = (Arc::new(ReadOnly::new(looks)), Arc::new(SystemClock));
-    let writer = Journal::open(&journal).map_err(failure)?;
-    let executor = Executor::start(Arc::clone(&namespace), writer, clock.clone()).map_err(failure)?;
-    let reader = Journal::reader(&journal).map_err(failure)?;
-    let gate = Gate::new(*keys, clock).map_err(failure)?;
-    let service = WorkerService::new(namespace, gate, roles.clone(), executor, reader, LOOKING_LANES);
-    let listener =
-        rpc::listen(&format!("worker-{name}"), &paths.worker_socket(name), 0o660).map_err(failure)?;
-    Ok((listener, Routes::new(WorkerServer::new(service))))
+    worker(paths, |house| Ok(vec![house.listen("fs", house.fs()?)?])).await
 }
 
 /// The fs worker's service over its state directory; recovers what a crash interrupted.
@@ -138,21 +99,101 @@ fn looking<L: Looks>(
 /// # Errors
 /// Journal or store cannot be used.
 pub fn fs_service(paths: &Paths, keys: TrustKeys, roles: Roles) -> Result<WorkerService<Fs>, ToolError> {
-    let state = paths.state.join("worker").join("fs");
-    let journal = state.join("journal.db");
-    let store = Store::open(&state.join("store"))?;
-    let clock = Arc::new(SystemClock);
-    let fs = Arc::new(Fs::new(Resolver::new(Protected::of(paths)), store, clock.clone()));
-    let executor = Executor::start(Arc::clone(&fs), Journal::open(&journal)?, clock.clone())?;
-    let reader = Journal::reader(&journal)?;
-    Ok(WorkerService::new(
-        fs,
-        Gate::new(keys, clock)?,
-        roles,
-        executor,
-        reader,
-        FILE_LANES,
-    ))
+    House { paths, keys, roles }.fs()
+}
+
+/// Runs the worker of the namespaces that only look at the machine, each on a socket of its own.
+///
+/// # Errors
+/// Configuration, keys, journal or socket.
+pub async fn worker_host(paths: &Paths) -> Result<(), Failure> {
+    worker(paths, |house| {
+        Ok(vec![
+            house.serve(ReadOnly::new(Hw(Host::this())), "host", LOOKING_LANES)?,
+            house.serve(ReadOnly::new(Monitor(Host::this())), "host", LOOKING_LANES)?,
+        ])
+    })
+    .await
+}
+
+/// A namespace's socket and service.
+type Served = (UnixListener, Routes);
+
+/// Runs a worker: one process, with what `namespaces` makes of it.
+async fn worker(
+    paths: &Paths,
+    namespaces: impl FnOnce(&House<'_>) -> Result<Vec<Served>, ToolError>,
+) -> Result<(), Failure> {
+    let roles = roles(paths)?;
+    let keys = keys(paths, &roles).await?;
+    let house = House { paths, keys, roles };
+    serve(namespaces(&house).map_err(failure)?, WORKER).await
+}
+
+/// What the namespaces of one worker process have in common.
+struct House<'a> {
+    paths: &'a Paths,
+    keys: TrustKeys,
+    roles: Roles,
+}
+
+impl House<'_> {
+    /// State directory of a worker.
+    fn state(&self, worker: &str) -> PathBuf {
+        self.paths.state.join("worker").join(worker)
+    }
+
+    fn fs(&self) -> Result<WorkerService<Fs>, ToolError> {
+        let store = Store::open(&self.state("fs").join("store"))?;
+        let clock = Arc::new(SystemClock);
+        let fs = Fs::new(Resolver::new(Protected::of(self.paths)), store, clock);
+        self.service(fs, "fs", FILE_LANES)
+    }
+
+    /// Socket and service of a namespace, whose journal lies in `worker`'s state directory.
+    fn serve<N: Namespace>(&self, namespace: N, worker: &str, lanes: usize) -> Result<Served, ToolError> {
+        let name = namespace.name();
+        self.listen(name, self.service(namespace, worker, lanes)?)
+    }
+
+    /// Settles what a crash interrupted before it answers anything.
+    fn service<N: Namespace>(
+        &self,
+        namespace: N,
+        worker: &str,
+        lanes: usize,
+    ) -> Result<WorkerService<N>, ToolError> {
+        let name = namespace.name();
+        let file = if name == worker { "journal" } else { name };
+        let journal = self.state(worker).join(format!("{file}.db"));
+        let (namespace, clock) = (Arc::new(namespace), Arc::new(SystemClock));
+        let executor = Executor::start(Arc::clone(&namespace), Journal::open(&journal)?, clock.clone())?;
+        let reader = Journal::reader(&journal)?;
+        let gate = Gate::new(self.keys, clock)?;
+        Ok(WorkerService::new(
+            namespace,
+            gate,
+            self.roles.clone(),
+            executor,
+            reader,
+            lanes,
+        ))
+    }
+
+    fn listen<N: Namespace>(&self, name: &str, service: WorkerService<N>) -> Result<Served, ToolError> {
+        let socket = self.paths.worker_socket(name);
+        let listener = rpc::listen(&format!("worker-{name}"), &socket, 0o660).map_err(|error| {
+            ToolError::io(
+                "listen on",
+                socket.to_string_lossy(),
+                std::io::Error::other(error),
+            )
+        })?;
+        let service = WorkerServer::new(service)
+            .max_decoding_message_size(LARGEST)
+            .max_encoding_message_size(LARGEST);
+        Ok((listener, Routes::new(service)))
+    }
 }
 
 fn roles(paths: &Paths) -> Result<Roles, Failure> {

@@ -1,6 +1,7 @@
 //! One instance: a directory, the doubles, the real orchestrator process.
 
 use crate::doubles::{Doubles, World};
+use aios_auth::peer::Users;
 use aios_core::paths::Paths;
 use aios_core::rpc;
 use aios_harness::as_root;
@@ -44,21 +45,9 @@ impl Bench {
             PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../configs/runbooks/free-space-old-logs.toml");
         std::fs::copy(shipped, paths.vendor.join("runbooks/free-space-old-logs.toml")).unwrap();
         // All services of the test are one user; root, whom the orchestrator takes for a person too.
-        let users: String = [
-            "guard",
-            "orchestrator",
-            "tools",
-            "fs",
-            "host",
-            "memory",
-            "console",
-            "sandbox",
-        ]
-        .iter()
-        .map(|part| format!("{part} = \"0\"\n"))
-        .collect();
+        let users = Users::section_of_one("0");
         let config = format!(
-            "[users]\n{users}[orchestrator]\nretry_ms = 20\nheartbeat_ms = 2000\napproval_poll_ms = 50\nagent_wait_ms = 20000\n"
+            "{users}[orchestrator]\nretry_ms = 20\nheartbeat_ms = 2000\napproval_poll_ms = 50\nagent_wait_ms = 20000\n"
         );
         std::fs::write(paths.vendor.join("config.toml"), config).unwrap();
         let doubles = Doubles::start(&paths);

@@ -23,6 +23,7 @@ mod write;
 use crate::budget::Budget;
 use crate::error::{Result, ToolError};
 use crate::registry::ToolSpec;
+use crate::typed::{bad_input, typed, unknown, value_of};
 use crate::worker::store::Store;
 use crate::worker::{Call, Namespace, Prepared, Target};
 use aios_auth::capability::Access;
@@ -33,8 +34,6 @@ use apply::Applier;
 use args::{DeleteArgs, DiskUsageArgs, ListArgs, ReadArgs, SearchArgs, StatArgs, UndoArgs, WriteArgs};
 use plan::Plan;
 use resolve::{Follow, Place, Resolver};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -111,29 +110,8 @@ pub(crate) fn same_identities(prepared: &[Identity], now: &[Identity]) -> Result
     })
 }
 
-/// Arguments as a type; they were checked when they came in.
-fn typed<T: DeserializeOwned>(tool: &str, args: &Value) -> Result<T> {
-    serde_path_to_error::deserialize(args).map_err(|error| ToolError::BadInput {
-        tool: tool.to_owned(),
-        field: error.path().to_string(),
-        problem: error.inner().to_string(),
-    })
-}
-
-fn value_of(value: &impl Serialize) -> Result<Value> {
-    serde_json::to_value(value).map_err(|error| ToolError::Defect(error.to_string()))
-}
-
 fn access(action: &str, path: &str) -> Result<Access> {
     Access::new("fs", action, path).map_err(ToolError::auth)
-}
-
-fn bad_input(tool: &str, field: &str, problem: impl Into<String>) -> ToolError {
-    ToolError::BadInput {
-        tool: tool.to_owned(),
-        field: field.to_owned(),
-        problem: problem.into(),
-    }
 }
 
 /// What a call that only reads `place` touches.
@@ -182,9 +160,7 @@ impl Namespace for Fs {
             "fs.disk_usage" => disk_usage::prepare(self, call),
             "fs.write" => write::prepare(self, call),
             "fs.delete" => delete::prepare(self, call),
-            other => Err(ToolError::UnknownTool {
-                name: other.to_owned(),
-            }),
+            other => unknown(other),
         }
     }
 
@@ -199,9 +175,7 @@ impl Namespace for Fs {
             "fs.search" => value_of(&search::run(self, call, identities)?),
             "fs.read" => value_of(&read::run(self, call, identities)?),
             "fs.disk_usage" => value_of(&disk_usage::run(self, call, identities)?),
-            other => Err(ToolError::UnknownTool {
-                name: other.to_owned(),
-            }),
+            other => unknown(other),
         }
     }
 
@@ -209,9 +183,7 @@ impl Namespace for Fs {
         match call.tool {
             "fs.write" => write::plan(self, call, identities),
             "fs.delete" => delete::plan(self, call, identities),
-            other => Err(ToolError::UnknownTool {
-                name: other.to_owned(),
-            }),
+            other => unknown(other),
         }
     }
 
@@ -252,9 +224,7 @@ pub fn canonical(tool: &str, args_json: &str) -> Result<Value> {
         "fs.write" => value_of(&write::canonical(typed::<WriteArgs>(tool, &args)?)?),
         "fs.delete" => value_of(&delete::canonical(typed::<DeleteArgs>(tool, &args)?)?),
         "fs.undo" => value_of(&undo::canonical(typed::<UndoArgs>(tool, &args)?)?),
-        other => Err(ToolError::UnknownTool {
-            name: other.to_owned(),
-        }),
+        other => unknown(other),
     }
 }
 

@@ -9,11 +9,11 @@ pub mod monitor;
 
 use crate::error::{Result, ToolError};
 use crate::registry::{About, ToolSpec};
+use crate::typed::{bad_input, typed, unknown, value_of};
 use aios_auth::level::Risk;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -122,23 +122,4 @@ fn parsed<T: procfs::FromRead>(path: &Path) -> Result<T> {
 
 fn io(what: &'static str, path: &Path, error: std::io::Error) -> ToolError {
     ToolError::io(what, path.to_string_lossy(), error)
-}
-
-/// Arguments as a type; they were checked when they came in.
-fn typed<T: DeserializeOwned>(tool: &str, args: &Value) -> Result<T> {
-    serde_path_to_error::deserialize(args).map_err(|error| ToolError::BadInput {
-        tool: tool.to_owned(),
-        field: error.path().to_string(),
-        problem: error.inner().to_string(),
-    })
-}
-
-fn value_of(value: &impl Serialize) -> Result<Value> {
-    serde_json::to_value(value).map_err(|error| ToolError::Defect(error.to_string()))
-}
-
-fn unknown<T>(tool: &str) -> Result<T> {
-    Err(ToolError::UnknownTool {
-        name: tool.to_owned(),
-    })
 }

@@ -85,7 +85,8 @@ impl Instance {
         fs::write(paths.vendor.join("agents/cleaner.toml"), ceiling).unwrap();
         let users = format!(
             "[users]\nguard = \"61000\"\norchestrator = \"{ORCHESTRATOR}\"\ntools = \"{TOOLS}\"\nfs = \"{FS}\"\n\
-             memory = \"61006\"\nhost = \"61007\"\nconsole = \"{CONSOLE}\"\nsandbox = \"{SANDBOX}\"\n\n[guard]\npush_ms = 50\n{settings}"
+             memory = \"61006\"\nhost = \"61007\"\nconsole = \"{CONSOLE}\"\nsandbox = \"{SANDBOX}\"\n\
+             process = \"61010\"\nservice = \"61011\"\nnet = \"61012\"\npkg = \"61013\"\nsec = \"61014\"\n\n[guard]\npush_ms = 50\n{settings}"
         );
         fs::write(paths.vendor.join("config.toml"), users).unwrap();
         Self {

@@ -5,9 +5,9 @@ mod top;
 pub mod types;
 
 use super::hw::types::Nothing;
-use super::{HOST, Host, parsed, spec, typed, unknown, value_of};
+use super::{HOST, Host, bad_input, parsed, spec, typed, unknown, value_of};
 use crate::budget::Budget;
-use crate::error::{Result, ToolError};
+use crate::error::Result;
 use crate::registry::ToolSpec;
 use crate::worker::read_only::{Look, Looks};
 use procfs::{CpuPressure, IoPressure, LoadAverage, MemoryPressure, PressureRecord};
@@ -80,12 +80,12 @@ impl Looks for Monitor {
         if let Some(interval) = args.get("interval_ms").and_then(Value::as_u64)
             && !INTERVAL_MS.contains(&interval)
         {
-            return Err(bad(tool, "interval_ms", "must be 50 to 10000"));
+            return Err(bad_input(tool, "interval_ms", "must be 50 to 10000"));
         }
         if let Some(limit) = args.get("limit").and_then(Value::as_u64)
             && !(1..=1000).contains(&limit)
         {
-            return Err(bad(tool, "limit", "must be 1 to 1000"));
+            return Err(bad_input(tool, "limit", "must be 1 to 1000"));
         }
         let part = tool.split_once('.').map_or(tool, |(_, part)| part);
         Ok(Look {
@@ -106,14 +106,6 @@ impl Looks for Monitor {
             "monitor.top" => value_of(&top::top(host, &typed(tool, args)?, budget)?),
             _ => unknown(tool),
         }
-    }
-}
-
-fn bad(tool: &str, field: &str, problem: &str) -> ToolError {
-    ToolError::BadInput {
-        tool: tool.to_owned(),
-        field: field.to_owned(),
-        problem: problem.to_owned(),
     }
 }
 

@@ -4,7 +4,7 @@
 use aios_auth::approval::ApprovalBody;
 use aios_auth::key::SecretKey;
 use aios_auth::level::{Autonomy, Risk};
-use aios_auth::peer::{Role, Roles};
+use aios_auth::peer::{Role, Roles, Users};
 use aios_auth::receipt::{Extent, ReceiptBody};
 use aios_auth::token::{Grant, Minter, NoRevocations, Verifier};
 use aios_auth::trust::{TrustKeys, TrustState};
@@ -325,19 +325,7 @@ impl House {
         let guard = GuardDouble::new();
         guard.inner.secrets.public().write(&paths.trust_file()).unwrap();
         let me = rustix::process::geteuid().as_raw().to_string();
-        let users = [
-            "guard",
-            "orchestrator",
-            "tools",
-            "fs",
-            "host",
-            "memory",
-            "console",
-            "sandbox",
-        ]
-        .map(|name| format!("{name} = \"{me}\"\n"))
-        .concat();
-        std::fs::write(paths.vendor.join("config.toml"), format!("[users]\n{users}")).unwrap();
+        std::fs::write(paths.vendor.join("config.toml"), Users::section_of_one(&me)).unwrap();
         let mut house = Self::before(home, data, paths, guard, Tasks::new());
         house.start().await;
         house
