@@ -142,7 +142,12 @@ fn the_shipped_policy_decides_as_promised() {
             Deny,
             "builtin:protected",
         ),
-        (change("service.restart", Full, &[]), Deny, "builtin:default"),
+        (change("service.restart", Full, &[]), Allow, "change-full"),
+        (
+            change("service.restart", Supervised, &[]),
+            Confirm,
+            "change-supervised",
+        ),
     ];
     for (call, effect, rule_id) in cases {
         let decision = policy.decide(&call);
