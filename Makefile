@@ -84,5 +84,6 @@ soak: build ## Long loops: at least 100 kills at given points, and every process
 	AIOS_SOAK=1 $(XTASK) test-system kills
 
 bench: build ## Figures, beside what they are compared to.
+	$(XTASK) setup --for bench
 	cargo build --release -p aios-bench
 	$(AS_ROOT) $${CARGO_TARGET_DIR:-target}/release/aios-bench

@@ -11,7 +11,7 @@ pub fn result(goal: &Goal, state: GoalState, now_ms: i64) -> Value {
     let steps: Vec<(&Task, &Step)> = goal
         .tasks
         .iter()
-        .flat_map(|task| task.steps.iter().map(move |step| (task, step)))
+        .flat_map(|task| task.steps.iter().map(move |step| (task.as_ref(), step)))
         .collect();
     let changes: Vec<Value> = steps
         .iter()

@@ -176,6 +176,7 @@ fn startable(goal: &Goal) -> Vec<&Task> {
     let begun = goal
         .tasks
         .iter()
+        .map(Arc::as_ref)
         .filter(|task| matches!(task.state, TaskState::InProgress | TaskState::AwaitingApproval));
     goal.ready().chain(begun).collect()
 }

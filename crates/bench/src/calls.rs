@@ -123,7 +123,7 @@ async fn call(client: &mut Client, task: &Task, step: u64, tool: &str, args: &Va
     }
 }
 
-async fn alone(
+pub(crate) async fn alone(
     client: &Client,
     task: &Task,
     first: u64,
@@ -190,6 +190,6 @@ fn micros(since: Instant) -> u64 {
     u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX)
 }
 
-fn ms(times: &Histogram<u64>, quantile: f64) -> f64 {
+pub(crate) fn ms(times: &Histogram<u64>, quantile: f64) -> f64 {
     Duration::from_micros(times.value_at_quantile(quantile)).as_secs_f64() * 1e3
 }

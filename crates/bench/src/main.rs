@@ -5,15 +5,17 @@
 
 mod audit;
 mod calls;
+mod goals;
 mod idle;
 mod memory;
 mod table;
+mod undo;
 
-use aios_harness::{Instance, Options, Service};
+use aios_harness::{Instance, Options, Service, client};
 use anyhow::{Result, bail};
 use table::Table;
 
-const PARTS: [&str; 4] = ["calls", "memory", "audit", "idle"];
+const PARTS: [&str; 6] = ["calls", "undo", "goals", "memory", "audit", "idle"];
 
 fn main() -> Result<()> {
     let only: Vec<String> = std::env::args().skip(1).collect();
@@ -26,10 +28,16 @@ fn main() -> Result<()> {
         .enable_all()
         .build()?;
     let mut table = Table::default();
-    if wanted("calls") || wanted("memory") {
+    if ["calls", "undo", "goals", "memory"].into_iter().any(wanted) {
         let (services, aios) = started()?;
         if wanted("calls") {
             runtime.block_on(calls::measure(&aios, &mut table))?;
+        }
+        if wanted("undo") {
+            runtime.block_on(undo::measure(&aios, &mut table))?;
+        }
+        if wanted("goals") {
+            runtime.block_on(goals::measure(&aios, &mut table))?;
         }
         if wanted("memory") {
             memory::measure(&aios, &services, &mut table)?;
@@ -55,11 +63,16 @@ fn started() -> Result<(Vec<Service>, Instance)> {
         Service::Orchestrator,
         Service::Console,
     ];
-    let aios = Instance::start(Options {
+    let mut aios = Instance::prepare(Options {
         services: services.clone(),
         // Another instance may hold the usual port. Changes are measured without a person in the way.
         config: "[console]\nlisten = \"127.0.0.1:0\"\n[guard]\nmax_autonomy = \"full\"\n".to_owned(),
         ..Options::default()
     })?;
+    goals::runbooks(&aios.paths().etc)?;
+    for service in &services {
+        aios.restart(*service)?;
+    }
+    client::enrol(&aios)?;
     Ok((services, aios))
 }

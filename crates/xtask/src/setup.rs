@@ -27,6 +27,8 @@ const IMAGE: &[&str] = &[
 ];
 /// Boot them.
 const VM: &[&str] = &["qemu-system-x86", "e2fsprogs"];
+/// Measure beside what others made.
+const BENCH: &[&str] = &["restic"];
 /// Test the page in a real browser.
 const BROWSER: &[&str] = &["chromium", "fonts-dejavu-core"];
 
@@ -43,6 +45,8 @@ enum Purpose {
     Browser,
     /// The Rust tests
     Tests,
+    /// `make bench`
+    Bench,
 }
 
 /// Arguments of `setup`.
@@ -109,6 +113,7 @@ fn missing(host: &Host, purposes: &[Purpose]) -> Result<Vec<&'static str>> {
             Purpose::Vm => VM,
             Purpose::Browser => BROWSER,
             Purpose::Tests => &[],
+            Purpose::Bench => BENCH,
         })
         .copied()
         .collect();

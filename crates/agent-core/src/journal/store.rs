@@ -204,7 +204,7 @@ impl Store {
         for body in tasks.query_map([id.to_string()], |row| row.get::<_, String>(0))? {
             let mut task: Task = read(&body?)?;
             task.steps = self.steps(task.plan.id)?;
-            goal.tasks.push(task);
+            goal.tasks.push(Arc::new(task));
         }
         Ok(Some(goal))
     }
@@ -376,10 +376,7 @@ fn insert_event(
 }
 
 fn upsert_goal(transaction: &Transaction<'_>, goal: &Goal) -> Result<(), Error> {
-    let body = write(&Goal {
-        tasks: Vec::new(),
-        ..goal.clone()
-    })?;
+    let body = write(goal)?;
     transaction
         .prepare_cached(
             "INSERT INTO goals (goal_id, state, uid, client_id, body) VALUES (?1, ?2, ?3, ?4, ?5)
@@ -401,10 +398,7 @@ fn upsert_task(
     position: usize,
     task: &Task,
 ) -> Result<(), Error> {
-    let body = write(&Task {
-        steps: Vec::new(),
-        ..task.clone()
-    })?;
+    let body = write(task)?;
     let position = i64::try_from(position).map_err(|_| Error::Corrupt("a plan too long".to_owned()))?;
     transaction
         .prepare_cached(

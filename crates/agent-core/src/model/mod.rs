@@ -13,6 +13,8 @@ use plan::{PlanError, TaskPlan};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use state::{GoalState, StepState, TaskState, TransitionError};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// An event that does not fit the goal.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -90,6 +92,7 @@ pub struct Task {
     /// Error when failed.
     pub error: Option<Report>,
     /// Steps in order.
+    #[serde(skip)]
     pub steps: Vec<Step>,
 }
 
@@ -134,8 +137,10 @@ pub struct Goal {
     pub error: Option<Report>,
     /// Result.
     pub result: Value,
-    /// Tasks in plan order.
-    pub tasks: Vec<Task>,
+    /// Tasks in plan order. Shared between copies of the goal, of which each step takes several; stored each by
+    /// itself.
+    #[serde(skip)]
+    pub tasks: Vec<Arc<Task>>,
     /// Decisions in order, with their times.
     pub decisions: Vec<(i64, Decision)>,
 }
@@ -285,7 +290,7 @@ impl Goal {
         }
         plan::check(tasks)?;
         level.clone_into(&mut self.level);
-        self.tasks = tasks.iter().cloned().map(Task::planned).collect();
+        self.tasks = tasks.iter().cloned().map(Task::planned).map(Arc::new).collect();
         Ok(())
     }
 
@@ -325,25 +330,32 @@ impl Goal {
 
     /// A task of it.
     pub fn task(&self, id: TaskId) -> Option<&Task> {
-        self.tasks.iter().find(|task| task.plan.id == id)
+        self.tasks.iter().find(|task| task.plan.id == id).map(Arc::as_ref)
     }
 
     fn task_mut(&mut self, id: TaskId) -> Result<&mut Task, ApplyError> {
         self.tasks
             .iter_mut()
             .find(|task| task.plan.id == id)
+            .map(Arc::make_mut)
             .ok_or(ApplyError::NoTask(id))
     }
 
     /// Tasks that may start: pending, and everything they need is completed.
     pub fn ready(&self) -> impl Iterator<Item = &Task> {
-        self.tasks.iter().filter(|task| {
+        let completed: BTreeSet<&str> = self
+            .tasks
+            .iter()
+            .filter(|task| task.state == TaskState::Completed)
+            .map(|task| task.plan.name.as_str())
+            .collect();
+        self.tasks.iter().map(Arc::as_ref).filter(move |task| {
             task.state == TaskState::Pending
-                && task.plan.needs.iter().all(|need| {
-                    self.tasks
-                        .iter()
-                        .any(|other| other.plan.name == *need && other.state == TaskState::Completed)
-                })
+                && task
+                    .plan
+                    .needs
+                    .iter()
+                    .all(|need| completed.contains(need.as_str()))
         })
     }
 
@@ -358,7 +370,7 @@ impl Goal {
         let mut steps: Vec<(&Task, &Step)> = self
             .tasks
             .iter()
-            .flat_map(|task| task.steps.iter().map(move |step| (task, step)))
+            .flat_map(|task| task.steps.iter().map(move |step| (task.as_ref(), step)))
             .filter(|(_, step)| step.end.as_ref().is_some_and(|end| end.undoable))
             .collect();
         steps.sort_by_key(|(_, step)| std::cmp::Reverse((step.ended_ms, step.started_ms, step.step)));

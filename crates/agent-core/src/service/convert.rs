@@ -85,7 +85,7 @@ pub(super) fn goal(goal: &Goal) -> api::Goal {
 pub(super) fn detail(goal: &Goal) -> api::GoalDetail {
     api::GoalDetail {
         goal: Some(self::goal(goal)),
-        tasks: goal.tasks.iter().map(task).collect(),
+        tasks: goal.tasks.iter().map(|it| task(it)).collect(),
         result_json: json(&goal.result),
     }
 }
