@@ -70,7 +70,7 @@ pub struct Instance {
     root: TempDir,
     paths: Paths,
     options: Options,
-    listeners: BTreeMap<Service, UnixListener>,
+    listeners: BTreeMap<Service, Vec<(String, UnixListener)>>,
     processes: BTreeMap<Service, Process>,
     person: PersonKey,
     seed: [u8; 32],
@@ -118,8 +118,8 @@ impl Instance {
         instance.directories()?;
         instance.files()?;
         for service in instance.options.services.clone() {
-            let listener = instance.listen(service)?;
-            instance.listeners.insert(service, listener);
+            let opened = instance.listen(service)?;
+            instance.listeners.insert(service, opened);
         }
         Ok(instance)
     }
@@ -144,13 +144,15 @@ impl Instance {
         }
         for service in [
             Service::Guard,
-            Service::WorkerFs,
             Service::Tools,
             Service::Memory,
             Service::Orchestrator,
             Service::Console,
             Service::Sandbox,
-        ] {
+        ]
+        .into_iter()
+        .chain(Service::WORKERS)
+        {
             let ids = Who::Of(service).ids()?;
             directory(&service.state(paths), ids.uid, ids.gid, 0o700)?;
         }
@@ -189,16 +191,15 @@ impl Instance {
         Ok(chown(&key, Some(PERSON_UID), Some(PERSON_UID))?)
     }
 
-    fn listen(&self, service: Service) -> Result<UnixListener> {
-        let path = service.socket(&self.paths);
-        let listener = UnixListener::bind(&path).with_context(|| path.display().to_string())?;
-        chown(
-            &path,
-            Some(Who::Of(service).uid()?),
-            Some(group(service.socket_group())?),
-        )?;
-        fs::set_permissions(&path, PermissionsExt::from_mode(0o660))?;
-        Ok(listener)
+    fn listen(&self, service: Service) -> Result<Vec<(String, UnixListener)>> {
+        let (owner, group) = (Who::Of(service).uid()?, group(service.socket_group())?);
+        let open = |(name, path): (String, PathBuf)| {
+            let listener = UnixListener::bind(&path).with_context(|| path.display().to_string())?;
+            chown(&path, Some(owner), Some(group))?;
+            fs::set_permissions(&path, PermissionsExt::from_mode(0o660))?;
+            Ok((name, listener))
+        };
+        service.sockets(&self.paths)?.into_iter().map(open).collect()
     }
 
     /// Starts a service, again after it ended.
@@ -211,16 +212,15 @@ impl Instance {
         }
         let program = self.install(service.program())?;
         if !self.listeners.contains_key(&service) {
-            let listener = self.listen(service)?;
-            self.listeners.insert(service, listener);
+            let opened = self.listen(service)?;
+            self.listeners.insert(service, opened);
         }
-        let listener = self.listeners.get(&service).context("just opened")?;
+        let listeners = self.listeners.get(&service).context("just opened")?;
         let process = Process::start(&Start {
-            service,
             program,
             plan: service.plan(&self.paths)?,
             env: self.environment(),
-            listener,
+            listeners,
             log: self.log_file(service),
             notify: self.paths.run.join("notify").join(service.name()),
         })

@@ -15,8 +15,6 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
-use crate::Service;
-
 /// A service must say that it is ready by then; the machine may be busy with other tests.
 const READY_LIMIT: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(50);
@@ -39,11 +37,10 @@ pub(crate) struct Process {
 
 /// What a process is started with.
 pub(crate) struct Start<'a> {
-    pub(crate) service: Service,
     pub(crate) program: PathBuf,
     pub(crate) plan: Plan,
     pub(crate) env: Vec<(OsString, OsString)>,
-    pub(crate) listener: &'a UnixListener,
+    pub(crate) listeners: &'a [(String, UnixListener)],
     pub(crate) log: PathBuf,
     pub(crate) notify: PathBuf,
 }
@@ -56,16 +53,21 @@ impl Process {
         let null = File::open("/dev/null")?;
         let mut env = start.env.clone();
         let mut set = |name: &str, value: &str| env.push((name.into(), value.into()));
-        set("LISTEN_FDS", "1");
-        set("LISTEN_FDNAMES", start.service.fd_name());
+        let names: Vec<&str> = start.listeners.iter().map(|(name, _)| name.as_str()).collect();
+        set("LISTEN_FDS", &names.len().to_string());
+        set("LISTEN_FDNAMES", &names.join(":"));
         set("NOTIFY_SOCKET", &start.notify.to_string_lossy());
-        let fd: BorrowedFd<'_> = start.listener.as_fd();
+        let fds: Vec<BorrowedFd<'_>> = start
+            .listeners
+            .iter()
+            .map(|(_, listener)| listener.as_fd())
+            .collect();
         let program = Program {
             path: start.program.clone(),
             args: Vec::new(),
             env,
             stdio: [null.as_fd(), log.as_fd(), log.as_fd()],
-            fds: vec![fd],
+            fds,
             listen_pid: true,
         };
         let prepared = start.plan.prepare(&Machine::probe(), true)?;

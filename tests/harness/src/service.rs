@@ -22,6 +22,18 @@ pub enum Service {
     Guard,
     /// The fs worker.
     WorkerFs,
+    /// The worker that looks at the machine.
+    WorkerHost,
+    /// The worker of processes.
+    WorkerProcess,
+    /// The worker of services.
+    WorkerService,
+    /// The worker of addresses, routes and the firewall.
+    WorkerNet,
+    /// The package worker.
+    WorkerPkg,
+    /// The worker that looks for weaknesses.
+    WorkerSec,
     /// The tool service.
     Tools,
     /// Memory.
@@ -35,12 +47,29 @@ pub enum Service {
 }
 
 impl Service {
+    /// Every worker.
+    pub const WORKERS: [Self; 7] = [
+        Self::WorkerFs,
+        Self::WorkerHost,
+        Self::WorkerProcess,
+        Self::WorkerService,
+        Self::WorkerNet,
+        Self::WorkerPkg,
+        Self::WorkerSec,
+    ];
+
     /// Name of the program.
     #[must_use]
     pub fn program(self) -> &'static str {
         match self {
             Self::Guard => "aios-guard",
             Self::WorkerFs => "aios-worker-fs",
+            Self::WorkerHost => "aios-worker-host",
+            Self::WorkerProcess => "aios-worker-process",
+            Self::WorkerService => "aios-worker-service",
+            Self::WorkerNet => "aios-worker-net",
+            Self::WorkerPkg => "aios-worker-pkg",
+            Self::WorkerSec => "aios-worker-sec",
             Self::Tools => "aios-tools",
             Self::Memory => "aios-memory",
             Self::Orchestrator => "aios-orchestrator",
@@ -54,6 +83,12 @@ impl Service {
     pub fn user(self) -> &'static str {
         match self {
             Self::WorkerFs => "aios-fs",
+            Self::WorkerHost => "aios-host",
+            Self::WorkerProcess => "aios-process",
+            Self::WorkerService => "aios-service",
+            Self::WorkerNet => "aios-net",
+            Self::WorkerPkg => "aios-pkg",
+            Self::WorkerSec => "aios-sec",
             other => other.program(),
         }
     }
@@ -64,6 +99,12 @@ impl Service {
         match self {
             Self::Guard => "guard",
             Self::WorkerFs => "fs",
+            Self::WorkerHost => "host",
+            Self::WorkerProcess => "process",
+            Self::WorkerService => "service",
+            Self::WorkerNet => "net",
+            Self::WorkerPkg => "pkg",
+            Self::WorkerSec => "sec",
             Self::Tools => "tools",
             Self::Memory => "memory",
             Self::Orchestrator => "orchestrator",
@@ -72,60 +113,54 @@ impl Service {
         }
     }
 
-    /// Its socket.
+    /// Whether it is a worker.
+    #[must_use]
+    pub fn is_worker(self) -> bool {
+        Self::WORKERS.contains(&self)
+    }
+
+    /// Its socket; the first of a worker that has several.
     #[must_use]
     pub fn socket(self, paths: &Paths) -> PathBuf {
         match self {
-            Self::WorkerFs => paths.worker_socket("fs"),
+            Self::WorkerHost => paths.worker_socket("hw"),
+            worker if worker.is_worker() => paths.worker_socket(worker.name()),
             other => paths.socket(other.name()),
         }
+    }
+
+    /// Its sockets with their names in `$LISTEN_FDNAMES`.
+    pub(crate) fn sockets(self, paths: &Paths) -> Result<Vec<(String, PathBuf)>> {
+        if !self.is_worker() {
+            return Ok(vec![(self.name().to_owned(), self.socket(paths))]);
+        }
+        let sockets = self.spec(paths)?.socket;
+        Ok(sockets
+            .into_iter()
+            .map(|socket| (socket.name, socket.path))
+            .collect())
     }
 
     /// Its private state directory.
     #[must_use]
     pub fn state(self, paths: &Paths) -> PathBuf {
-        match self {
-            Self::WorkerFs => paths.state.join("worker/fs"),
-            other => paths.state_of(other.name()),
+        if self.is_worker() {
+            paths.state.join("worker").join(self.name())
+        } else {
+            paths.state_of(self.name())
         }
     }
 
-    /// Group and mode of its socket.
+    /// Group of its sockets.
     pub(crate) fn socket_group(self) -> &'static str {
-        if self == Self::WorkerFs {
-            "aios-workers"
-        } else {
-            "aios"
-        }
-    }
-
-    /// Its name in `$LISTEN_FDNAMES`.
-    pub(crate) fn fd_name(self) -> &'static str {
-        if self == Self::WorkerFs {
-            "worker-fs"
-        } else {
-            self.name()
-        }
+        if self.is_worker() { "aios-workers" } else { "aios" }
     }
 
     /// What aios-init does to it, from the same file: its own user, no new privileges, only the
     /// capabilities it needs, its view of the file system, its seccomp filter. Without AppArmor and
     /// cgroups, which a machine may lack.
     pub(crate) fn plan(self, paths: &Paths) -> Result<Plan> {
-        let file = Path::new(CHECKOUT)
-            .join("configs/services")
-            .join(format!("{}.toml", self.program()));
-        let text = fs::read_to_string(&file).with_context(|| file.display().to_string())?;
-        let variables = [
-            ("${VENDOR}", &paths.vendor),
-            ("${ETC}", &paths.etc),
-            ("${STATE}", &paths.state),
-            ("${RUN}", &paths.run),
-        ];
-        let text = variables.iter().fold(text, |text, (name, path)| {
-            text.replace(name, &path.to_string_lossy())
-        });
-        let spec: Spec = toml::from_str(&text).with_context(|| file.display().to_string())?;
+        let spec = self.spec(paths)?;
         let ids = Who::Of(self).ids()?;
         Ok(Plan {
             identity: Some(Identity {
@@ -144,12 +179,38 @@ impl Service {
             ..Plan::default()
         })
     }
+
+    /// Its file, filled in for this instance.
+    fn spec(self, paths: &Paths) -> Result<Spec> {
+        let file = Path::new(CHECKOUT)
+            .join("configs/services")
+            .join(format!("{}.toml", self.program()));
+        let text = fs::read_to_string(&file).with_context(|| file.display().to_string())?;
+        let variables = [
+            ("${VENDOR}", &paths.vendor),
+            ("${ETC}", &paths.etc),
+            ("${STATE}", &paths.state),
+            ("${RUN}", &paths.run),
+        ];
+        let text = variables.iter().fold(text, |text, (name, path)| {
+            text.replace(name, &path.to_string_lossy())
+        });
+        toml::from_str(&text).with_context(|| file.display().to_string())
+    }
 }
 
 /// The part of a service's file that matters here; aios-init checks the rest.
 #[derive(Deserialize)]
 struct Spec {
     confine: Confine,
+    #[serde(default)]
+    socket: Vec<Socket>,
+}
+
+#[derive(Deserialize)]
+struct Socket {
+    path: PathBuf,
+    name: String,
 }
 
 #[derive(Deserialize, Default)]
