@@ -210,6 +210,7 @@ struct Spec {
 #[derive(Deserialize)]
 struct Socket {
     path: PathBuf,
+    #[serde(default)]
     name: String,
 }
 
