@@ -290,7 +290,7 @@ fn assignment(goal: GoalId, task: &Task) -> TaskAssignment {
             })
             .collect(),
         deadline_ms: 0,
-        tainted: false,
+        tainted: task.plan.tainted,
     }
 }
 

@@ -52,6 +52,7 @@ pub async fn run(paths: Paths) -> anyhow::Result<()> {
         clients,
         journal,
         runbooks,
+        vendor: paths.vendor.clone(),
         config: settings,
         clock: Arc::new(SystemClock),
         ids: Arc::new(FreshIds),

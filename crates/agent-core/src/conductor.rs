@@ -13,8 +13,10 @@ use crate::model::event::{Event, Origin, StepEnd};
 use crate::model::state::{GoalState, StepState, TaskState};
 use crate::model::{Goal, Task};
 use crate::planner::{self, Plan};
+use crate::remedies;
 use crate::steps::Steps;
 use aios_core::error::Report;
+use aios_core::failpoint;
 use aios_core::id::{GoalId, TaskId};
 use aios_proto::guard::v1::RecordRequest;
 use serde_json::{Value, json};
@@ -55,7 +57,7 @@ pub async fn conduct(core: &Arc<Core>, id: GoalId, cancel: &CancellationToken) -
             GoalState::InProgress | GoalState::AwaitingApproval => {
                 work(core, id, cancel).await?;
                 let goal = core.journal.goal(id).await?;
-                if goal.cancelled_by.is_empty() {
+                if goal.cancelled_by.is_empty() && !extend(core, &goal).await? {
                     return end(core, &goal).await;
                 }
             }
@@ -105,6 +107,7 @@ async fn make_plan(core: &Arc<Core>, goal: &Goal) -> Result<(), Error> {
             level: planner::LEVEL.to_owned(),
             source: plan.source,
             tasks: plan.tasks,
+            book: plan.book.map(Box::new),
         },
         Event::State {
             state: GoalState::InProgress,
@@ -113,6 +116,34 @@ async fn make_plan(core: &Arc<Core>, goal: &Goal) -> Result<(), Error> {
         },
     ];
     core.journal.append(goal.id, events).await.map(|_| ())
+}
+
+/// Extends the plan by what follows the analyses that have ended since the last time; says whether there
+/// were any. The extension is stored with its ids before any of it runs, so a goal that is carried on
+/// after a crash has the same plan.
+async fn extend(core: &Arc<Core>, goal: &Goal) -> Result<bool, Error> {
+    if goal.unread().is_empty() || goal.tasks.iter().any(|task| task.error.is_some()) {
+        return Ok(false);
+    }
+    let Some(book) = core.journal.book(goal.id).await? else {
+        return Err(Error::Corrupt(format!(
+            "goal {} analyzes and its plan has no remedies",
+            goal.id
+        )));
+    };
+    failpoint::hit("orch.before_extend");
+    let (decisions, extended) = remedies::extend(goal, &book, &mut || core.ids.task());
+    let line = extended.sentence();
+    let mut events: Vec<Event> = decisions.into_iter().map(Event::Decided).collect();
+    events.push(extended);
+    events.push(Event::State {
+        state: GoalState::InProgress,
+        line,
+        error: None,
+    });
+    core.journal.append(goal.id, events).await?;
+    failpoint::hit("orch.after_extend");
+    Ok(true)
 }
 
 async fn plan_for(core: &Arc<Core>, goal: &Goal) -> Result<Plan, Error> {

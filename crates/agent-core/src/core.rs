@@ -12,6 +12,7 @@ use crate::runbook::Runbook;
 use aios_core::clock::Clock;
 use aios_core::id::{GoalId, TaskId};
 use aios_core::tasks::Tasks;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Where new ids come from.
@@ -47,6 +48,8 @@ pub struct Core {
     pub guard_view: GuardView,
     /// Plans that people wrote down.
     pub runbooks: Vec<Runbook>,
+    /// Directory of what the vendor wrote; a runbook from elsewhere is the administrator's.
+    pub vendor: PathBuf,
     /// Settings.
     pub config: Config,
     /// Time.

@@ -1,5 +1,6 @@
 //! What can go wrong in the orchestrator, with stable codes.
 
+use crate::analyze::AnalyzeError;
 use crate::intent::IntentError;
 use crate::model::ApplyError;
 use crate::runbook::RunbookError;
@@ -172,6 +173,17 @@ pub enum Error {
         /// User name of who stated it.
         owner: String,
     },
+    /// A diagnosis cannot read its evidence.
+    #[error(transparent)]
+    Analyze(#[from] AnalyzeError),
+    /// A task that only looks was to change something.
+    #[error("task `{task}` only looks, and {tool} changes something")]
+    LooksOnly {
+        /// The task.
+        task: String,
+        /// The tool.
+        tool: String,
+    },
     /// The service is ending.
     #[error("the orchestrator is shutting down")]
     ShuttingDown,
@@ -243,6 +255,8 @@ impl Coded for Error {
             Self::ShuttingDown => "AIOS-ORCH-0029",
             Self::NotEnrolled { .. } => "AIOS-ORCH-0030",
             Self::NotYours { .. } => "AIOS-ORCH-0031",
+            Self::Analyze(_) => "AIOS-ORCH-0033",
+            Self::LooksOnly { .. } => "AIOS-ORCH-0034",
         }
     }
 
@@ -276,6 +290,10 @@ impl Coded for Error {
             Self::NotVerified(_) => {
                 "look at the steps with `aiosctl goal show ID`; `aiosctl goal undo ID` takes changes back"
             }
+            Self::Analyze(_) => {
+                "look at the steps with `aiosctl goal show ID`; `aiosctl runbook test FILE` tries the runbook"
+            }
+            Self::LooksOnly { .. } => "call it in a remedy of the runbook instead; nothing was changed",
             Self::Cancelled => "state the goal again if it is still wanted",
             Self::NotUndoable { .. } => "look at what it changed with `aiosctl goal show ID`",
             Self::StepFailed { problem, .. } => return problem.next_step.clone(),
@@ -320,6 +338,8 @@ impl Coded for Error {
             | Self::ReplayDiffers { .. }
             | Self::AgentLost { .. }
             | Self::NotVerified(_)
+            | Self::Analyze(_)
+            | Self::LooksOnly { .. }
             | Self::NotUndoable { .. }
             | Self::StepFailed { .. } => Class::FailedPrecondition,
         }

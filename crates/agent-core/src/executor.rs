@@ -3,10 +3,11 @@
 //! It decides nothing. What it may do is in the task's token, like an agent's.
 
 use crate::EXECUTOR_KIND;
+use crate::analyze;
 use crate::core::Core;
 use crate::error::Error;
 use crate::model::event::Event;
-use crate::model::plan::{Expectation, Operation};
+use crate::model::plan::{Expectation, Operation, TaskPlan, When};
 use crate::model::state::StepState;
 use crate::model::{Goal, Step};
 use crate::steps::{Call, Steps};
@@ -47,61 +48,143 @@ pub async fn run(
         };
         core.journal.append(goal.id, vec![routed]).await?;
     }
-    let outputs = outputs(goal);
-    let mut steps = Steps::new(core, goal.id, task, cancel);
-    let mut results = Vec::new();
-    let mut number = 0;
+    let mut work = Work {
+        core,
+        plan: &planned.plan,
+        dry_run: goal.dry_run,
+        outputs: outputs(goal),
+        steps: Steps::new(core, goal.id, task, cancel),
+        results: Vec::new(),
+        number: 0,
+    };
     for operation in &planned.plan.operations {
+        let result = work.operation(operation).await?;
+        work.results.push(result);
+    }
+    let results = work.results;
+    let summary = if planned.plan.verifies && !goal.dry_run {
+        format!("verified by {} checks", results.len())
+    } else {
+        seen(&planned.plan, &results).unwrap_or_else(|| format!("{} operations done", results.len()))
+    };
+    Ok(TaskEnd {
+        output: json!({"results": results}),
+        summary,
+    })
+}
+
+/// What the last analysis of a task says.
+fn seen(plan: &TaskPlan, results: &[Value]) -> Option<String> {
+    let analyses = plan.operations.iter().zip(results).rev();
+    let mut analyses = analyses.filter(|(operation, _)| matches!(operation, Operation::Analyze { .. }));
+    let (_, last) = analyses.next()?;
+    Some(last.get("seen")?.as_str()?.to_owned())
+}
+
+/// A task under way.
+struct Work<'a> {
+    core: &'a Arc<Core>,
+    plan: &'a TaskPlan,
+    dry_run: bool,
+    /// Outputs of the goal's tasks, by name.
+    outputs: Value,
+    steps: Steps,
+    results: Vec<Value>,
+    /// Number of the last step.
+    number: u64,
+}
+
+impl Work<'_> {
+    async fn operation(&mut self, operation: &Operation) -> Result<Value, Error> {
         match operation {
+            Operation::Call { when, .. } if !when.iter().all(|it| holds(it, &self.outputs)) => {
+                Ok(Value::Null)
+            }
             Operation::Call {
                 tool,
                 args,
                 expect,
                 reason,
+                optional,
+                ..
             } => {
-                number += 1;
-                let step = steps
-                    .run(number, call("tool", tool, args.clone(), reason))
-                    .await?;
-                let result = done(&step)?;
-                if !goal.dry_run {
-                    check(expect, &result, &outputs)?;
+                self.may_call(tool).await?;
+                let step = self.step(call("tool", tool, args.clone(), reason)).await?;
+                if *optional && let Some(failed) = failure(&step) {
+                    return Ok(failed);
                 }
-                results.push(result);
+                let result = done(&step)?;
+                if !self.dry_run {
+                    check(expect, &result, &self.outputs)?;
+                }
+                Ok(result)
+            }
+            Operation::Analyze {
+                analyzer,
+                evidence,
+                settings,
+            } => {
+                if let Value::Object(outputs) = &mut self.outputs {
+                    outputs.insert(self.plan.name.clone(), json!({"results": self.results}));
+                }
+                let analysis = analyze::run(analyzer, evidence, settings, &self.outputs)?;
+                serde_json::to_value(analysis).map_err(|error| Error::Corrupt(error.to_string()))
             }
             Operation::Undo {
                 target,
                 namespace,
                 tool,
             } => {
-                number += 1;
                 let name = format!("{namespace}.undo");
                 let args = json!({"task": target.task, "step": target.step});
                 let reason = format!("takes back step {} ({tool})", target.step);
-                let step = steps.run(number, call("undo", &name, args, &reason)).await?;
-                results.push(done(&step)?);
+                let step = self.step(call("undo", &name, args, &reason)).await?;
+                done(&step)
             }
             Operation::CheckUndone { target, namespace } => {
-                let execution = core.clients.execution((*target).into(), namespace).await?;
+                let execution = self.core.clients.execution((*target).into(), namespace).await?;
                 if execution.state != "undone" {
                     return Err(Error::NotVerified(format!(
                         "step {} should be undone and is {}",
                         target.step, execution.state
                     )));
                 }
-                results.push(json!({"step": target.step, "state": execution.state}));
+                Ok(json!({"step": target.step, "state": execution.state}))
             }
         }
     }
-    let summary = if planned.plan.verifies && !goal.dry_run {
-        format!("verified by {} checks", results.len())
-    } else {
-        format!("{} operations done", results.len())
-    };
-    Ok(TaskEnd {
-        output: json!({"results": results}),
-        summary,
-    })
+
+    async fn step(&mut self, call: Call) -> Result<Step, Error> {
+        self.number += 1;
+        self.steps.run(self.number, call).await
+    }
+
+    /// A task that only looks changes nothing, whatever its runbook and its token say.
+    async fn may_call(&self, tool: &str) -> Result<(), Error> {
+        if !self.plan.looks {
+            return Ok(());
+        }
+        match self.core.clients.tool(tool).await {
+            Ok(described) if described.mutating => Err(Error::LooksOnly {
+                task: self.plan.name.clone(),
+                tool: tool.to_owned(),
+            }),
+            // What is wrong with the name the call itself will say.
+            Ok(_) | Err(Error::Peer(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn holds(when: &When, outputs: &Value) -> bool {
+    when.is.holds(outputs.pointer(&when.at), outputs)
+}
+
+/// How a call failed or was refused, as evidence.
+fn failure(step: &Step) -> Option<Value> {
+    let end = step.end.as_ref().filter(|end| end.state != StepState::Done)?;
+    let report = end.error.as_ref()?;
+    Some(json!({"failed": {"code": report.code, "message": report.message}}))
 }
 
 fn call(kind: &'static str, name: &str, args: Value, reason: &str) -> Call {

@@ -5,6 +5,7 @@
 //! | [`model`] | goals, tasks and steps as state machines driven by events; no I/O |
 //! | [`journal`] | the durable truth: events, and the tables projected from them |
 //! | [`intent`], [`runbook`], [`planner`] | from a person's words to a plan, without a model |
+//! | [`analyze`], [`remedies`] | from what the tools saw to causes, and from causes to what follows |
 //! | [`engine`], [`conductor`] | which goals run, and how one goal is carried through |
 //! | [`steps`], [`executor`], [`agent_task`] | one call; a task done by itself; a task done by an agent |
 //! | [`router`], [`session`] | which agents are there, and the conversation with each |
@@ -18,6 +19,7 @@
 
 pub mod agent_task;
 pub mod aggregator;
+pub mod analyze;
 pub mod app;
 pub mod callers;
 pub mod clients;
@@ -33,6 +35,7 @@ pub mod journal;
 pub mod model;
 pub mod planner;
 pub mod projection;
+pub mod remedies;
 pub mod router;
 pub mod runbook;
 pub mod service;

@@ -8,6 +8,7 @@ use crate::intent::{self, IntentError};
 use crate::model::Goal;
 use crate::model::event::{Decision, Origin};
 use crate::model::plan::{Operation, TaskPlan};
+use crate::model::remedy::Book;
 use crate::runbook::Runbook;
 use crate::steps::namespace_of;
 use aios_core::id::{ExecutionKey, GoalId, TaskId};
@@ -26,6 +27,8 @@ pub struct Plan {
     pub tasks: Vec<TaskPlan>,
     /// The choice.
     pub decision: Decision,
+    /// What may follow the tasks when they diagnose something.
+    pub book: Option<Book>,
 }
 
 impl Plan {
@@ -41,6 +44,7 @@ impl Plan {
                 level: LEVEL.to_owned(),
                 task: None,
             },
+            book: None,
         }
     }
 }
@@ -59,17 +63,16 @@ pub fn from_words(
         .iter()
         .flat_map(|runbook| runbook.patterns.iter().map(move |pattern| (runbook, pattern)));
     let (runbook, slots) = intent::understand(patterns, text)?;
-    let mut tasks = runbook.plan(&slots, ids)?;
+    let (mut tasks, book) = runbook.plan(&slots, ids)?;
     if dry_run {
         drop_proofs(&mut tasks);
     }
     let options = runbooks.iter().map(|runbook| runbook.name.clone()).collect();
-    Ok(Plan::new(
-        &runbook.name,
-        tasks,
-        options,
-        "its trigger takes every word of the goal",
-    ))
+    let reason = "its trigger takes every word of the goal";
+    Ok(Plan {
+        book,
+        ..Plan::new(&runbook.name, tasks, options, reason)
+    })
 }
 
 /// A dry run changes nothing, so there is nothing to prove.
@@ -123,9 +126,13 @@ pub async fn one_call(clients: &Clients, tool: &str, args: &Value, id: TaskId) -
             args: args.clone(),
             expect: Vec::new(),
             reason: "a person asked for this call".to_owned(),
+            when: Vec::new(),
+            optional: false,
         }],
         // The worker itself verifies what a call did, and a call has no other aim.
         verifies: true,
+        looks: false,
+        tainted: false,
     };
     Ok(Plan::new(
         "call",
@@ -292,6 +299,8 @@ pub async fn undo(
         input: json!({}),
         operations,
         verifies,
+        looks: false,
+        tainted: false,
     };
     let verify = task(ids(), "verify", checks, true);
     let tasks = if operations.is_empty() {

@@ -79,6 +79,9 @@ pub enum Command {
     /// Which rule decides about a call, and why
     #[command(subcommand)]
     Policy(Policy),
+    /// Plans and diagnoses that people wrote down
+    #[command(subcommand)]
+    Runbook(Runbook),
     /// The configuration in force
     #[command(subcommand)]
     Config(Config),
@@ -440,6 +443,23 @@ pub enum Policy {
         /// A path that the call touches; may be repeated
         #[arg(long = "path", value_name = "PATH")]
         paths: Vec<String>,
+    },
+}
+
+/// `aiosctl runbook …`
+#[derive(Debug, Subcommand)]
+pub enum Runbook {
+    /// Runbooks in force, with words that start them
+    List,
+    /// Find mistakes in runbook files before the orchestrator does
+    Check {
+        /// Files to check [default: the runbooks of this instance]
+        files: Vec<PathBuf>,
+    },
+    /// Check a runbook file, and try its cases on their recorded evidence; nothing is called
+    Test {
+        /// The file
+        file: PathBuf,
     },
 }
 

@@ -11,11 +11,14 @@
 //! assert_eq!(slots["dir"].to_string(), "/srv/logs");
 //! ```
 
+mod catalogue;
+mod measure;
 mod pattern;
 mod slot;
 mod words;
 
 pub use pattern::{Pattern, PatternError};
+pub(crate) use slot::PATTERN_CHARACTERS;
 pub use slot::{SlotKind, SlotValue};
 
 use std::collections::BTreeMap;

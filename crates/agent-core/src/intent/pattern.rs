@@ -1,5 +1,7 @@
-//! Trigger patterns: words, `(this|that)`, `[perhaps this]` and `{slot}`. Case does not matter.
+//! Trigger patterns: words, `(this|that)`, `[perhaps this]`, `{slot}`, and `<phrase>` of the catalogue.
+//! Case does not matter.
 
+use super::catalogue::PHRASES;
 use super::slot::SlotKind;
 use super::words::Word;
 use super::{Miss, Slots};
@@ -14,6 +16,9 @@ pub enum PatternError {
     /// A slot that is no input.
     #[error("{{{0}}} is no input of the runbook")]
     UnknownSlot(String),
+    /// A phrase that the catalogue has not.
+    #[error("<{0}> is no phrase of the catalogue")]
+    UnknownPhrase(String),
     /// No word or slot.
     #[error("the trigger is empty")]
     Empty,
@@ -42,6 +47,7 @@ impl Pattern {
             rest: text.chars().collect::<Vec<_>>(),
             position: 0,
             kinds,
+            phrases: PHRASES,
         };
         let nodes = parser.sequence()?;
         if let Some(extra) = parser.peek() {
@@ -102,6 +108,8 @@ struct Parser<'a> {
     rest: Vec<char>,
     position: usize,
     kinds: &'a BTreeMap<String, SlotKind>,
+    /// Phrases that may be used: all, or within a phrase those before it.
+    phrases: &'a [(&'a str, &'a str)],
 }
 
 impl Parser<'_> {
@@ -126,6 +134,8 @@ impl Parser<'_> {
                     nodes.push(Node::Choice(choices));
                 }
                 '{' => nodes.push(self.slot()?),
+                '<' => nodes.push(self.phrase()?),
+                '>' => return Err(PatternError::Bracket('>')),
                 ')' | ']' | '|' => break,
                 '}' => return Err(PatternError::Bracket('}')),
                 space if space.is_whitespace() => self.position += 1,
@@ -147,16 +157,41 @@ impl Parser<'_> {
         }
     }
 
-    fn slot(&mut self) -> Result<Node, PatternError> {
+    /// What stands up to `close`.
+    fn name(&mut self, open: char, close: char) -> Result<String, PatternError> {
         self.position += 1;
         let mut name = String::new();
         loop {
             match self.next() {
-                Some('}') => break,
+                Some(end) if end == close => return Ok(name),
                 Some(next) => name.push(next),
-                None => return Err(PatternError::Bracket('{')),
+                None => return Err(PatternError::Bracket(open)),
             }
         }
+    }
+
+    fn phrase(&mut self) -> Result<Node, PatternError> {
+        let name = self.name('<', '>')?;
+        let place = self.phrases.iter().position(|(known, _)| *known == name);
+        let found = place.and_then(|place| Some((self.phrases.get(place)?.1, self.phrases.get(..place)?)));
+        let Some((text, before)) = found else {
+            return Err(PatternError::UnknownPhrase(name));
+        };
+        let mut parser = Parser {
+            rest: text.chars().collect::<Vec<_>>(),
+            position: 0,
+            kinds: self.kinds,
+            phrases: before,
+        };
+        let nodes = parser.sequence()?;
+        match parser.peek() {
+            Some(extra) => Err(PatternError::Bracket(extra)),
+            None => Ok(Node::Choice(vec![nodes])),
+        }
+    }
+
+    fn slot(&mut self) -> Result<Node, PatternError> {
+        let name = self.name('{', '}')?;
         match self.kinds.get(&name) {
             Some(kind) => Ok(Node::Slot(name, *kind)),
             None => Err(PatternError::UnknownSlot(name)),
@@ -166,7 +201,7 @@ impl Parser<'_> {
     fn word(&mut self) -> String {
         let mut word = String::new();
         while let Some(next) = self.peek() {
-            if next.is_whitespace() || "()[]{}|".contains(next) {
+            if next.is_whitespace() || "()[]{}<>|".contains(next) {
                 break;
             }
             word.extend(next.to_lowercase());
@@ -330,6 +365,8 @@ mod tests {
             ("[a", PatternError::Bracket('[')),
             ("{dir", PatternError::Bracket('{')),
             ("{what}", PatternError::UnknownSlot("what".to_owned())),
+            ("<nobody>", PatternError::UnknownPhrase("nobody".to_owned())),
+            ("<why", PatternError::Bracket('<')),
             ("  ", PatternError::Empty),
         ] {
             assert_eq!(Pattern::parse(text, &kinds()), Err(error), "{text}");

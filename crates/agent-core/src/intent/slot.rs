@@ -1,6 +1,7 @@
 //! What can stand in a slot, parsed to a type once.
 
-use super::words::Word;
+use super::measure::{age, duration, number, percent, size};
+use super::words::{self, Word};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::fmt;
@@ -11,12 +12,34 @@ use std::fmt;
 pub enum SlotKind {
     /// An absolute directory.
     Dir,
+    /// An absolute path of a file or directory.
+    Path,
     /// A pattern for file names, `*.log`.
     Glob,
     /// A length of time, `7 days`; milliseconds.
     Age,
+    /// A length of time that may be short, `30 seconds`; milliseconds.
+    Duration,
     /// A number of things.
     Count,
+    /// A size, `500 MB`; bytes.
+    Size,
+    /// A share, `90%`.
+    Percent,
+    /// Name of a service, `nginx`.
+    Service,
+    /// Name of a package, `libc6`.
+    Package,
+    /// Name of a process, `python3`.
+    Process,
+    /// Number of a process.
+    Pid,
+    /// A port, 1 to 65535.
+    Port,
+    /// A host name or address.
+    Host,
+    /// An address of the web, `https://example.org/x`.
+    Url,
 }
 
 impl SlotKind {
@@ -24,19 +47,38 @@ impl SlotKind {
     pub(super) fn expected(self) -> &'static str {
         match self {
             Self::Dir => "an absolute directory like /var/log",
+            Self::Path => "an absolute path like /etc/hosts",
             Self::Glob => "a file name pattern like *.log",
             Self::Age => "a length of time like `7 days`",
+            Self::Duration => "a length of time like `30 seconds`",
             Self::Count => "a number",
+            Self::Size => "a size like `500 MB`",
+            Self::Percent => "a share like `90%`",
+            Self::Service => "the name of a service like nginx",
+            Self::Package => "the name of a package like curl",
+            Self::Process => "the name of a process like python3",
+            Self::Pid => "the number of a process",
+            Self::Port => "a port from 1 to 65535",
+            Self::Host => "a host like example.org or 192.0.2.1",
+            Self::Url => "an address like https://example.org/x",
         }
     }
 
     /// A value that every template can be tried with.
     pub fn sample(self) -> SlotValue {
+        let text = |text: &str| text.to_owned();
         match self {
-            Self::Dir => SlotValue::Dir("/srv/sample".to_owned()),
-            Self::Glob => SlotValue::Glob("*.sample".to_owned()),
-            Self::Age => SlotValue::AgeMs(86_400_000),
+            Self::Dir => SlotValue::Dir(text("/srv/sample")),
+            Self::Path => SlotValue::Path(text("/srv/sample/file")),
+            Self::Glob => SlotValue::Glob(text("*.sample")),
+            Self::Age | Self::Duration => SlotValue::AgeMs(86_400_000),
             Self::Count => SlotValue::Count(1),
+            Self::Size => SlotValue::SizeBytes(1 << 20),
+            Self::Percent => SlotValue::Percent(90),
+            Self::Service | Self::Package | Self::Process => SlotValue::Name(text("sample")),
+            Self::Pid | Self::Port => SlotValue::Count(4242),
+            Self::Host => SlotValue::Name(text("host.sample")),
+            Self::Url => SlotValue::Url(text("https://host.sample/")),
         }
     }
 
@@ -45,14 +87,45 @@ impl SlotKind {
         let Some(word) = words.first() else {
             return Err(format!("expected {}", self.expected()));
         };
+        let one = |value: Result<SlotValue, String>| value.map(|value| (value, 1));
         match self {
-            Self::Dir => dir(&word.text).map(|dir| (SlotValue::Dir(dir), 1)),
-            Self::Glob => glob(word).map(|glob| (SlotValue::Glob(glob), 1)),
+            Self::Dir => one(absolute(&word.text, "directory").map(SlotValue::Dir)),
+            Self::Path => one(absolute(&word.text, "path").map(SlotValue::Path)),
+            Self::Glob => one(glob(word).map(SlotValue::Glob)),
             Self::Age => age(words),
-            Self::Count => number(&word.text)
-                .filter(|count| *count <= 1_000_000)
-                .map(|count| (SlotValue::Count(count), 1))
-                .ok_or_else(|| "expected a number up to 1000000".to_owned()),
+            Self::Duration => duration(words),
+            Self::Size => size(words),
+            Self::Percent => percent(words),
+            Self::Count => one(within(&word.text, 0..=1_000_000, "a number up to 1000000")),
+            Self::Pid => one(within(&word.text, 1..=4_194_304, self.expected())),
+            Self::Port => one(within(&word.text, 1..=65_535, self.expected())),
+            Self::Service | Self::Package | Self::Process => one(name(word, "@._-+:~", self)),
+            Self::Host => one(host(word)),
+            Self::Url => one(url(word)),
+        }
+    }
+
+    /// The value of a default as a file writes it: a number, or words.
+    pub(crate) fn value_of(self, default: &Value) -> Result<SlotValue, String> {
+        let text = match default {
+            Value::Number(number) => {
+                let number = number
+                    .as_u64()
+                    .ok_or_else(|| "is no number from 0 on".to_owned())?;
+                match self {
+                    Self::Age | Self::Duration => return Ok(SlotValue::AgeMs(number)),
+                    Self::Size => return Ok(SlotValue::SizeBytes(number)),
+                    Self::Percent if number <= 100 => return Ok(SlotValue::Percent(number)),
+                    _ => number.to_string(),
+                }
+            }
+            Value::String(text) => text.clone(),
+            other => return Err(format!("{other} is neither a number nor a text")),
+        };
+        let words = words::split(&text).map_err(|error| error.to_string())?;
+        match self.read(&words)? {
+            (value, used) if used == words.len() => Ok(value),
+            _ => Err(format!("`{text}` is more than {}", self.expected())),
         }
     }
 }
@@ -62,52 +135,66 @@ impl SlotKind {
 pub enum SlotValue {
     /// Absolute, without `.`, `..`, doubled or trailing slashes, and without glob characters.
     Dir(String),
+    /// As [`SlotValue::Dir`], of anything.
+    Path(String),
     /// A pattern for one path component.
     Glob(String),
     /// Milliseconds.
     AgeMs(u64),
-    /// How many.
+    /// How many, or which number.
     Count(u64),
+    /// Bytes.
+    SizeBytes(u64),
+    /// 0 to 100.
+    Percent(u64),
+    /// A plain name: letters, digits and a few marks, never a leading `-`.
+    Name(String),
+    /// An address of the web.
+    Url(String),
 }
 
 impl SlotValue {
-    /// As a JSON value: strings, and numbers for ages and counts.
+    /// As a JSON value: strings and numbers.
     pub fn to_json(&self) -> Value {
         match self {
-            Self::Dir(text) | Self::Glob(text) => Value::from(text.as_str()),
-            Self::AgeMs(number) | Self::Count(number) => Value::from(*number),
+            Self::Dir(text) | Self::Path(text) | Self::Glob(text) | Self::Name(text) | Self::Url(text) => {
+                Value::from(text.as_str())
+            }
+            Self::AgeMs(number) | Self::Count(number) | Self::SizeBytes(number) | Self::Percent(number) => {
+                Value::from(*number)
+            }
         }
     }
 }
 
 impl fmt::Display for SlotValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Dir(text) | Self::Glob(text) => f.write_str(text),
-            Self::AgeMs(number) | Self::Count(number) => number.fmt(f),
+        match self.to_json() {
+            Value::String(text) => f.write_str(&text),
+            other => other.fmt(f),
         }
     }
 }
 
 /// Characters that would make a pattern of a path inside a capability.
-const PATTERN_CHARACTERS: &[char] = &['*', '?', '[', ']', '{', '}', '\\'];
+pub(crate) const PATTERN_CHARACTERS: &[char] = &['*', '?', '[', ']', '{', '}', '\\'];
 
-fn dir(text: &str) -> Result<String, String> {
+fn absolute(text: &str, what: &str) -> Result<String, String> {
     if !text.starts_with('/') {
-        return Err("a directory must be absolute: begin it with `/`".to_owned());
+        return Err(format!("a {what} must be absolute: begin it with `/`"));
     }
     if text.contains(char::is_control) {
-        return Err("a directory may not have control characters".to_owned());
+        return Err(format!("a {what} may not have control characters"));
     }
     if let Some(bad) = text.chars().find(|it| PATTERN_CHARACTERS.contains(it)) {
         return Err(format!(
-            "`{bad}` may not stand in a directory; say the file names' pattern by itself"
+            "`{bad}` may not stand in a {what}; say the file names' pattern by itself"
         ));
     }
     let mut parts = Vec::new();
     for part in text.split('/').filter(|part| !part.is_empty() && *part != ".") {
         if part == ".." {
-            return Err("`..` may not stand in a directory; name it in full".to_owned());
+            return Err(format!("`..` may not stand in a {what}; name it in full"));
         }
         parts.push(part);
     }
@@ -131,72 +218,41 @@ fn glob(word: &Word) -> Result<String, String> {
     Ok(text.clone())
 }
 
-const NUMBER_WORDS: [&str; 13] = [
-    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
-];
-
-fn number(text: &str) -> Option<u64> {
-    let lower = text.to_lowercase();
-    if lower == "a" || lower == "an" {
-        return Some(1);
-    }
-    if let Some(position) = NUMBER_WORDS.iter().position(|word| *word == lower) {
-        return u64::try_from(position).ok();
-    }
-    (!lower.is_empty() && lower.chars().all(|it| it.is_ascii_digit()))
-        .then(|| lower.parse().ok())
-        .flatten()
+fn within(text: &str, range: std::ops::RangeInclusive<u64>, expected: &str) -> Result<SlotValue, String> {
+    number(text)
+        .filter(|number| range.contains(number))
+        .map(SlotValue::Count)
+        .ok_or_else(|| format!("expected {expected}"))
 }
 
-fn unit_ms(text: &str) -> Option<u64> {
-    const MINUTE: u64 = 60_000;
-    const HOUR: u64 = 60 * MINUTE;
-    const DAY: u64 = 24 * HOUR;
-    match text.to_lowercase().as_str() {
-        "m" | "min" | "mins" | "minute" | "minutes" => Some(MINUTE),
-        "h" | "hr" | "hrs" | "hour" | "hours" => Some(HOUR),
-        "d" | "day" | "days" => Some(DAY),
-        "w" | "week" | "weeks" => Some(7 * DAY),
-        _ => None,
+/// A name that no program could take for an option, and no capability for a pattern.
+fn name(word: &Word, marks: &str, kind: SlotKind) -> Result<SlotValue, String> {
+    let text = &word.text;
+    let plain = |it: char| it.is_ascii_alphanumeric() || marks.contains(it);
+    if text.is_empty() || text.len() > 255 || text.starts_with(['-', '.']) || !text.chars().all(plain) {
+        let shown: String = text.chars().take(80).collect();
+        return Err(format!("`{shown}` is not {}", kind.expected()));
     }
+    Ok(SlotValue::Name(text.clone()))
 }
 
-fn age(words: &[Word]) -> Result<(SlotValue, usize), String> {
-    let (amount, unit, used) = match words {
-        [first, rest @ ..] => match number(&first.text) {
-            Some(amount) => match rest.first() {
-                Some(unit) => (Some(amount), unit.text.clone(), 2),
-                None => {
-                    return Err(format!(
-                        "expected a unit after `{}`: minutes, hours, days or weeks",
-                        first.text
-                    ));
-                }
-            },
-            None => {
-                let split = first
-                    .text
-                    .find(|it: char| !it.is_ascii_digit())
-                    .unwrap_or(first.text.len());
-                let (digits, unit) = first.text.split_at(split);
-                (digits.parse().ok(), unit.to_owned(), 1)
-            }
-        },
-        [] => (None, String::new(), 0),
-    };
-    let Some(amount) = amount else {
-        return Err("expected a length of time like `7 days`".to_owned());
-    };
-    let Some(unit) = unit_ms(&unit) else {
-        return Err(format!(
-            "`{unit}` is no unit of time; minutes, hours, days and weeks are"
-        ));
-    };
-    match amount.checked_mul(unit) {
-        Some(0) => Err("a length of time must be more than nothing".to_owned()),
-        Some(ms) if ms <= 100 * 366 * 86_400_000 => Ok((SlotValue::AgeMs(ms), used)),
-        _ => Err("a length of time may be 100 years at most".to_owned()),
+fn host(word: &Word) -> Result<SlotValue, String> {
+    if word.text.parse::<std::net::IpAddr>().is_ok() {
+        return Ok(SlotValue::Name(word.text.clone()));
     }
+    name(word, ".-", SlotKind::Host)
+}
+
+fn url(word: &Word) -> Result<SlotValue, String> {
+    let text = &word.text;
+    let rest = text
+        .strip_prefix("https://")
+        .or_else(|| text.strip_prefix("http://"));
+    let whole = rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'));
+    if !whole || text.len() > 2048 || text.contains(|it: char| it.is_control() || it.is_whitespace()) {
+        return Err(format!("expected {}", SlotKind::Url.expected()));
+    }
+    Ok(SlotValue::Url(text.clone()))
 }
 
 #[cfg(test)]
@@ -273,5 +329,80 @@ mod tests {
         for bad in ["files", "/etc/*.log", "a/*.log", "..", "''"] {
             assert!(read(SlotKind::Glob, bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn sizes_shares_names_and_addresses_are_read() {
+        for (kind, text, value) in [
+            (SlotKind::Size, "500 MB", SlotValue::SizeBytes(500_000_000)),
+            (SlotKind::Size, "2GiB", SlotValue::SizeBytes(2 << 30)),
+            (SlotKind::Percent, "90%", SlotValue::Percent(90)),
+            (SlotKind::Percent, "90 percent", SlotValue::Percent(90)),
+            (SlotKind::Duration, "30 seconds", SlotValue::AgeMs(30_000)),
+            (
+                SlotKind::Service,
+                "getty@tty1",
+                SlotValue::Name("getty@tty1".to_owned()),
+            ),
+            (
+                SlotKind::Package,
+                "libstdc++6",
+                SlotValue::Name("libstdc++6".to_owned()),
+            ),
+            (SlotKind::Port, "443", SlotValue::Count(443)),
+            (
+                SlotKind::Host,
+                "2001:db8::1",
+                SlotValue::Name("2001:db8::1".to_owned()),
+            ),
+            (
+                SlotKind::Path,
+                "/etc//hosts",
+                SlotValue::Path("/etc/hosts".to_owned()),
+            ),
+            (
+                SlotKind::Url,
+                "https://example.org/x?y=1",
+                SlotValue::Url("https://example.org/x?y=1".to_owned()),
+            ),
+        ] {
+            let used = text.split(' ').count();
+            assert_eq!(read(kind, text), Ok((value, used)), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_could_be_an_option_a_pattern_or_nothing_is_refused() {
+        for (kind, text) in [
+            (SlotKind::Service, "-rf"),
+            (SlotKind::Service, "a*"),
+            (SlotKind::Service, "../x"),
+            (SlotKind::Package, "''"),
+            (SlotKind::Port, "0"),
+            (SlotKind::Port, "65536"),
+            (SlotKind::Percent, "101%"),
+            (SlotKind::Size, "7 parsecs"),
+            (SlotKind::Host, "-x.org"),
+            (SlotKind::Url, "file:///etc/shadow"),
+            (SlotKind::Pid, "0"),
+        ] {
+            assert!(read(kind, text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn defaults_are_numbers_or_words() {
+        use serde_json::json;
+        assert_eq!(
+            SlotKind::Age.value_of(&json!("7 days")),
+            Ok(SlotValue::AgeMs(604_800_000))
+        );
+        assert_eq!(SlotKind::Count.value_of(&json!(0)), Ok(SlotValue::Count(0)));
+        assert_eq!(
+            SlotKind::Dir.value_of(&json!("/")),
+            Ok(SlotValue::Dir("/".to_owned()))
+        );
+        assert!(SlotKind::Dir.value_of(&json!("srv")).is_err());
+        assert!(SlotKind::Count.value_of(&json!(true)).is_err());
     }
 }

@@ -11,6 +11,7 @@ pub use store::{Recorded, Store, Submission};
 use crate::error::Error;
 use crate::model::Goal;
 use crate::model::event::Event;
+use crate::model::remedy::Book;
 use crate::model::state::GoalState;
 use aios_core::id::GoalId;
 use std::collections::BTreeMap;
@@ -101,6 +102,14 @@ impl Journal {
         let part = part.to_owned();
         self.ask(move |store| store.find(&part).and_then(|id| store.goal(id)))
             .await
+    }
+
+    /// See [`Store::book`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn book(&self, id: GoalId) -> Result<Option<Book>, Error> {
+        self.ask(move |store| store.book(id)).await
     }
 
     /// See [`Store::list`].

@@ -3,6 +3,7 @@
 use super::schema;
 use crate::error::Error;
 use crate::model::event::Event;
+use crate::model::remedy::Book;
 use crate::model::state::GoalState;
 use crate::model::{Goal, Step, Task};
 use aios_core::clock::Clock;
@@ -152,7 +153,7 @@ impl Store {
         let touched: BTreeSet<TaskId> = events.iter().filter_map(|(event, _)| event.task()).collect();
         let planned = events
             .iter()
-            .any(|(event, _)| matches!(event, Event::Planned { .. }));
+            .any(|(event, _)| matches!(event, Event::Planned { .. } | Event::Extended { .. }));
         upsert_goal(&transaction, goal)?;
         for (position, task) in goal.tasks.iter().enumerate() {
             if planned || touched.contains(&task.plan.id) {
@@ -237,6 +238,24 @@ impl Store {
             }
         }
         Ok(goal)
+    }
+
+    /// What may follow the diagnosis of a goal, as its newest plan says.
+    ///
+    /// # Errors
+    /// Storage errors.
+    pub fn book(&self, id: GoalId) -> Result<Option<Book>, Error> {
+        let body: Option<String> = self
+            .connection
+            .prepare_cached(
+                "SELECT body FROM events WHERE goal_id = ?1 AND kind = 'goal.planned' ORDER BY seq DESC LIMIT 1",
+            )?
+            .query_row([id.to_string()], |row| row.get(0))
+            .optional()?;
+        match body.as_deref().map(read).transpose()? {
+            Some(Event::Planned { book, .. }) => Ok(book.map(|book| *book)),
+            _ => Ok(None),
+        }
     }
 
     fn of_client(&self, uid: u32, client_id: &str) -> Result<Option<Goal>, Error> {

@@ -1,7 +1,9 @@
 //! What can happen to a goal. The events of a goal, in order, are the goal; everything else is
 //! derived from them.
 
+use super::finding::Answer;
 use super::plan::TaskPlan;
+use super::remedy::Book;
 use super::state::{GoalState, StepState, TaskState};
 use aios_core::error::Report;
 use aios_core::id::{GoalId, TaskId};
@@ -64,7 +66,7 @@ pub struct StepEnd {
 /// A choice that was made, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Decision {
-    /// `plan`, `route`, `retry`.
+    /// `plan`, `remedy`, `route`, `retry`.
     pub subject: String,
     /// Options considered.
     pub options: Vec<String>,
@@ -120,6 +122,19 @@ pub enum Event {
         /// What the plan was made from: a runbook's name, `call` or `undo`.
         source: String,
         /// Tasks in plan order.
+        tasks: Vec<TaskPlan>,
+        /// What may follow when they diagnose something.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        book: Option<Box<Book>>,
+    },
+    /// The plan was extended by what its diagnosis found.
+    #[serde(rename = "goal.extended")]
+    Extended {
+        /// Tasks whose analyses were read.
+        analysed: Vec<TaskId>,
+        /// What follows which finding.
+        answers: Vec<Answer>,
+        /// Tasks that were added, in plan order.
         tasks: Vec<TaskPlan>,
     },
     /// A person answered a goal that was awaiting input.
@@ -253,6 +268,7 @@ impl Event {
             Self::Submitted { .. } => "goal.submitted",
             Self::State { .. } => "goal.state",
             Self::Planned { .. } => "goal.planned",
+            Self::Extended { .. } => "goal.extended",
             Self::Reply { .. } => "goal.reply",
             Self::CancelRequested { .. } => "goal.cancel",
             Self::Result { .. } => "goal.result",
@@ -298,9 +314,11 @@ impl Event {
     pub fn tainted(&self) -> bool {
         match self {
             Self::StepEnded { end, .. } => end.tainted,
-            Self::Progress { .. } | Self::StepStarted { .. } | Self::Task { .. } | Self::Result { .. } => {
-                true
-            }
+            Self::Progress { .. }
+            | Self::StepStarted { .. }
+            | Self::Task { .. }
+            | Self::Extended { .. }
+            | Self::Result { .. } => true,
             _ => false,
         }
     }
@@ -316,6 +334,7 @@ impl Event {
                 let names: Vec<&str> = tasks.iter().map(|task| task.name.as_str()).collect();
                 format!("planned from {source}: {}", names.join(", "))
             }
+            Self::Extended { answers, tasks, .. } => extended(answers, tasks),
             Self::Reply { text, by } => format!("{by} answers: {text}"),
             Self::CancelRequested { by } => format!("{by} cancels the goal"),
             Self::Result { .. } => "the result is put together".to_owned(),
@@ -363,4 +382,18 @@ impl Event {
             }
         }
     }
+}
+
+fn extended(answers: &[Answer], tasks: &[TaskPlan]) -> String {
+    if answers.is_empty() {
+        return "the diagnosis found nothing wrong".to_owned();
+    }
+    let found: Vec<&str> = answers.iter().map(|answer| answer.says.as_str()).collect();
+    let names: Vec<&str> = tasks.iter().map(|task| task.name.as_str()).collect();
+    let added = if names.is_empty() {
+        String::new()
+    } else {
+        format!("; the plan goes on with {}", names.join(", "))
+    };
+    format!("{}{added}", found.join("; "))
 }

@@ -3,12 +3,18 @@
 //! No I/O, no clock, no ids are made here: times and ids come in with the events.
 
 pub mod event;
+mod extend;
+pub mod finding;
 pub mod plan;
+pub mod remedy;
 pub mod state;
+
+pub use extend::MAX_ROUNDS;
 
 use aios_core::error::Report;
 use aios_core::id::{GoalId, TaskId};
 use event::{Autonomy, Decision, Event, Origin, StepEnd};
+use finding::Extension;
 use plan::{PlanError, TaskPlan};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -143,6 +149,9 @@ pub struct Goal {
     pub tasks: Vec<Arc<Task>>,
     /// Decisions in order, with their times.
     pub decisions: Vec<(i64, Decision)>,
+    /// Extensions of the plan in order.
+    #[serde(default)]
+    pub extensions: Vec<Extension>,
 }
 
 impl Goal {
@@ -186,6 +195,7 @@ impl Goal {
             result: Value::Null,
             tasks: Vec::new(),
             decisions: Vec::new(),
+            extensions: Vec::new(),
         })
     }
 
@@ -201,6 +211,11 @@ impl Goal {
             Event::Submitted { .. } => return Err(ApplyError::Submission),
             Event::State { state, line, error } => self.set_state(*state, line, error.as_ref())?,
             Event::Planned { level, tasks, .. } => self.set_plan(level, tasks)?,
+            Event::Extended {
+                analysed,
+                answers,
+                tasks,
+            } => self.extend(analysed, answers, tasks)?,
             Event::Reply { text, .. } => {
                 if self.state != GoalState::AwaitingInput {
                     return Err(ApplyError::NotNow("the goal does not wait for an answer"));
@@ -276,12 +291,14 @@ impl Goal {
         }
     }
 
-    /// Whether every task is completed and one of them was the proof. A dry run proves nothing and
-    /// changes nothing: its tasks suffice.
+    /// Whether every task is completed and one of them was the proof. A dry run, and a diagnosis that
+    /// only looked, prove nothing and change nothing: their tasks suffice.
     fn is_proved(&self) -> bool {
         !self.tasks.is_empty()
             && self.tasks.iter().all(|task| task.state == TaskState::Completed)
-            && (self.dry_run || self.tasks.iter().any(|task| task.plan.verifies))
+            && (self.dry_run
+                || self.tasks.iter().any(|task| task.plan.verifies)
+                || self.tasks.iter().all(|task| task.plan.looks))
     }
 
     fn set_plan(&mut self, level: &str, tasks: &[TaskPlan]) -> Result<(), ApplyError> {

@@ -3,8 +3,8 @@
 
 use aios_core::id::{ExecutionKey, TaskId};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
-use std::collections::BTreeSet;
+use serde_json::{Map, Value};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A task as planned.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -27,6 +27,17 @@ pub struct TaskPlan {
     pub operations: Vec<Operation>,
     /// Whether the task proves that the goal was reached.
     pub verifies: bool,
+    /// Whether the task may only call tools that change nothing.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub looks: bool,
+    /// Whether what it does was shaped by text from a tool, a file, a log or the net.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub tainted: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape that serde asks for")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// One thing that the built-in executor does.
@@ -45,6 +56,22 @@ pub enum Operation {
         /// Why, one sentence.
         #[serde(default)]
         reason: String,
+        /// What must hold of the outputs of earlier tasks; else the call is left out.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        when: Vec<When>,
+        /// Whether a failure is evidence too: its code and message become the result.
+        #[serde(default, skip_serializing_if = "is_false")]
+        optional: bool,
+    },
+    /// Tells causes from what earlier operations brought to light.
+    Analyze {
+        /// Analyzer, `disk_full`.
+        analyzer: String,
+        /// JSON pointers into the outputs of tasks by the analyzer's names for them.
+        evidence: BTreeMap<String, String>,
+        /// What the analyzer lets the runbook decide.
+        #[serde(default, skip_serializing_if = "Map::is_empty")]
+        settings: Map<String, Value>,
     },
     /// Undoes an earlier step of another task.
     Undo {
@@ -64,6 +91,30 @@ pub enum Operation {
     },
 }
 
+impl Operation {
+    /// Gives pointers into outputs another name, where `renamed` has one.
+    pub(crate) fn rename(&mut self, renamed: impl Fn(&str) -> Option<String>) {
+        let apply = |pointer: &mut String| {
+            if let Some(new) = renamed(pointer) {
+                *pointer = new;
+            }
+        };
+        match self {
+            Self::Call { expect, when, .. } => {
+                when.iter_mut().for_each(|it| apply(&mut it.at));
+                let conditions = when.iter_mut().map(|it| &mut it.is);
+                for condition in conditions.chain(expect.iter_mut().map(|it| &mut it.is)) {
+                    if let Condition::SameAs(pointer) = condition {
+                        apply(pointer);
+                    }
+                }
+            }
+            Self::Analyze { evidence, .. } => evidence.values_mut().for_each(apply),
+            Self::Undo { .. } | Self::CheckUndone { .. } => {}
+        }
+    }
+}
+
 /// What must hold of a result.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Expectation {
@@ -76,6 +127,16 @@ pub struct Expectation {
     pub or: String,
 }
 
+/// What must hold of the outputs of earlier tasks.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct When {
+    /// JSON pointer into the outputs, `/survey/results/0/matched`.
+    pub at: String,
+    /// What must hold there.
+    #[serde(flatten)]
+    pub is: Condition,
+}
+
 /// A condition on a JSON value.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -86,6 +147,14 @@ pub enum Condition {
     Equals(Value),
     /// A number that is at least this.
     AtLeast(u64),
+    /// A number that is at most this.
+    AtMost(u64),
+    /// Something other than null stands there.
+    Exists(bool),
+    /// An array with an element that has at least these fields, or is this value.
+    Has(Value),
+    /// An array without such an element.
+    Lacks(Value),
     /// The same as what stands at this JSON pointer into the outputs of earlier tasks,
     /// `/survey/results/1/kept`.
     SameAs(String),
@@ -98,9 +167,28 @@ impl Condition {
             Self::SameAs(pointer) => value.is_some() && value == outputs.pointer(pointer),
             Self::Empty(wanted) => is_empty(value) == Some(*wanted),
             Self::Equals(wanted) => value == Some(wanted),
-            Self::AtLeast(least) => value.and_then(Value::as_u64).is_some_and(|value| value >= *least),
+            Self::AtLeast(least) => number(value).is_some_and(|value| value >= *least as f64),
+            Self::AtMost(most) => number(value).is_some_and(|value| value <= *most as f64),
+            Self::Exists(wanted) => value.is_some_and(|value| !value.is_null()) == *wanted,
+            Self::Has(part) => has(value, part) == Some(true),
+            Self::Lacks(part) => has(value, part) == Some(false),
         }
     }
+}
+
+fn number(value: Option<&Value>) -> Option<f64> {
+    value.and_then(Value::as_f64)
+}
+
+/// Whether an array has an element with at least the fields of `part`; `None` when it is no array.
+fn has(value: Option<&Value>, part: &Value) -> Option<bool> {
+    let items = value?.as_array()?;
+    Some(items.iter().any(|item| match (item, part) {
+        (Value::Object(item), Value::Object(part)) => {
+            part.iter().all(|(key, wanted)| item.get(key) == Some(wanted))
+        }
+        (item, part) => item == part,
+    }))
 }
 
 fn is_empty(value: Option<&Value>) -> Option<bool> {
@@ -202,6 +290,8 @@ mod tests {
             input: Value::Null,
             operations: Vec::new(),
             verifies: false,
+            looks: false,
+            tainted: false,
         }
     }
 
@@ -237,5 +327,18 @@ mod tests {
         assert!(holds(Condition::Equals(json!(3)), "/count"));
         assert!(holds(Condition::SameAs("/survey/kept".to_owned()), "/count"));
         assert!(!holds(Condition::SameAs("/wrong".to_owned()), "/wrong"));
+        assert!(holds(Condition::AtMost(3), "/count"));
+        assert!(!holds(Condition::AtMost(3), "/wrong"));
+        assert!(holds(Condition::Exists(false), "/wrong"));
+        assert!(!holds(Condition::Lacks(json!(1)), "/wrong"));
+    }
+
+    #[test]
+    fn an_element_is_found_by_a_part_of_its_fields() {
+        let value = json!([{"pid": 7, "name": "x"}, {"pid": 8, "name": "y"}]);
+        let holds = |is: Condition| is.holds(Some(&value), &Value::Null);
+        assert!(holds(Condition::Has(json!({"pid": 8}))));
+        assert!(!holds(Condition::Has(json!({"pid": 8, "name": "x"}))));
+        assert!(holds(Condition::Lacks(json!({"pid": 9}))));
     }
 }

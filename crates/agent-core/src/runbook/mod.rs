@@ -1,135 +1,34 @@
-//! Runbooks: plans that people wrote down, one TOML file each, in `runbooks/` of the vendor and the
-//! administrator's directory. A file of the administrator takes the place of a vendor's of that name.
+//! Runbooks: plans that people wrote down as data, `runbooks/*.toml` in the vendor's and the
+//! administrator's layer. A file of the same name in the upper layer replaces the lower one. An
+//! orchestrator reads them when it starts.
+//!
+//! A runbook is either a fixed plan that proves itself, or a diagnosis: tasks that only look, an
+//! analyzer that tells causes from what they saw, and a remedy for each cause.
 //!
 //! Everything about a runbook is checked when it is loaded, so that a goal never meets a broken one.
 
-mod template;
+mod cases;
+mod check;
+mod error;
+mod file;
+mod load;
+pub(crate) mod template;
 
-use crate::intent::{Pattern, PatternError, SlotKind, SlotValue, Slots};
-use crate::model::plan::{self, Operation, PlanError, TaskPlan};
-use aios_core::config::ConfigError;
-use aios_core::id::TaskId;
-use aios_core::paths::Paths;
-use serde::Deserialize;
-use serde_json::Value;
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-
+pub use cases::CaseResult;
+pub use error::{Problem, RunbookError};
+pub(crate) use load::check_together;
+pub use load::load;
 pub use template::TemplateError;
 
-/// A runbook that cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum RunbookError {
-    /// The directory or a file cannot be read.
-    #[error("{}: {source}", path.display())]
-    Read {
-        /// Which.
-        path: PathBuf,
-        /// What was seen.
-        source: std::io::Error,
-    },
-    /// The file is no runbook.
-    #[error(transparent)]
-    Parse(#[from] ConfigError),
-    /// A trigger is wrong.
-    #[error("{file}: trigger `{trigger}`: {problem}")]
-    Trigger {
-        /// The file.
-        file: String,
-        /// The trigger.
-        trigger: String,
-        /// What is wrong.
-        problem: PatternError,
-    },
-    /// A trigger does not fill an input that has no default.
-    #[error("{file}: trigger `{trigger}` has no {{{input}}}, which has no default")]
-    Unfilled {
-        /// The file.
-        file: String,
-        /// The trigger.
-        trigger: String,
-        /// The input.
-        input: String,
-    },
-    /// A template is wrong.
-    #[error("{file}: task `{task}`: {problem}")]
-    Template {
-        /// The file.
-        file: String,
-        /// The task.
-        task: String,
-        /// What is wrong.
-        problem: TemplateError,
-    },
-    /// The tasks make no plan.
-    #[error("{file}: {problem}")]
-    Plan {
-        /// The file.
-        file: String,
-        /// What is wrong.
-        problem: PlanError,
-    },
-    /// Nothing is verified, there is no trigger, or no example.
-    #[error("{file}: {problem}")]
-    Incomplete {
-        /// The file.
-        file: String,
-        /// What is missing.
-        problem: &'static str,
-    },
-}
-
-/// An input of a runbook.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Input {
-    #[serde(rename = "type")]
-    kind: SlotKind,
-    /// Shown by documentation; a runbook that does not explain its inputs is refused.
-    help: String,
-    default: Option<u64>,
-}
-
-/// A task as the file states it, with `{input}` in its texts.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct TaskTemplate {
-    name: String,
-    #[serde(default)]
-    needs: Vec<String>,
-    #[serde(default)]
-    skill: String,
-    #[serde(default = "executor")]
-    agent_kind: String,
-    #[serde(default)]
-    capabilities: Vec<String>,
-    #[serde(default = "empty_object")]
-    input: Value,
-    #[serde(default)]
-    operations: Vec<Value>,
-    #[serde(default)]
-    verifies: bool,
-}
-
-fn executor() -> String {
-    crate::EXECUTOR_KIND.to_owned()
-}
-
-fn empty_object() -> Value {
-    Value::Object(serde_json::Map::new())
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    name: String,
-    summary: String,
-    examples: Vec<String>,
-    triggers: Vec<String>,
-    #[serde(default)]
-    inputs: BTreeMap<String, Input>,
-    tasks: Vec<TaskTemplate>,
-}
+use crate::intent::{Pattern, SlotKind, Slots};
+use crate::model::plan::TaskPlan;
+use crate::model::remedy::{Book, Remedy, TaskTemplate};
+use aios_core::id::TaskId;
+use error::Source;
+use file::{Case, File, Input};
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+use template::{Fill, Nature};
 
 /// A runbook, checked.
 #[derive(Debug, Clone)]
@@ -142,8 +41,15 @@ pub struct Runbook {
     pub examples: Vec<String>,
     /// Triggers, in order.
     pub patterns: Vec<Pattern>,
+    /// Where it was read from.
+    pub file: String,
     inputs: BTreeMap<String, Input>,
+    /// Values of inputs that the words may leave open.
+    defaults: Map<String, Value>,
     tasks: Vec<TaskTemplate>,
+    remedies: Vec<Remedy>,
+    proofs: Vec<TaskTemplate>,
+    cases: Vec<Case>,
 }
 
 impl Runbook {
@@ -153,81 +59,122 @@ impl Runbook {
     /// [`RunbookError`] says what is wrong, where.
     pub fn parse(file: &str, text: &str) -> Result<Self, RunbookError> {
         let parsed: File = aios_core::config::parse_file(file, text)?;
-        let incomplete = |problem| RunbookError::Incomplete {
-            file: file.to_owned(),
-            problem,
-        };
-        if parsed.triggers.is_empty() || parsed.examples.is_empty() {
-            return Err(incomplete("a runbook has at least one trigger and one example"));
-        }
-        if !parsed.tasks.iter().any(|task| task.verifies) {
-            return Err(incomplete("no task has `verifies = true`; a goal must be proved"));
-        }
-        if parsed.inputs.values().any(|input| input.help.trim().is_empty()) {
-            return Err(incomplete("every input has a `help`"));
-        }
+        let source = Source { file, text };
+        check::whole(&source, &parsed)?;
         let runbook = Self {
-            patterns: patterns(file, &parsed)?,
+            patterns: patterns(&source, &parsed)?,
+            defaults: defaults(&source, &parsed.inputs)?,
             name: parsed.name,
             summary: parsed.summary,
             examples: parsed.examples,
+            file: file.to_owned(),
             inputs: parsed.inputs,
             tasks: parsed.tasks,
+            remedies: parsed.remedies,
+            proofs: parsed.proofs,
+            cases: parsed.cases,
         };
-        let samples = runbook
-            .inputs
-            .iter()
-            .map(|(name, input)| (name.clone(), input.kind.sample()))
-            .collect();
-        let plan = runbook.render(file, &samples, &mut TaskId::new)?;
-        plan::check(&plan).map_err(|problem| RunbookError::Plan {
-            file: file.to_owned(),
-            problem,
-        })?;
+        check::runbook(&source, &runbook)?;
         Ok(runbook)
     }
 
-    /// The tasks for these slots; inputs that the words did not fill take their default.
+    /// The tasks for these slots, and what may follow them; inputs that the words did not fill take
+    /// their default.
     ///
     /// # Errors
-    /// [`RunbookError::Template`]; not for slots of this runbook's own triggers.
+    /// [`RunbookError::Wrong`]; not for slots of this runbook's own triggers.
     pub fn plan(
         &self,
         slots: &Slots,
         ids: &mut dyn FnMut() -> TaskId,
-    ) -> Result<Vec<TaskPlan>, RunbookError> {
-        let mut values = slots.clone();
-        for (name, input) in &self.inputs {
-            if let Some(default) = input.default {
-                values.entry(name.clone()).or_insert(match input.kind {
-                    SlotKind::Age => SlotValue::AgeMs(default),
-                    _ => SlotValue::Count(default),
-                });
+    ) -> Result<(Vec<TaskPlan>, Option<Book>), RunbookError> {
+        let mut inputs = self.defaults.clone();
+        inputs.extend(slots.iter().map(|(name, value)| (name.clone(), value.to_json())));
+        let source = Source {
+            file: &self.file,
+            text: "",
+        };
+        let tasks = self.render(&source, &inputs, ids)?;
+        let book = self.diagnoses().then(|| Book {
+            name: self.name.clone(),
+            inputs,
+            remedies: self.remedies.clone(),
+            proofs: self.proofs.clone(),
+        });
+        Ok((tasks, book))
+    }
+
+    /// Whether its tasks end in findings.
+    pub fn diagnoses(&self) -> bool {
+        analyzes(&self.tasks)
+    }
+
+    /// Causes that it has remedies for, each once, in order.
+    pub fn causes(&self) -> Vec<&str> {
+        let mut causes: Vec<&str> = Vec::new();
+        for remedy in self.remedies.iter().filter(|remedy| !remedy.looks) {
+            if !causes.contains(&remedy.cause.as_str()) {
+                causes.push(&remedy.cause);
             }
         }
-        self.render(&self.name, &values, ids)
+        causes
+    }
+
+    /// Inputs with what they mean.
+    pub fn inputs(&self) -> impl Iterator<Item = (&str, SlotKind, &str)> {
+        self.inputs
+            .iter()
+            .map(|(name, input)| (name.as_str(), input.kind, input.help.as_str()))
     }
 
     fn render(
         &self,
-        file: &str,
-        values: &Slots,
+        source: &Source<'_>,
+        inputs: &Map<String, Value>,
         ids: &mut dyn FnMut() -> TaskId,
     ) -> Result<Vec<TaskPlan>, RunbookError> {
-        self.tasks
-            .iter()
-            .map(|task| {
-                render_task(task, values, ids()).map_err(|problem| RunbookError::Template {
-                    file: file.to_owned(),
-                    task: task.name.clone(),
-                    problem,
-                })
+        let found = Map::new();
+        let fill = Fill {
+            inputs,
+            found: &found,
+        };
+        let nature = Nature {
+            looks: self.diagnoses(),
+            tainted: false,
+        };
+        let render = |task: &TaskTemplate| {
+            template::task(task, &fill, &BTreeMap::new(), nature, ids()).map_err(|problem| {
+                let task = task.name.clone();
+                source.wrong_task(&task.clone(), Problem::Template { task, problem })
             })
-            .collect()
+        };
+        self.tasks.iter().map(render).collect()
     }
 }
 
-fn patterns(file: &str, parsed: &File) -> Result<Vec<Pattern>, RunbookError> {
+/// Whether any of the tasks analyzes.
+fn analyzes(tasks: &[TaskTemplate]) -> bool {
+    let is_analysis = |operation: &Value| operation.get("do").and_then(Value::as_str) == Some("analyze");
+    tasks.iter().any(|task| task.operations.iter().any(is_analysis))
+}
+
+fn defaults(
+    source: &Source<'_>,
+    inputs: &BTreeMap<String, Input>,
+) -> Result<Map<String, Value>, RunbookError> {
+    let mut defaults = Map::new();
+    for (name, input) in inputs {
+        let Some(default) = &input.default else { continue };
+        let value = input.kind.value_of(default).map_err(|problem| {
+            let input = name.clone();
+            source.wrong(&format!("[inputs.{name}]"), Problem::Default { input, problem })
+        })?;
+        defaults.insert(name.clone(), value.to_json());
+    }
+    Ok(defaults)
+}
+
+fn patterns(source: &Source<'_>, parsed: &File) -> Result<Vec<Pattern>, RunbookError> {
     let kinds = parsed
         .inputs
         .iter()
@@ -235,10 +182,9 @@ fn patterns(file: &str, parsed: &File) -> Result<Vec<Pattern>, RunbookError> {
         .collect();
     let mut patterns = Vec::with_capacity(parsed.triggers.len());
     for trigger in &parsed.triggers {
-        let pattern = Pattern::parse(trigger, &kinds).map_err(|problem| RunbookError::Trigger {
-            file: file.to_owned(),
-            trigger: trigger.clone(),
-            problem,
+        let pattern = Pattern::parse(trigger, &kinds).map_err(|problem| {
+            let trigger = trigger.clone();
+            source.wrong(&trigger.clone(), Problem::Trigger { trigger, problem })
         })?;
         let slots = pattern.slots();
         if let Some((input, _)) = parsed
@@ -246,87 +192,12 @@ fn patterns(file: &str, parsed: &File) -> Result<Vec<Pattern>, RunbookError> {
             .iter()
             .find(|(name, input)| input.default.is_none() && !slots.contains(&name.as_str()))
         {
-            return Err(RunbookError::Unfilled {
-                file: file.to_owned(),
-                trigger: trigger.clone(),
-                input: input.clone(),
-            });
+            let (trigger, input) = (trigger.clone(), input.clone());
+            return Err(source.wrong(&trigger.clone(), Problem::Unfilled { trigger, input }));
         }
         patterns.push(pattern);
     }
     Ok(patterns)
-}
-
-fn render_task(task: &TaskTemplate, values: &Slots, id: TaskId) -> Result<TaskPlan, TemplateError> {
-    let operations = task
-        .operations
-        .iter()
-        .map(|operation| {
-            let rendered = template::json(operation, values)?;
-            serde_json::from_value::<Operation>(rendered)
-                .map_err(|error| TemplateError::Operation(error.to_string()))
-        })
-        .collect::<Result<_, _>>()?;
-    Ok(TaskPlan {
-        id,
-        name: task.name.clone(),
-        needs: task.needs.clone(),
-        skill: task.skill.clone(),
-        agent_kind: task.agent_kind.clone(),
-        capabilities: task
-            .capabilities
-            .iter()
-            .map(|text| template::text(text, values))
-            .collect::<Result<_, _>>()?,
-        input: template::json(&task.input, values)?,
-        operations,
-        verifies: task.verifies,
-    })
-}
-
-/// Loads every runbook of both layers, sorted by file name.
-///
-/// # Errors
-/// [`RunbookError`] of the first broken one: nothing is skipped.
-pub fn load(paths: &Paths) -> Result<Vec<Runbook>, RunbookError> {
-    let mut files: BTreeMap<String, PathBuf> = BTreeMap::new();
-    for directory in paths.layers("runbooks") {
-        let entries = match std::fs::read_dir(&directory) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
-            Err(source) => {
-                return Err(RunbookError::Read {
-                    path: directory,
-                    source,
-                });
-            }
-        };
-        for entry in entries {
-            let path = entry
-                .map_err(|source| RunbookError::Read {
-                    path: directory.clone(),
-                    source,
-                })?
-                .path();
-            if path.extension().is_some_and(|extension| extension == "toml") {
-                let name = path
-                    .file_name()
-                    .unwrap_or_default()
-                    .to_string_lossy()
-                    .into_owned();
-                files.insert(name, path);
-            }
-        }
-    }
-    files.values().map(|path| load_file(path)).collect()
-}
-
-fn load_file(path: &Path) -> Result<Runbook, RunbookError> {
-    let text = std::fs::read_to_string(path).map_err(|source| RunbookError::Read {
-        path: path.to_owned(),
-        source,
-    })?;
-    Runbook::parse(&path.display().to_string(), &text)
 }
 
 #[cfg(test)]
@@ -353,6 +224,23 @@ mod tests {
             ("verifies = true", "verifies = false", "must be proved"),
             ("do = \"call\"", "do = \"dance\"", "dance"),
             ("{age}", "{ag}", "is no input of the runbook"),
+            ("type = \"count\"", "type = \"dir\"", "default"),
+            (
+                "[\"free space under /var/log",
+                "[\"free space over /var/log",
+                "example",
+            ),
+            (
+                "[\"fs:search:{dir}/**\", \"fs:disk_usage:{dir}/**\"]",
+                "[\"fs:search:{dir}/**\"]",
+                "x.toml:38",
+            ),
+            (
+                "[\"fs:search:{dir}/**\", \"fs:disk_usage:{dir}/**\"]",
+                "[\"fs;search\"]",
+                "has no",
+            ),
+            ("do = \"call\"", "do = \"call\"\nwhile = 3", "no key `while`"),
             ("summary =", "sumary =", "did you mean `summary`"),
         ] {
             let error = Runbook::parse("x.toml", &SHIPPED.replacen(from, to, 1))

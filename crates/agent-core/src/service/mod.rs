@@ -2,6 +2,7 @@
 
 mod convert;
 mod requests;
+mod runbooks;
 mod watch;
 
 use crate::callers::{Callers, Person};
@@ -340,6 +341,29 @@ impl Orchestrator for Service {
     ) -> Result<Response<api::StatusResponse>, Status> {
         self.callers.reader("Status", &request)?;
         answer(self.status().await)
+    }
+
+    async fn list_runbooks(
+        &self,
+        request: Request<api::ListRunbooksRequest>,
+    ) -> Result<Response<api::ListRunbooksResponse>, Status> {
+        self.callers.reader("ListRunbooks", &request)?;
+        Ok(Response::new(runbooks::list(
+            &self.core.runbooks,
+            &self.core.vendor,
+        )))
+    }
+
+    async fn check_runbook(
+        &self,
+        request: Request<api::CheckRunbookRequest>,
+    ) -> Result<Response<api::CheckRunbookResponse>, Status> {
+        self.callers.reader("CheckRunbook", &request)?;
+        answer(runbooks::check(
+            &self.core.runbooks,
+            &self.core.vendor,
+            request.into_inner(),
+        ))
     }
 }
 

@@ -198,7 +198,7 @@ impl Steps {
             task_id: self.task.to_string(),
             capabilities: task.plan.capabilities.clone(),
             ttl_ms: self.core.config.token_ttl_ms,
-            tainted: false,
+            tainted: task.plan.tainted,
             autonomy: autonomy(goal.autonomy).into(),
         };
         let minted = match self.mint(&request).await {

@@ -77,6 +77,34 @@ impl Bench {
         std::fs::write(self.paths.etc.join("config.toml"), settings).unwrap();
     }
 
+    /// Adds a runbook that comes with aiOS.
+    pub(crate) fn shipped(&self, file: &str) {
+        let from = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+            .join("../../configs/runbooks")
+            .join(file);
+        std::fs::copy(from, self.paths.vendor.join("runbooks").join(file)).unwrap();
+    }
+
+    /// Adds a runbook of the administrator.
+    pub(crate) fn runbook(&self, file: &str, text: &str) {
+        let directory = self.paths.etc.join("runbooks");
+        std::fs::create_dir_all(&directory).unwrap();
+        std::fs::write(directory.join(file), text).unwrap();
+    }
+
+    /// Runs the orchestrator until it ends by itself, and says what it wrote.
+    pub(crate) fn refuses_to_start(&self) -> String {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_aios-orchestrator"));
+        command.envs(self.paths.to_env().map(|(name, path)| (name, path.to_owned())));
+        let ran = command.stdin(Stdio::null()).output().unwrap();
+        assert!(!ran.status.success());
+        format!(
+            "{}{}",
+            String::from_utf8_lossy(&ran.stdout),
+            String::from_utf8_lossy(&ran.stderr)
+        )
+    }
+
     /// Starts the orchestrator and waits until it serves.
     pub(crate) async fn launch(&mut self) {
         self.spawn();

@@ -33,6 +33,8 @@ fn plan() -> Vec<TaskPlan> {
         input: json!({}),
         operations: Vec::new(),
         verifies,
+        looks: false,
+        tainted: false,
     };
     vec![
         task(survey, "survey", &[], false),
@@ -75,7 +77,7 @@ fn any_event() -> impl Strategy<Value = Event> {
     let line = || "a line".to_owned();
     prop_oneof![
         2 => goal_state.prop_map(move |state| Event::State { state, line: line(), error: None }),
-        1 => Just(Event::Planned { level: "reactive".to_owned(), source: "x".to_owned(), tasks: plan() }),
+        1 => Just(Event::Planned { level: "reactive".to_owned(), source: "x".to_owned(), tasks: plan(), book: None }),
         1 => Just(Event::Reply { text: "again".to_owned(), by: "anna".to_owned() }),
         1 => Just(Event::CancelRequested { by: "anna".to_owned() }),
         1 => Just(Event::Result { result: json!({"x": 1}) }),
@@ -155,7 +157,7 @@ proptest! {
         // Planned most of the time, or few random events would mean anything.
         let planning = Event::State { state: GoalState::Planning, line: "planning".to_owned(), error: None };
         let begun = Event::State { state: GoalState::InProgress, line: "working".to_owned(), error: None };
-        let planned = Event::Planned { level: "reactive".to_owned(), source: "x".to_owned(), tasks: plan() };
+        let planned = Event::Planned { level: "reactive".to_owned(), source: "x".to_owned(), tasks: plan(), book: None };
         if events.len() % 4 != 0 {
             store.append(id, &[planning, planned, begun]).unwrap();
         }

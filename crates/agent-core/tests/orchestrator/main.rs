@@ -6,6 +6,7 @@ mod bad_input;
 mod bad_words;
 mod bench;
 mod callers;
+mod diagnosis;
 mod doubles;
 mod goals;
 mod hangups;

@@ -10,6 +10,7 @@ mod goal;
 mod memory;
 mod persons;
 mod policy;
+mod runbook;
 mod service;
 mod status;
 mod tool;
@@ -38,6 +39,7 @@ pub(crate) async fn dispatch(command: Command, instance: &Instance, terminal: &m
         Command::Service(verb) => service::run(verb, instance, terminal).await,
         Command::Boot => service::boot(instance, terminal).await,
         Command::Policy(verb) => policy::run(verb, instance, terminal).await,
+        Command::Runbook(verb) => runbook::run(verb, instance, terminal).await,
         Command::Config(verb) => config::run(verb, instance, terminal),
         Command::Emergency(verb) => emergency::run(verb, instance, terminal).await,
         Command::Console(Console::Open) => persons::sign_in(instance, terminal).await,

@@ -52,10 +52,46 @@ pub(crate) fn detail(terminal: &mut Terminal, detail: &GoalDetailView) {
         terminal.line("");
         task_lines(terminal, task);
     }
+    findings(terminal, &detail.result);
     if !detail.result.is_null() {
         terminal.line("");
         let result = in_words(&detail.result).unwrap_or_else(|| json(&detail.result));
         terminal.line(format!("result  {result}"));
+    }
+}
+
+/// What a diagnosis found, what shows it, and what was done.
+fn findings(terminal: &mut Terminal, result: &Value) {
+    let Some(findings) = result.get("findings").and_then(Value::as_array) else {
+        return;
+    };
+    let text =
+        |value: &Value, key: &str| one_line(value.get(key).and_then(Value::as_str).unwrap_or_default());
+    terminal.line("");
+    if findings.is_empty() {
+        terminal.line("found   nothing wrong");
+    }
+    for finding in findings {
+        let cause = terminal.tone(Tone::Strong, &text(finding, "cause"));
+        terminal.line(format!("found   {cause}: {}", text(finding, "title")));
+        for shown in finding
+            .get("evidence")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+        {
+            let at = terminal.tone(Tone::Quiet, &text(shown, "at"));
+            terminal.line(format!("  shown by {at}  {}", text(shown, "shows")));
+        }
+        let repaired = finding.get("repaired").and_then(Value::as_bool).unwrap_or(false);
+        let what = match (text(finding, "action").as_str(), repaired) {
+            (_, true) => "repaired",
+            ("repair", false) => "repair not finished",
+            ("would", _) => "in a dry run",
+            ("advice", _) => "not repaired",
+            _ => "left alone",
+        };
+        terminal.line(format!("  {what}: {}", text(finding, "says")));
     }
 }
 

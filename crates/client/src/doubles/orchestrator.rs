@@ -8,10 +8,11 @@ use aios_core::tasks::Tasks;
 use aios_proto::guard::v1::ApprovalState;
 use aios_proto::orchestrator::v1::orchestrator_server::Orchestrator;
 use aios_proto::orchestrator::v1::{
-    CallToolRequest, CancelGoalRequest, Decision, GetGoalRequest, Goal, GoalDetail, GoalEvent, GoalState,
-    ListAgentsRequest, ListAgentsResponse, ListDecisionsRequest, ListDecisionsResponse, ListGoalsRequest,
-    ListGoalsResponse, ReplyGoalRequest, StatusRequest, StatusResponse, SubmitGoalRequest, UndoGoalRequest,
-    WatchGoalsRequest,
+    CallToolRequest, CancelGoalRequest, CheckRunbookRequest, CheckRunbookResponse, Decision, GetGoalRequest,
+    Goal, GoalDetail, GoalEvent, GoalState, ListAgentsRequest, ListAgentsResponse, ListDecisionsRequest,
+    ListDecisionsResponse, ListGoalsRequest, ListGoalsResponse, ListRunbooksRequest, ListRunbooksResponse,
+    ReplyGoalRequest, RunbookCase, RunbookInfo, RunbookInput, StatusRequest, StatusResponse,
+    SubmitGoalRequest, UndoGoalRequest, WatchGoalsRequest,
 };
 use tokio::sync::mpsc;
 use tokio_stream::Stream;
@@ -219,6 +220,60 @@ impl Orchestrator for OrchestratorDouble {
             *status.goals.entry(name.to_owned()).or_default() += 1;
         }
         Ok(Response::new(status))
+    }
+
+    async fn list_runbooks(
+        &self,
+        _: Request<ListRunbooksRequest>,
+    ) -> Result<Response<ListRunbooksResponse>, Status> {
+        Ok(Response::new(ListRunbooksResponse {
+            runbooks: vec![runbook("/usr/lib/aios/runbooks/free-space.toml")],
+        }))
+    }
+
+    /// Reads no runbook: a text with the word `broken` has a problem, another has one case, which passes.
+    async fn check_runbook(
+        &self,
+        request: Request<CheckRunbookRequest>,
+    ) -> Result<Response<CheckRunbookResponse>, Status> {
+        let request = request.into_inner();
+        let broken = request.text.lines().position(|line| line.contains("broken"));
+        let case = RunbookCase {
+            words: "free space".to_owned(),
+            problem: if request.text.contains("failing") {
+                "the causes are [] and should be [\"disk_full\"]".to_owned()
+            } else {
+                String::new()
+            },
+        };
+        Ok(Response::new(match broken {
+            Some(line) => CheckRunbookResponse {
+                problems: vec![format!("{}:{}: something is broken", request.file, line + 1)],
+                ..CheckRunbookResponse::default()
+            },
+            None => CheckRunbookResponse {
+                runbook: Some(runbook(&request.file)),
+                problems: Vec::new(),
+                cases: request.cases.then_some(case).into_iter().collect(),
+            },
+        }))
+    }
+}
+
+fn runbook(file: &str) -> RunbookInfo {
+    let input = RunbookInput {
+        name: "dir".to_owned(),
+        kind: "dir".to_owned(),
+        help: "the directory".to_owned(),
+    };
+    RunbookInfo {
+        name: "free-space".to_owned(),
+        summary: "delete old files".to_owned(),
+        examples: vec!["free space under /var/log".to_owned()],
+        file: file.to_owned(),
+        layer: "vendor".to_owned(),
+        causes: vec!["old_files".to_owned()],
+        inputs: vec![input],
     }
 }
 
