@@ -15,7 +15,7 @@ XTASK := cargo xtask
 # Services have users of their own, and only root can start them.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo -n --preserve-env=PATH)
 
-.PHONY: help setup setup-test build page run up down test test-rust test-python test-page test-system test-vm check image base vm vm-test soak bench docs
+.PHONY: help setup setup-test build page run up down test test-rust test-python test-page test-system test-vm check image base vm vm-test soak bench eval docs
 
 help: ## Shows this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -87,3 +87,7 @@ bench: build ## Figures, beside what they are compared to.
 	$(XTASK) setup --for bench
 	cargo build --release -p aios-bench
 	$(AS_ROOT) $${CARGO_TARGET_DIR:-target}/release/aios-bench
+
+eval: build ## Makes real faults, has them found and mended, and counts.
+	cargo build --release -p aios-eval
+	$(XTASK) eval

@@ -66,6 +66,12 @@ enum Command {
         /// Only this file of tests, `kills`
         only: Option<String>,
     },
+    /// Makes faults on an instance of its own, has them found and mended, and prints what came of it.
+    Eval {
+        /// Arguments of `aios-eval`: parts of faults' names, `--seed N`, `--times N`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<String>,
+    },
     /// Stops it; fails when a process, container, mount or socket is left.
     Down,
 }
@@ -85,7 +91,7 @@ fn run(command: Command) -> Result<ExitCode> {
     let host = Host::new()?;
     if matches!(
         command,
-        Command::Run(_) | Command::Up | Command::Down | Command::TestSystem { .. }
+        Command::Run(_) | Command::Up | Command::Down | Command::TestSystem { .. } | Command::Eval { .. }
     ) {
         users::with_new_groups(&host)?;
     }
@@ -101,6 +107,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Run(args) => instance::run(&host, &args)?,
         Command::Up => instance::up(&host)?,
         Command::TestSystem { only } => system_test::run(&host, only.as_deref())?,
+        Command::Eval { words } => system_test::eval(&host, &words)?,
         Command::Down => instance::down(&host)?,
     }
     Ok(ExitCode::SUCCESS)

@@ -17,6 +17,28 @@ pub(crate) fn run(host: &Host, only: Option<&str>) -> Result<()> {
     tested.and(stopped)
 }
 
+/// Starts, makes faults and counts, and stops even when something was not as it should be. Only root can make faults:
+/// they are mounts, owners and processes of others.
+pub(crate) fn eval(host: &Host, words: &[String]) -> Result<()> {
+    let program = host.binaries.join("aios-eval");
+    ensure!(
+        program.exists(),
+        "{} is missing: run `cargo build --release -p aios-eval`",
+        program.display()
+    );
+    let state = instance::Instance::open(host)?.state;
+    let counted = instance::up(host).and_then(|()| {
+        host.root_cmd("env")
+            .arg(format!("AIOS_STATE={}", state.display()))
+            .arg(program)
+            .args(words)
+            .run()
+            .context("faults that were not found, not mended, or claimed without cause")
+    });
+    let stopped = instance::down(host);
+    counted.and(stopped)
+}
+
 fn tests(host: &Host, only: Option<&str>) -> Result<()> {
     let instance = instance::Instance::open(host)?;
     let sh = &host.shell;

@@ -25,11 +25,19 @@ pub fn instance() -> Option<ctl::Instance> {
         eprintln!("SKIPPED: `make test-system` starts an instance and runs this with AIOS_E2E=1");
         return None;
     }
+    Some(at_state())
+}
+
+/// The running instance of `$AIOS_STATE`.
+///
+/// # Panics
+/// There is none.
+pub fn at_state() -> ctl::Instance {
     let state = std::env::var_os("AIOS_STATE").map_or_else(
         || std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.aios"),
         std::path::PathBuf::from,
     );
     let instance = ctl::Instance::at(&state.canonicalize().expect("an instance: run `make up`"));
     instance.cancel_leftovers();
-    Some(instance)
+    instance
 }

@@ -1,0 +1,10 @@
+//! Every fault. One file a family.
+
+mod storage;
+
+use crate::fault::Fault;
+
+/// All of them.
+pub(crate) fn all() -> Vec<Box<dyn Fault>> {
+    storage::all()
+}
