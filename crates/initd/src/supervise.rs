@@ -4,17 +4,21 @@
 //! notification socket are also stored with PID 1, and what runs is written to `run/init/state.json`,
 //! so that a successor takes over without a service noticing.
 
+mod info;
 mod launch;
 mod logs;
 mod manager;
 mod memory;
 mod notify;
 mod persons;
+mod reload;
 mod requests;
+mod rules;
 mod server;
 mod sockets;
 mod sources;
 mod stopping;
+mod switches;
 mod unit;
 mod users;
 mod watch;

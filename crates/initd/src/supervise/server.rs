@@ -2,7 +2,7 @@
 
 use super::logs::{Line, Logs};
 use super::manager::{Event, Manager};
-use super::persons::Persons;
+use super::persons::{Persons, uid_of};
 use super::requests::{Change, Reply, Request};
 use crate::error::{InitError, Result};
 use crate::link::End;
@@ -11,7 +11,8 @@ use aios_core::tasks::Tasks;
 use aios_proto::init::v1::init_server::{Init, InitServer};
 use aios_proto::init::v1::{
     GetBootRequest, GetBootResponse, GetServiceRequest, ListServicesRequest, ListServicesResponse, LogLine,
-    LogsRequest, ServiceInfo, ServiceRequest, ShutdownRequest, ShutdownResponse,
+    LogsRequest, ReloadServicesRequest, ReloadServicesResponse, ServiceInfo, ServiceRequest, ShutdownRequest,
+    ShutdownResponse,
 };
 use nix::unistd::{Gid, Group, chown};
 use std::path::PathBuf;
@@ -61,7 +62,7 @@ pub(super) fn start(manager: &Manager, events: mpsc::Sender<Event>, tasks: &Task
     let server = Server {
         events,
         logs: manager.logs(),
-        persons: Persons::new(&paths.state, paths.socket("guard"), tasks),
+        persons: Persons::new(paths, tasks),
         token: token.clone(),
     };
     let routes = Routes::new(InitServer::new(server));
@@ -84,13 +85,14 @@ pub(super) fn start(manager: &Manager, events: mpsc::Sender<Event>, tasks: &Task
 
 impl Server {
     async fn ask<T>(&self, request: impl FnOnce(Reply<T>) -> Request) -> std::result::Result<T, Status> {
+        self.answer(request).await.map_err(|error| rpc::status(&error))
+    }
+
+    async fn answer<T>(&self, request: impl FnOnce(Reply<T>) -> Request) -> Result<T> {
         let (reply, answer) = oneshot::channel();
-        let ending = |_| rpc::status(&InitError::Ending);
-        self.events
-            .send(Event::Asked(request(reply)))
-            .await
-            .map_err(|_| rpc::status(&InitError::Ending))?;
-        answer.await.map_err(ending)?.map_err(|error| rpc::status(&error))
+        let asked = self.events.send(Event::Asked(request(reply))).await;
+        asked.map_err(|_| InitError::Ending)?;
+        answer.await.map_err(|_| InitError::Ending)?
     }
 
     async fn change(
@@ -98,11 +100,14 @@ impl Server {
         change: Change,
         request: tonic::Request<ServiceRequest>,
     ) -> std::result::Result<Response<ServiceInfo>, Status> {
-        self.persons.check(&request, change.rpc()).await?;
-        let name = request.into_inner().name;
-        self.ask(|reply| Request::Change(change, name, reply))
-            .await
-            .map(Response::new)
+        let caller = self.persons.caller(&request, change.rpc()).await?;
+        let (uid, name) = (uid_of(&request), request.into_inner().name);
+        let ask = |reply| Request::Change(change, caller, name, reply);
+        match self.answer(ask).await {
+            Ok(info) => Ok(Response::new(info)),
+            Err(error @ InitError::Core { .. }) => Err(self.persons.refuse(uid, change.rpc(), &error).await),
+            Err(error) => Err(rpc::status(&error)),
+        }
     }
 }
 
@@ -145,6 +150,28 @@ impl Init for Server {
         request: tonic::Request<ServiceRequest>,
     ) -> std::result::Result<Response<ServiceInfo>, Status> {
         self.change(Change::Restart, request).await
+    }
+
+    async fn enable_service(
+        &self,
+        request: tonic::Request<ServiceRequest>,
+    ) -> std::result::Result<Response<ServiceInfo>, Status> {
+        self.change(Change::Enable, request).await
+    }
+
+    async fn disable_service(
+        &self,
+        request: tonic::Request<ServiceRequest>,
+    ) -> std::result::Result<Response<ServiceInfo>, Status> {
+        self.change(Change::Disable, request).await
+    }
+
+    async fn reload_services(
+        &self,
+        request: tonic::Request<ReloadServicesRequest>,
+    ) -> std::result::Result<Response<ReloadServicesResponse>, Status> {
+        self.persons.check(&request, "ReloadServices").await?;
+        self.ask(Request::Reload).await.map(Response::new)
     }
 
     type LogsStream = Pin<Box<dyn Stream<Item = std::result::Result<LogLine, Status>> + Send>>;
