@@ -252,7 +252,7 @@ async fn a_crash_loop_leaves_the_evidence_of_its_cause() {
     );
     assert_eq!(config.environment_names, ["TOKEN"]);
     let file = instance.path("etc/services/web.toml").display().to_string();
-    assert_eq!(config.files, [file.clone()]);
+    assert_eq!(config.files, [file.as_str()]);
     // The next supervisor knows it too.
     let supervisor = instance.supervisor();
     signal(supervisor, Signal::SIGKILL);

@@ -55,6 +55,7 @@ impl Manager {
             config: Some(config(spec)?),
             status: unit.status.clone(),
             changed: unit.next.is_some(),
+            wanted: unit.wanted,
         })
     }
 }

@@ -4,6 +4,7 @@ use super::logs::{Line, Logs};
 use super::manager::{Event, Manager};
 use super::persons::{Persons, uid_of};
 use super::requests::{Change, Reply, Request};
+use super::world::World;
 use crate::error::{InitError, Result};
 use crate::link::End;
 use aios_core::rpc;
@@ -15,9 +16,11 @@ use aios_proto::init::v1::{
     ShutdownResponse,
 };
 use nix::unistd::{Gid, Group, chown};
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::time::Duration;
+use tokio::net::UnixListener;
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_stream::{Stream, StreamExt};
 use tokio_util::sync::CancellationToken;
@@ -45,10 +48,21 @@ impl Drop for Served {
     }
 }
 
-/// Opens the socket and serves until the tasks end.
-pub(super) fn start(manager: &Manager, events: mpsc::Sender<Event>, tasks: &Tasks) -> Result<Served> {
-    let paths = &manager.world.paths;
-    let path = paths.socket("init");
+/// Name under which PID 1 keeps the socket. The same socket for every supervisor: whoever sees it through a mount
+/// of its own would not see another, and who connects meanwhile waits instead of failing.
+const KEPT: &str = "init.sock";
+
+/// Opens the socket, or takes that of an earlier supervisor.
+pub(super) fn listen(world: &mut World) -> Result<(UnixListener, Served)> {
+    let path = world.paths.socket("init");
+    if let Some(fd) = world.take(KEPT).filter(|_| path.exists()) {
+        let listener = std::os::unix::net::UnixListener::from(fd);
+        let listener = listener
+            .set_nonblocking(true)
+            .and_then(|()| UnixListener::from_std(listener))
+            .map_err(InitError::path("cannot take over", &path))?;
+        return Ok((listener, Served(path)));
+    }
     // The lock on the tree says that nobody else serves here: a socket that is there is stale.
     super::sockets::remove_stale(&path)?;
     let listener = rpc::listen("init", &path, 0o660)?;
@@ -58,6 +72,13 @@ pub(super) fn start(manager: &Manager, events: mpsc::Sender<Event>, tasks: &Task
         .map_or(Gid::from_raw(0), |group| group.gid);
     chown(&path, None, Some(group))
         .map_err(|error| InitError::path("cannot give away", &path)(error.into()))?;
+    world.store(KEPT, listener.as_fd());
+    Ok((listener, Served(path)))
+}
+
+/// Serves until the tasks end.
+pub(super) fn start(manager: &Manager, listener: UnixListener, events: mpsc::Sender<Event>, tasks: &Tasks) {
+    let paths = &manager.world.paths;
     let token = tasks.token();
     let server = Server {
         events,
@@ -80,7 +101,6 @@ pub(super) fn start(manager: &Manager, events: mpsc::Sender<Event>, tasks: &Task
             () = over => {}
         }
     });
-    Ok(Served(path))
 }
 
 impl Server {
