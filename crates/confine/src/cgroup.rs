@@ -168,6 +168,17 @@ impl Cgroup {
             .ok()
     }
 
+    /// Processes in it and below that the kernel killed because memory ran out, or none without the memory
+    /// controller.
+    pub fn oom_kills(&self) -> Option<u64> {
+        let text = fs::read_to_string(self.path.join("memory.events")).ok()?;
+        text.lines()
+            .find_map(|line| line.strip_prefix("oom_kill "))?
+            .trim()
+            .parse()
+            .ok()
+    }
+
     /// Processor time used, microseconds.
     pub fn cpu_us(&self) -> Option<u64> {
         let text = fs::read_to_string(self.path.join("cpu.stat")).ok()?;

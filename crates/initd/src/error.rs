@@ -72,6 +72,16 @@ pub enum InitError {
     /// The caller may not do that.
     #[error("uid {0} may not change services")]
     Denied(u32),
+    /// A tool may not do that to a service of aiOS itself.
+    #[error("a tool may not {change} {service}: {why}")]
+    Core {
+        /// Which.
+        service: String,
+        /// What was asked.
+        change: &'static str,
+        /// Why not.
+        why: String,
+    },
     /// The caller has a person's uid, but is no process of a person's.
     #[error(transparent)]
     Peer(#[from] PeerError),
@@ -148,6 +158,7 @@ impl Coded for InitError {
             Self::Ending => "AIOS-INIT-0012",
             Self::NotStarted { .. } => "AIOS-INIT-0013",
             Self::System { .. } => "AIOS-INIT-0014",
+            Self::Core { .. } => "AIOS-INIT-0015",
         }
     }
 
@@ -165,6 +176,9 @@ impl Coded for InitError {
             Self::Running(_) => "stop it with `make down`, or use another --state".into(),
             Self::NotRoot(_) => "start it with sudo".into(),
             Self::Denied(_) => "ask root or an enrolled person".into(),
+            Self::Core { service, change, .. } => {
+                format!("an enrolled person may: `aiosctl service {change} {service}`")
+            }
             Self::Nobody => "connect over the Unix socket".into(),
             Self::Value { allowed, .. } => format!("use one of {allowed}"),
             Self::Ending => "wait until it has started again".into(),
@@ -176,7 +190,7 @@ impl Coded for InitError {
     fn class(&self) -> Class {
         match self {
             Self::Unknown { .. } => Class::NotFound,
-            Self::Denied(_) => Class::PermissionDenied,
+            Self::Denied(_) | Self::Core { .. } => Class::PermissionDenied,
             Self::Peer(error) => error.class(),
             Self::Nobody => Class::Unauthenticated,
             Self::Ending => Class::Unavailable,

@@ -18,6 +18,7 @@ mod load;
 pub use load::load_all;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
 /// One service, as its file says; see `configs/services/` for examples.
@@ -27,6 +28,9 @@ pub struct Spec {
     /// Name; that of the file.
     #[serde(skip)]
     pub name: String,
+    /// The files that say it, the vendor's first.
+    #[serde(skip)]
+    pub files: Vec<String>,
     /// One sentence.
     pub description: String,
     /// Program and arguments; a program without a slash is one of `${VENDOR}/bin`.
@@ -37,6 +41,8 @@ pub struct Spec {
     pub group: String,
     /// Supplementary groups.
     pub groups: Vec<String>,
+    /// Where it runs; empty means the user's home for a service with a `runtime_dir`, else `/`.
+    pub working_directory: String,
     /// Whether it is started at boot.
     pub enabled: bool,
     /// Whether the system is degraded without it.
@@ -79,11 +85,13 @@ impl Default for Spec {
     fn default() -> Self {
         Self {
             name: String::new(),
+            files: Vec::new(),
             description: String::new(),
             command: Vec::new(),
             user: String::new(),
             group: String::new(),
             groups: Vec::new(),
+            working_directory: String::new(),
             enabled: true,
             critical: false,
             needs: Vec::new(),
@@ -258,7 +266,43 @@ impl Default for Confine {
     }
 }
 
+impl Ready {
+    /// The word in a file.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Notify => "notify",
+            Self::Fd => "fd",
+            Self::None => "none",
+        }
+    }
+}
+
+impl Restart {
+    /// The word in a file.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Always => "always",
+            Self::OnFailure => "on-failure",
+            Self::Never => "never",
+        }
+    }
+}
+
 impl Spec {
+    /// SHA-256 of all that says how it is run, hex. Whether it is started at boot is no part of that.
+    ///
+    /// # Errors
+    /// It cannot be written as JSON.
+    pub fn digest(&self) -> crate::error::Result<String> {
+        let plain = Self {
+            enabled: true,
+            ..self.clone()
+        };
+        let text =
+            serde_json::to_vec(&plain).map_err(crate::error::InitError::system("cannot write a spec"))?;
+        Ok(hex::encode(Sha256::digest(text)))
+    }
+
     /// Whether the service waits for a first connection before it is started.
     pub fn on_demand(&self) -> bool {
         self.socket.iter().any(|socket| socket.on_demand)

@@ -4,17 +4,21 @@
 //! notification socket are also stored with PID 1, and what runs is written to `run/init/state.json`,
 //! so that a successor takes over without a service noticing.
 
+mod info;
 mod launch;
 mod logs;
 mod manager;
 mod memory;
 mod notify;
 mod persons;
+mod reload;
 mod requests;
+mod rules;
 mod server;
 mod sockets;
 mod sources;
 mod stopping;
+mod switches;
 mod unit;
 mod users;
 mod watch;
@@ -109,12 +113,13 @@ async fn supervise(state: Option<&Path>) -> Result<()> {
     let errors = world.judge(errors)?;
     let order = graph::start_order(&specs)?;
     let boot = boot::run(&mut world, &specs)?;
+    let (listener, served) = server::listen(&mut world)?;
     let tasks = Tasks::new();
     let (events, inbox) = mpsc::channel(QUEUE);
     let mut manager = Manager::new(world, specs, order, boot, events.clone(), tasks.clone())?;
     manager.refused(&errors);
     listen_for_signals(&tasks, events.clone());
-    let served = server::start(&manager, events, &tasks)?;
+    server::start(&manager, listener, events, &tasks);
     let end = manager.run(inbox).await;
     let in_time = tasks.shutdown(Duration::from_secs(5)).await;
     tracing::info!(end = end.word(), in_time, "everything has stopped");

@@ -1,5 +1,6 @@
 //! What can go wrong between a token and an effect, each with a stable code and a next step.
 
+use crate::service::error::ServiceError;
 use aios_core::error::{Class, Coded, Report};
 use std::io;
 
@@ -210,6 +211,9 @@ pub enum ToolError {
         /// Why not.
         why: String,
     },
+    /// Something about a service.
+    #[error(transparent)]
+    Service(#[from] ServiceError),
     /// A defect.
     #[error("defect: {0}")]
     Defect(String),
@@ -237,6 +241,9 @@ impl ToolError {
 
     /// Whether it is a refusal by grant or protection: the pipeline answers those with `Denied`.
     pub fn is_denial(&self) -> bool {
+        if let Self::Service(error) = self {
+            return error.is_denial();
+        }
         matches!(
             self,
             Self::NotGranted { .. }
@@ -281,6 +288,7 @@ impl Coded for ToolError {
             Self::HalfDone { .. } => "AIOS-TOOLS-0027",
             Self::Defect(_) => "AIOS-TOOLS-0028",
             Self::OtherTask { .. } => "AIOS-TOOLS-0024",
+            Self::Service(error) => error.code(),
         }
     }
 
@@ -314,6 +322,7 @@ impl Coded for ToolError {
             }
             Self::TooLarge { .. } => "ask for less in one call",
             Self::Auth(error) => return error.next_step(),
+            Self::Service(error) => return error.next_step(),
             Self::OtherTask { .. } => "use the token that was minted for this task",
             Self::Unreachable { service, .. } => {
                 return format!("check it with `aiosctl service status aios-{service}`");
@@ -349,6 +358,7 @@ impl Coded for ToolError {
             Self::Busy { .. } => Class::ResourceExhausted,
             Self::Unreachable { .. } => Class::Unavailable,
             Self::Auth(error) => error.class(),
+            Self::Service(error) => error.class(),
             Self::BadOutput { .. }
             | Self::Io { .. }
             | Self::Journal(_)

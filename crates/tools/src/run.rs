@@ -8,6 +8,8 @@ use crate::host::hw::Hw;
 use crate::host::monitor::Monitor;
 use crate::pipeline::{GrpcGuard, GrpcWorkers, Pipeline, ToolsService};
 use crate::registry::Registry;
+use crate::service::Services;
+use crate::service::init::Init;
 use crate::worker::Namespace;
 use crate::worker::executor::Executor;
 use crate::worker::gate::Gate;
@@ -116,6 +118,30 @@ pub async fn worker_host(paths: &Paths) -> Result<(), Failure> {
     .await
 }
 
+/// Runs the worker that asks init about services.
+///
+/// # Errors
+/// Configuration, keys, journal or socket.
+pub async fn worker_service(paths: &Paths) -> Result<(), Failure> {
+    worker(paths, |house| {
+        Ok(vec![house.serve(house.services(), "service", LOOKING_LANES)?])
+    })
+    .await
+}
+
+/// The service worker's service over its state directory; looks what became of calls that a crash interrupted.
+///
+/// # Errors
+/// Journal cannot be used.
+pub fn service_service(
+    paths: &Paths,
+    keys: TrustKeys,
+    roles: Roles,
+) -> Result<WorkerService<Services>, ToolError> {
+    let house = House { paths, keys, roles };
+    house.service(house.services(), "service", LOOKING_LANES)
+}
+
 /// A namespace's socket and service.
 type Served = (UnixListener, Routes);
 
@@ -148,6 +174,10 @@ impl House<'_> {
         let clock = Arc::new(SystemClock);
         let fs = Fs::new(Resolver::new(Protected::of(self.paths)), store, clock);
         self.service(fs, "fs", FILE_LANES)
+    }
+
+    fn services(&self) -> Services {
+        Services::new(Init::of(self.paths), Arc::new(SystemClock))
     }
 
     /// Socket and service of a namespace, whose journal lies in `worker`'s state directory.

@@ -43,6 +43,7 @@ SERVICES: dict[str, tuple[str | None, int]] = {
     "aios-tools": ("aios-tools", 0),
     "aios-worker-fs": ("aios-fs", FILE_CAPS),
     "aios-worker-host": ("aios-host", 0),
+    "aios-worker-service": ("aios-service", 0),
 }
 # Of what aios-init sets: other than the kernel's own defaults.
 SYSCTLS = {"kernel/kptr_restrict": "2", "fs/protected_regular": "2"}

@@ -184,6 +184,18 @@ impl init::init_server::Init for InitDouble {
     async fn restart_service(&self, request: Request<init::ServiceRequest>) -> Answer<init::ServiceInfo> {
         service(&request.get_ref().name)
     }
+    async fn enable_service(&self, request: Request<init::ServiceRequest>) -> Answer<init::ServiceInfo> {
+        service(&request.get_ref().name)
+    }
+    async fn disable_service(&self, request: Request<init::ServiceRequest>) -> Answer<init::ServiceInfo> {
+        service(&request.get_ref().name)
+    }
+    async fn reload_services(
+        &self,
+        _: Request<init::ReloadServicesRequest>,
+    ) -> Answer<init::ReloadServicesResponse> {
+        Err(not_offered())
+    }
     async fn logs(&self, request: Request<init::LogsRequest>) -> Answer<Self::LogsStream> {
         let name = request.into_inner().name;
         service(&name)?;

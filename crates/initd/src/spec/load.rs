@@ -73,6 +73,7 @@ fn load_one(name: &str, layers: &[PathBuf], paths: &Paths) -> Result<Spec> {
             message: error.message().into(),
         })?;
     name.clone_into(&mut spec.name);
+    spec.files = layers.iter().map(|path| path.display().to_string()).collect();
     expand(&mut spec, paths);
     check(&spec, &last)?;
     Ok(spec)
@@ -116,6 +117,7 @@ fn expand(spec: &mut Spec, paths: &Paths) {
     ];
     lists.into_iter().flatten().for_each(fill);
     spec.environment.values_mut().for_each(fill);
+    fill(&mut spec.working_directory);
     spec.socket.iter_mut().for_each(|socket| fill(&mut socket.path));
     spec.directory
         .iter_mut()
@@ -143,6 +145,12 @@ fn check(spec: &Spec, file: &str) -> Result<()> {
     }
     if spec.user.is_empty() {
         return fail("key `user` is missing: the user to run as".into());
+    }
+    if !spec.working_directory.is_empty() && !spec.working_directory.starts_with('/') {
+        return fail(format!(
+            "`working_directory` is {:?}, which is no absolute path",
+            spec.working_directory
+        ));
     }
     if spec.restart_min_ms == 0 || spec.restart_max_ms < spec.restart_min_ms {
         return fail("`restart_min_ms` must be above 0 and not above `restart_max_ms`".into());

@@ -156,11 +156,6 @@ fn plan(world: &World, spec: &Spec, account: &Account, group: Option<&Cgroup>) -
         Capabilities::Keep(set)
     };
     let named = |text: &String| (!text.is_empty()).then(|| text.clone());
-    let directory = if account.home.is_dir() {
-        account.home.clone()
-    } else {
-        PathBuf::from("/")
-    };
     Ok(Plan {
         identity: Some(account.identity.clone()),
         capabilities,
@@ -173,14 +168,22 @@ fn plan(world: &World, spec: &Spec, account: &Account, group: Option<&Cgroup>) -
         limits: limits(spec),
         umask: u32::from_str_radix(&wanted.umask, 8).ok(),
         oom_score_adj: spec.limits.oom_score_adj,
-        directory: Some(if spec.runtime_dir {
-            directory
-        } else {
-            PathBuf::from("/")
-        }),
+        directory: Some(working_directory(spec, account)),
         parent_death_signal: 0,
         new_session: true,
     })
+}
+
+/// Where a service runs.
+pub(crate) fn working_directory(spec: &Spec, account: &Account) -> PathBuf {
+    if !spec.working_directory.is_empty() {
+        return PathBuf::from(&spec.working_directory);
+    }
+    if spec.runtime_dir && account.home.is_dir() {
+        account.home.clone()
+    } else {
+        PathBuf::from("/")
+    }
 }
 
 /// The directory of the notification socket is put back into every view.

@@ -7,6 +7,7 @@ use super::memory::{self, Remembered};
 use super::notify::{self, Word};
 use super::requests::{Request, Waiter};
 use super::sockets::{self, Held};
+use super::switches::Switches;
 use super::unit::{Process, State, Unit};
 use super::watch;
 use super::world::World;
@@ -66,7 +67,8 @@ pub(crate) struct Manager {
     pub(super) sockets: HashMap<String, Vec<Held>>,
     pub(super) waiters: Vec<Waiter>,
     pub(super) ending: Option<End>,
-    log_pipes: HashMap<String, OwnedFd>,
+    pub(super) switches: Switches,
+    pub(super) log_pipes: HashMap<String, OwnedFd>,
     pub(super) events: mpsc::Sender<Event>,
     pub(super) tasks: Tasks,
     services_since_ms: u64,
@@ -88,9 +90,10 @@ impl Manager {
             log_pipes.insert(name.clone(), logs.open(&mut world, name, &tasks)?);
         }
         let remembered = memory::recall(&world).units;
+        let switches = Switches::of(&world.paths);
         let units = specs
             .into_iter()
-            .map(|(name, spec)| (name, Unit::new(spec)))
+            .map(|(name, spec)| (name, switches.unit(spec)))
             .collect();
         let mut manager = Self {
             world,
@@ -101,6 +104,7 @@ impl Manager {
             sockets: HashMap::new(),
             waiters: Vec::new(),
             ending: None,
+            switches,
             log_pipes,
             events,
             tasks,
@@ -199,6 +203,10 @@ impl Manager {
         unit.started_ms = known.started_ms;
         unit.ready_ms = known.ready_ms;
         unit.last_exit.clone_from(&known.last_exit);
+        unit.run = known.run;
+        unit.exits = known.exits.iter().cloned().collect();
+        unit.asked = known.asked;
+        unit.oom_kills = known.oom_kills;
         unit.state = known.state;
         if !known.state.has_process() {
             if matches!(known.state, State::Backoff) {
@@ -230,14 +238,17 @@ impl Manager {
         }
     }
 
+    /// What each service's files say.
+    pub(super) fn specs(&self) -> BTreeMap<String, Spec> {
+        self.units
+            .iter()
+            .map(|(name, unit)| (name.clone(), unit.spec.clone()))
+            .collect()
+    }
+
     /// Marks a service, and what it needs and wants, as wanted.
     pub(super) fn want(&mut self, name: &str) {
-        let specs: BTreeMap<String, Spec> = self
-            .units
-            .iter()
-            .map(|(n, u)| (n.clone(), u.spec.clone()))
-            .collect();
-        for wanted in crate::graph::wanted_by(name, &specs) {
+        for wanted in crate::graph::wanted_by(name, &self.specs()) {
             let Some(unit) = self.units.get_mut(&wanted) else {
                 continue;
             };
@@ -306,6 +317,7 @@ impl Manager {
     }
 
     fn start(&mut self, name: &str) {
+        self.take_changed(name);
         let Some(unit) = self.units.get_mut(name) else {
             return;
         };
@@ -313,6 +325,7 @@ impl Manager {
         unit.started_ms = now_ms();
         unit.next_start_ms = 0;
         unit.status.clear();
+        unit.asked = false;
         let run = unit.run;
         match self.launch(name, run) {
             Ok(()) => {}
@@ -320,6 +333,7 @@ impl Manager {
                 tracing::error!(service = name, %error, "cannot start");
                 let pause = self.units.get_mut(name).map(|unit| {
                     unit.last_exit = error.to_string();
+                    unit.note_exit(&error.to_string(), false, now_ms());
                     unit.back_off(now_ms())
                 });
                 if let Some(pause) = pause {
@@ -353,6 +367,7 @@ impl Manager {
             sockets: held,
             ready: writer,
         };
+        unit.oom_kills = oom_kills(&self.world, &spec);
         let launched = launch::launch(&self.world, &spec, &wiring)?;
         drop(wiring);
         tracing::info!(service = name, pid = launched.process.pid, "started");
@@ -427,9 +442,19 @@ impl Manager {
             return;
         };
         let pid = unit.pid();
+        let out_of_memory = oom_kills(&self.world, &unit.spec) > unit.oom_kills;
+        unit.note_exit(exit, out_of_memory, now_ms());
         let pause = unit.ended(exit, now_ms());
         let (run, state) = (unit.run, unit.state.word());
-        tracing::info!(service = name, pid, exit, state, pause_ms = pause, "ended");
+        tracing::info!(
+            service = name,
+            pid,
+            exit,
+            state,
+            out_of_memory,
+            pause_ms = pause,
+            "ended"
+        );
         if let Some(pause) = pause {
             self.after(name, run, pause, Timer::Pause);
         }
@@ -527,6 +552,13 @@ fn fail(unit: &mut Unit, error: &InitError) {
     tracing::error!(service = unit.spec.name, %error, "cannot open the sockets of a service");
     unit.last_exit = error.to_string();
     unit.state = State::Failed;
+}
+
+/// How many processes of a service the kernel has killed for want of memory; 0 where nobody counts.
+fn oom_kills(world: &World, spec: &Spec) -> u64 {
+    launch::group_of(world, spec)
+        .and_then(|group| group.oom_kills())
+        .unwrap_or(0)
 }
 
 /// UTC, milliseconds.

@@ -1,6 +1,6 @@
 //! What the next supervisor must know: `run/init/state.json`, written after each change.
 
-use super::unit::{State, Unit};
+use super::unit::{Exit, State, Unit};
 use super::world::World;
 use crate::boot::Boot;
 use crate::error::{InitError, Result};
@@ -29,6 +29,14 @@ pub(crate) struct Remembered {
     pub(crate) ready_since_ms: i64,
     pub(crate) ready_ms: u64,
     pub(crate) last_exit: String,
+    #[serde(default)]
+    pub(crate) run: u64,
+    #[serde(default)]
+    pub(crate) exits: Vec<Exit>,
+    #[serde(default)]
+    pub(crate) asked: bool,
+    #[serde(default)]
+    pub(crate) oom_kills: u64,
 }
 
 impl Remembered {
@@ -44,6 +52,10 @@ impl Remembered {
             ready_since_ms: unit.ready_since_ms,
             ready_ms: unit.ready_ms,
             last_exit: unit.last_exit.clone(),
+            run: unit.run,
+            exits: unit.exits.iter().cloned().collect(),
+            asked: unit.asked,
+            oom_kills: unit.oom_kills,
         }
     }
 }

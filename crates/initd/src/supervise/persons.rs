@@ -1,11 +1,15 @@
-//! Who may change services: root, and enrolled persons from a process of their own.
+//! Who may change services: root, enrolled persons from a process of their own, and within
+//! [`rules`](super::rules) the service worker, which is known by its uid.
 //!
 //! A person's uid alone is not enough: an agent, tool or worker that got hold of it would stop the guard
 //! or the machine. So a confined caller is refused, and every refusal is written to the audit log.
 
+use super::rules::Caller;
 use crate::error::{InitError, Result};
-use aios_auth::peer;
+use aios_auth::peer::{self, Users};
+use aios_core::config;
 use aios_core::error::Report;
+use aios_core::paths::Paths;
 use aios_core::rpc::{self, Peer, Refusals, Refused};
 use aios_core::tasks::Tasks;
 use aios_proto::guard::v1::guard_client::GuardClient;
@@ -22,12 +26,15 @@ const RECORD: Duration = Duration::from_secs(2);
 pub(super) struct Persons {
     /// The state directory: `persons/UID` in it enrols a person.
     state: PathBuf,
+    /// The service worker's uid, where there is such a user.
+    worker: Option<u32>,
     refusals: Refusals,
 }
 
 impl Persons {
-    /// Those enrolled in `state`; tasks of `tasks` tell the guard at its socket of everybody else.
-    pub(super) fn new(state: &Path, guard: PathBuf, tasks: &Tasks) -> Self {
+    /// Those of this instance; tasks of `tasks` tell the guard at its socket of everybody else.
+    pub(super) fn new(paths: &Paths, tasks: &Tasks) -> Self {
+        let guard = paths.socket("guard");
         let refusals = Refusals::new("init.denied", tasks.clone(), move |request| {
             // Refusals are rare: a connection for each costs nothing at rest.
             let mut guard = GuardClient::new(rpc::channel(&guard));
@@ -39,7 +46,8 @@ impl Persons {
             }
         });
         Self {
-            state: state.to_owned(),
+            state: paths.state.clone(),
+            worker: worker(paths),
             refusals,
         }
     }
@@ -51,20 +59,52 @@ impl Persons {
         request: &Request<T>,
         rpc: &'static str,
     ) -> std::result::Result<(), Status> {
-        let peer = rpc::peer_of(request);
-        let Err(error) = may_change(peer, &self.state) else {
-            return Ok(());
-        };
+        match may_change(rpc::peer_of(request), &self.state) {
+            Ok(()) => Ok(()),
+            Err(error) => Err(self.refuse(uid_of(request), rpc, &error).await),
+        }
+    }
+
+    /// The same, and lets the service worker through, of whom the manager then has more to ask.
+    pub(super) async fn caller<T>(
+        &self,
+        request: &Request<T>,
+        rpc: &'static str,
+    ) -> std::result::Result<Caller, Status> {
+        if self.worker.is_some() && self.worker == uid_of(request) {
+            return Ok(Caller::Worker);
+        }
+        self.check(request, rpc).await.map(|()| Caller::Person)
+    }
+
+    /// The answer to a caller who may not, once the guard has recorded it or is known to be away.
+    pub(super) async fn refuse(&self, uid: Option<u32>, rpc: &'static str, error: &InitError) -> Status {
         let noted = self.refusals.note(Refused {
-            uid: peer.map(|peer| peer.uid),
+            uid,
             rpc,
             check: "peer",
             goal_id: String::new(),
-            report: Report::of(&error),
+            report: Report::of(error),
         });
         noted.await;
-        Err(rpc::status(&error))
+        rpc::status(error)
     }
+}
+
+/// uid of who sent a request.
+pub(super) fn uid_of<T>(request: &Request<T>) -> Option<u32> {
+    rpc::peer_of(request).map(|peer| peer.uid)
+}
+
+/// Without that user there is no worker to let through; services run all the same. Root needs no rule.
+fn worker(paths: &Paths) -> Option<u32> {
+    let users: Users = config::load(paths, "users")
+        .inspect_err(|error| tracing::error!(%error, "no service worker is let through"))
+        .ok()?;
+    let uid = peer::uid_of(&users.service)
+        .inspect_err(|error| tracing::warn!(%error, "no service worker is let through"))
+        .ok()?;
+    (uid != 0).then_some(uid)
 }
 
 /// A person is enrolled when root made `state/persons/UID` and gave it to them.

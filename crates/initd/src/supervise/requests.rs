@@ -1,14 +1,12 @@
 //! What the API asks of the manager, and who still waits for an answer.
 
 use super::logs::Logs;
-use super::manager::{Manager, now_ms};
+use super::manager::Manager;
+use super::rules::Caller;
 use super::unit::{State, Unit};
 use crate::error::{InitError, Result};
 use crate::link::End;
-use aios_confine::cgroup::Cgroup;
-use aios_confine::machine::Feature;
-use aios_proto::common::v1::Usage;
-use aios_proto::init::v1::{BootPhase, GetBootResponse, ServiceInfo};
+use aios_proto::init::v1::{BootPhase, GetBootResponse, ReloadServicesResponse, ServiceInfo};
 use tokio::sync::oneshot;
 
 /// Where an answer goes.
@@ -19,7 +17,8 @@ pub(crate) type Reply<T> = oneshot::Sender<Result<T>>;
 pub(crate) enum Request {
     List(Reply<Vec<ServiceInfo>>),
     Get(String, Reply<ServiceInfo>),
-    Change(Change, String, Reply<ServiceInfo>),
+    Change(Change, Caller, String, Reply<ServiceInfo>),
+    Reload(Reply<ReloadServicesResponse>),
     Boot(Reply<GetBootResponse>),
     Knows(String, Reply<()>),
     Shutdown(End, Reply<()>),
@@ -31,6 +30,8 @@ pub(crate) enum Change {
     Start,
     Stop,
     Restart,
+    Enable,
+    Disable,
 }
 
 impl Change {
@@ -40,6 +41,19 @@ impl Change {
             Self::Start => "StartService",
             Self::Stop => "StopService",
             Self::Restart => "RestartService",
+            Self::Enable => "EnableService",
+            Self::Disable => "DisableService",
+        }
+    }
+
+    /// The verb.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Stop => "stop",
+            Self::Restart => "restart",
+            Self::Enable => "enable",
+            Self::Disable => "disable",
         }
     }
 }
@@ -63,16 +77,10 @@ impl Manager {
         // A caller that went away needs no answer.
         match request {
             Request::List(reply) => {
-                let list = self
-                    .order
-                    .iter()
-                    .filter_map(|name| self.units.get(name))
-                    .map(|u| self.info(u))
-                    .collect();
-                let _gone = reply.send(Ok(list));
+                let _gone = reply.send(self.list());
             }
             Request::Get(name, reply) => {
-                let _gone = reply.send(self.unit(&name).map(|unit| self.info(unit)));
+                let _gone = reply.send(self.unit(&name).and_then(|unit| self.info(unit)));
             }
             Request::Knows(name, reply) => {
                 let _gone = reply.send(self.unit(&name).map(|_| ()));
@@ -80,7 +88,15 @@ impl Manager {
             Request::Boot(reply) => {
                 let _gone = reply.send(Ok(self.boot_answer()));
             }
-            Request::Change(change, name, reply) => self.change(change, name, reply),
+            Request::Change(change, caller, name, reply) => match self.may(caller, change, &name) {
+                Ok(()) => self.change(change, name, reply),
+                Err(error) => {
+                    let _gone = reply.send(Err(error));
+                }
+            },
+            Request::Reload(reply) => {
+                let _gone = reply.send(self.reload());
+            }
             Request::Shutdown(end, reply) => {
                 let _gone = reply.send(Ok(()));
                 self.end(end);
@@ -88,7 +104,7 @@ impl Manager {
         }
     }
 
-    fn unit(&self, name: &str) -> Result<&Unit> {
+    pub(super) fn unit(&self, name: &str) -> Result<&Unit> {
         self.units.get(name).ok_or_else(|| {
             let near = self
                 .order
@@ -118,6 +134,10 @@ impl Manager {
             return;
         }
         match change {
+            Change::Enable | Change::Disable => {
+                let _gone = reply.send(self.switch(&name, change == Change::Enable));
+                return;
+            }
             Change::Stop => self.unwant(&name),
             Change::Start => self.start_by_person(&name),
             Change::Restart => {
@@ -133,6 +153,16 @@ impl Manager {
             run,
             reply,
         });
+    }
+
+    fn switch(&mut self, name: &str, enabled: bool) -> Result<ServiceInfo> {
+        let by_file = self.unit(name)?.enabled_by_file;
+        self.switches.set(name, enabled, by_file)?;
+        if let Some(unit) = self.units.get_mut(name) {
+            unit.spec.enabled = enabled;
+        }
+        tracing::info!(service = name, enabled, "switched");
+        self.info(self.unit(name)?)
     }
 
     /// Starts at once, without the rest of a pause, and counts restarts anew.
@@ -171,10 +201,10 @@ impl Manager {
             reason: unit.last_exit.clone(),
         };
         match (waiter.change, unit.state) {
-            (Change::Stop, State::Stopped | State::Failed) => Some(Ok(self.info(unit))),
+            (Change::Stop, State::Stopped | State::Failed) => Some(self.info(unit)),
             (Change::Stop, _) => None,
             (Change::Restart, State::Ready) if unit.run == waiter.run => None,
-            (_, State::Ready) => Some(Ok(self.info(unit))),
+            (_, State::Ready) => Some(self.info(unit)),
             (_, State::Failed | State::Backoff | State::Stopped) => Some(Err(failed())),
             (_, State::Waiting) if !self.is_on_its_way(unit) => {
                 let service = waiter.name.clone();
@@ -184,31 +214,6 @@ impl Manager {
                 }))
             }
             _ => None,
-        }
-    }
-
-    fn info(&self, unit: &Unit) -> ServiceInfo {
-        let spec = &unit.spec;
-        let held = self.sockets.get(&spec.name).into_iter().flatten();
-        ServiceInfo {
-            name: spec.name.clone(),
-            state: unit.state.word().into(),
-            pid: unit.pid(),
-            user: spec.user.clone(),
-            restarts: unit.restarts,
-            ready_since_ms: unit.ready_since_ms,
-            ready_ms: unit.ready_ms,
-            last_exit: unit.last_exit.clone(),
-            usage: Some(usage(unit, super::launch::group_of(&self.world, spec).as_ref())),
-            needs: spec.needs.clone(),
-            sockets: held.map(|held| held.path.display().to_string()).collect(),
-            critical: spec.critical,
-            next_start_ms: if unit.state == State::Backoff {
-                unit.next_start_ms.max(now_ms())
-            } else {
-                0
-            },
-            confinement: confinement(unit),
         }
     }
 
@@ -232,37 +237,4 @@ impl Manager {
                 .collect(),
         }
     }
-}
-
-/// What its file asks for, without what this machine does not have.
-fn confinement(unit: &Unit) -> Vec<String> {
-    let lacks = |what: &str| unit.degradations.iter().any(|missing| missing.what == what);
-    let mut words = unit.spec.confinement();
-    words.retain(|word| match word.as_str() {
-        "apparmor" => !lacks(Feature::AppArmor.name()),
-        "cgroup" => !lacks(Feature::Cgroup2.name()),
-        _ => true,
-    });
-    words
-}
-
-/// Of the whole group where the kernel counts it, else of the main process.
-fn usage(unit: &Unit, group: Option<&Cgroup>) -> Usage {
-    let cpu_ms = group.and_then(Cgroup::cpu_us).map_or(0, |us| us / 1000);
-    let rss_bytes = group
-        .and_then(Cgroup::memory_bytes)
-        .or_else(|| resident(unit.pid()))
-        .unwrap_or(0);
-    Usage { rss_bytes, cpu_ms }
-}
-
-/// Resident memory of a process, bytes.
-fn resident(pid: u32) -> Option<u64> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    line.split_whitespace()
-        .next()?
-        .parse::<u64>()
-        .ok()
-        .map(|kib| kib * 1024)
 }

@@ -2,8 +2,9 @@
 
 use super::logs::{Line, Logs};
 use super::manager::{Event, Manager};
-use super::persons::Persons;
+use super::persons::{Persons, uid_of};
 use super::requests::{Change, Reply, Request};
+use super::world::World;
 use crate::error::{InitError, Result};
 use crate::link::End;
 use aios_core::rpc;
@@ -11,12 +12,15 @@ use aios_core::tasks::Tasks;
 use aios_proto::init::v1::init_server::{Init, InitServer};
 use aios_proto::init::v1::{
     GetBootRequest, GetBootResponse, GetServiceRequest, ListServicesRequest, ListServicesResponse, LogLine,
-    LogsRequest, ServiceInfo, ServiceRequest, ShutdownRequest, ShutdownResponse,
+    LogsRequest, ReloadServicesRequest, ReloadServicesResponse, ServiceInfo, ServiceRequest, ShutdownRequest,
+    ShutdownResponse,
 };
 use nix::unistd::{Gid, Group, chown};
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::time::Duration;
+use tokio::net::UnixListener;
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_stream::{Stream, StreamExt};
 use tokio_util::sync::CancellationToken;
@@ -44,10 +48,21 @@ impl Drop for Served {
     }
 }
 
-/// Opens the socket and serves until the tasks end.
-pub(super) fn start(manager: &Manager, events: mpsc::Sender<Event>, tasks: &Tasks) -> Result<Served> {
-    let paths = &manager.world.paths;
-    let path = paths.socket("init");
+/// Name under which PID 1 keeps the socket. The same socket for every supervisor: whoever sees it through a mount
+/// of its own would not see another, and who connects meanwhile waits instead of failing.
+const KEPT: &str = "init.sock";
+
+/// Opens the socket, or takes that of an earlier supervisor.
+pub(super) fn listen(world: &mut World) -> Result<(UnixListener, Served)> {
+    let path = world.paths.socket("init");
+    if let Some(fd) = world.take(KEPT).filter(|_| path.exists()) {
+        let listener = std::os::unix::net::UnixListener::from(fd);
+        let listener = listener
+            .set_nonblocking(true)
+            .and_then(|()| UnixListener::from_std(listener))
+            .map_err(InitError::path("cannot take over", &path))?;
+        return Ok((listener, Served(path)));
+    }
     // The lock on the tree says that nobody else serves here: a socket that is there is stale.
     super::sockets::remove_stale(&path)?;
     let listener = rpc::listen("init", &path, 0o660)?;
@@ -57,11 +72,18 @@ pub(super) fn start(manager: &Manager, events: mpsc::Sender<Event>, tasks: &Task
         .map_or(Gid::from_raw(0), |group| group.gid);
     chown(&path, None, Some(group))
         .map_err(|error| InitError::path("cannot give away", &path)(error.into()))?;
+    world.store(KEPT, listener.as_fd());
+    Ok((listener, Served(path)))
+}
+
+/// Serves until the tasks end.
+pub(super) fn start(manager: &Manager, listener: UnixListener, events: mpsc::Sender<Event>, tasks: &Tasks) {
+    let paths = &manager.world.paths;
     let token = tasks.token();
     let server = Server {
         events,
         logs: manager.logs(),
-        persons: Persons::new(&paths.state, paths.socket("guard"), tasks),
+        persons: Persons::new(paths, tasks),
         token: token.clone(),
     };
     let routes = Routes::new(InitServer::new(server));
@@ -79,18 +101,18 @@ pub(super) fn start(manager: &Manager, events: mpsc::Sender<Event>, tasks: &Task
             () = over => {}
         }
     });
-    Ok(Served(path))
 }
 
 impl Server {
     async fn ask<T>(&self, request: impl FnOnce(Reply<T>) -> Request) -> std::result::Result<T, Status> {
+        self.answer(request).await.map_err(|error| rpc::status(&error))
+    }
+
+    async fn answer<T>(&self, request: impl FnOnce(Reply<T>) -> Request) -> Result<T> {
         let (reply, answer) = oneshot::channel();
-        let ending = |_| rpc::status(&InitError::Ending);
-        self.events
-            .send(Event::Asked(request(reply)))
-            .await
-            .map_err(|_| rpc::status(&InitError::Ending))?;
-        answer.await.map_err(ending)?.map_err(|error| rpc::status(&error))
+        let asked = self.events.send(Event::Asked(request(reply))).await;
+        asked.map_err(|_| InitError::Ending)?;
+        answer.await.map_err(|_| InitError::Ending)?
     }
 
     async fn change(
@@ -98,11 +120,14 @@ impl Server {
         change: Change,
         request: tonic::Request<ServiceRequest>,
     ) -> std::result::Result<Response<ServiceInfo>, Status> {
-        self.persons.check(&request, change.rpc()).await?;
-        let name = request.into_inner().name;
-        self.ask(|reply| Request::Change(change, name, reply))
-            .await
-            .map(Response::new)
+        let caller = self.persons.caller(&request, change.rpc()).await?;
+        let (uid, name) = (uid_of(&request), request.into_inner().name);
+        let ask = |reply| Request::Change(change, caller, name, reply);
+        match self.answer(ask).await {
+            Ok(info) => Ok(Response::new(info)),
+            Err(error @ InitError::Core { .. }) => Err(self.persons.refuse(uid, change.rpc(), &error).await),
+            Err(error) => Err(rpc::status(&error)),
+        }
     }
 }
 
@@ -145,6 +170,28 @@ impl Init for Server {
         request: tonic::Request<ServiceRequest>,
     ) -> std::result::Result<Response<ServiceInfo>, Status> {
         self.change(Change::Restart, request).await
+    }
+
+    async fn enable_service(
+        &self,
+        request: tonic::Request<ServiceRequest>,
+    ) -> std::result::Result<Response<ServiceInfo>, Status> {
+        self.change(Change::Enable, request).await
+    }
+
+    async fn disable_service(
+        &self,
+        request: tonic::Request<ServiceRequest>,
+    ) -> std::result::Result<Response<ServiceInfo>, Status> {
+        self.change(Change::Disable, request).await
+    }
+
+    async fn reload_services(
+        &self,
+        request: tonic::Request<ReloadServicesRequest>,
+    ) -> std::result::Result<Response<ReloadServicesResponse>, Status> {
+        self.persons.check(&request, "ReloadServices").await?;
+        self.ask(Request::Reload).await.map(Response::new)
     }
 
     type LogsStream = Pin<Box<dyn Stream<Item = std::result::Result<LogLine, Status>> + Send>>;

@@ -33,7 +33,7 @@ pub(crate) fn open_all(world: &mut World, spec: &Spec) -> Result<Vec<Held>> {
 fn open(world: &mut World, spec: &Spec, socket: &Socket) -> Result<Held> {
     let name = socket.fd_name();
     let path = PathBuf::from(&socket.path);
-    let key = format!("sock:{}:{name}", spec.name);
+    let key = key(&spec.name, &name);
     let fd = match world.take(&key) {
         Some(fd) => fd,
         None => {
@@ -47,6 +47,11 @@ fn open(world: &mut World, spec: &Spec, socket: &Socket) -> Result<Held> {
         path,
         fd: Arc::new(fd),
     })
+}
+
+/// Under which PID 1 keeps a socket of a service.
+pub(crate) fn key(service: &str, name: &str) -> String {
+    format!("sock:{service}:{name}")
 }
 
 fn bind(spec: &Spec, socket: &Socket, path: &Path) -> Result<OwnedFd> {

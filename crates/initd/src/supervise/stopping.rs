@@ -6,12 +6,10 @@ use super::unit::{State, Unit};
 use crate::boot;
 use crate::graph;
 use crate::link::End;
-use crate::spec::Spec;
 use aios_confine::cgroup::Cgroup;
 use aios_confine::spawn::pidfd_signal;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
-use std::collections::BTreeMap;
 use std::os::fd::AsFd;
 
 impl Manager {
@@ -28,12 +26,7 @@ impl Manager {
 
     /// Marks a service, and what needs it, as not wanted.
     pub(super) fn unwant(&mut self, name: &str) {
-        let specs: BTreeMap<String, Spec> = self
-            .units
-            .iter()
-            .map(|(n, u)| (n.clone(), u.spec.clone()))
-            .collect();
-        for name in graph::needing(name, &specs) {
+        for name in graph::needing(name, &self.specs()) {
             if let Some(unit) = self.units.get_mut(&name) {
                 unit.wanted = false;
             }
@@ -82,6 +75,7 @@ impl Manager {
             return;
         };
         unit.state = State::Stopping;
+        unit.asked = true;
         let (run, limit) = (unit.run, unit.spec.stop_timeout_ms);
         if let Some(process) = &unit.process
             && let Err(error) = pidfd_signal(process.pidfd.as_fd(), Signal::SIGTERM as i32)
@@ -93,7 +87,11 @@ impl Manager {
 
     /// SIGKILL to the main process; what it left follows when its end is seen.
     pub(super) fn kill(&mut self, name: &str) {
-        if let Some(process) = self.units.get(name).and_then(|unit| unit.process.as_ref())
+        let Some(unit) = self.units.get_mut(name) else {
+            return;
+        };
+        unit.asked = true;
+        if let Some(process) = &unit.process
             && let Err(error) = pidfd_signal(process.pidfd.as_fd(), Signal::SIGKILL as i32)
         {
             tracing::debug!(service = name, %error, "was gone already");

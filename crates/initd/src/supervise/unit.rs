@@ -2,6 +2,7 @@
 
 use crate::spec::{Restart, Spec};
 use aios_confine::Degradation;
+use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
@@ -80,6 +81,16 @@ pub(crate) struct Unit {
     pub(crate) ready_ms: u64,
     pub(crate) next_start_ms: i64,
     pub(crate) last_exit: String,
+    /// How it ended, the oldest first.
+    pub(crate) exits: VecDeque<Exit>,
+    /// Whether we asked the current process to end, or killed it.
+    pub(crate) asked: bool,
+    /// What the kernel had counted before the current start: processes of it killed for want of memory.
+    pub(crate) oom_kills: u64,
+    /// Whether its files have it started at boot; `spec.enabled` is what holds.
+    pub(crate) enabled_by_file: bool,
+    /// What its files say now, when that differs from what runs.
+    pub(crate) next: Option<Spec>,
     /// What it says about itself.
     pub(crate) status: String,
     /// Last sign of life, for the watchdog.
@@ -87,12 +98,30 @@ pub(crate) struct Unit {
     pub(crate) degradations: Vec<Degradation>,
 }
 
+/// How a process ended, or why it could not be started.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Exit {
+    pub(crate) time_ms: i64,
+    pub(crate) how: String,
+    pub(crate) was_ready: bool,
+    pub(crate) ran_ms: u64,
+    pub(crate) asked: bool,
+    pub(crate) out_of_memory: bool,
+}
+
+/// Ends that are remembered.
+const EXITS: usize = 10;
 /// After being ready so long, the next failure counts as the first.
 const STABLE_MS: i64 = 10_000;
 
 impl Unit {
     pub(crate) fn new(spec: Spec) -> Self {
         Self {
+            enabled_by_file: spec.enabled,
+            next: None,
+            exits: VecDeque::new(),
+            asked: false,
+            oom_kills: 0,
             spec,
             state: State::Stopped,
             wanted: false,
@@ -124,6 +153,26 @@ impl Unit {
         self.state = State::Ready;
         self.ready_since_ms = now_ms;
         self.ready_ms = u64::try_from(now_ms - self.started_ms).unwrap_or(0);
+    }
+
+    /// Remembers how its process ended, before [`Unit::ended`]; or why there is none.
+    pub(crate) fn note_exit(&mut self, how: &str, out_of_memory: bool, now_ms: i64) {
+        let ran = if self.process.is_some() {
+            now_ms - self.started_ms
+        } else {
+            0
+        };
+        if self.exits.len() == EXITS {
+            self.exits.pop_front();
+        }
+        self.exits.push_back(Exit {
+            time_ms: now_ms,
+            how: how.to_owned(),
+            was_ready: self.ready_since_ms > 0,
+            ran_ms: u64::try_from(ran).unwrap_or(0),
+            asked: self.asked,
+            out_of_memory,
+        });
     }
 
     /// What follows when its process ended: the pause before the next start, or none when it stays down.
@@ -206,6 +255,18 @@ mod tests {
         unit.set_ready(0);
         assert_eq!(unit.ended("signal 9", STABLE_MS), Some(100));
         assert_eq!(unit.restarts, 7);
+    }
+
+    #[test]
+    fn the_last_ends_are_remembered() {
+        let mut unit = running(Restart::Always);
+        for time in 0..15 {
+            unit.note_exit(&format!("exit {time}"), time == 14, time);
+        }
+        let hows: Vec<&str> = unit.exits.iter().map(|exit| exit.how.as_str()).collect();
+        assert_eq!(hows.len(), EXITS);
+        assert_eq!((hows.first(), hows.last()), (Some(&"exit 5"), Some(&"exit 14")));
+        assert!(unit.exits.back().unwrap().out_of_memory);
     }
 
     #[test]

@@ -93,6 +93,11 @@ impl World {
         self.tell(["store", name], Some(fd));
     }
 
+    /// Has PID 1 close a descriptor that nobody takes any more.
+    pub(crate) fn forget(&self, name: &str) {
+        self.tell(["drop", name], None);
+    }
+
     /// Says that from now on we are to be started again when we die.
     pub(crate) fn alive(&self) {
         self.tell(["alive", ""], None);

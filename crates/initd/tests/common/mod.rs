@@ -58,10 +58,39 @@ impl Instance {
     }
 
     pub(crate) fn start(services: &[(&str, &str)]) -> Self {
-        let root = Self::tree(services);
-        let log = fs::File::create(root.path().join("init.log")).unwrap();
-        let child = Self::command(root.path()).stderr(log).spawn().unwrap();
+        Self::start_on(Self::tree(services))
+    }
+
+    pub(crate) fn start_on(root: TempDir) -> Self {
+        let child = Self::spawn(root.path());
         Self { root, child }
+    }
+
+    fn spawn(root: &Path) -> Child {
+        let path = root.join("init.log");
+        let log = fs::File::options().create(true).append(true).open(path).unwrap();
+        Self::command(root).stderr(log).spawn().unwrap()
+    }
+
+    /// Starts it again on the same tree, after it ended.
+    pub(crate) fn again(&mut self) {
+        self.child = Self::spawn(self.root.path());
+    }
+
+    /// Kills process 1 and the supervisor at once, as a power cut would, and waits until all is gone.
+    pub(crate) async fn power_cut(&mut self, service: u32) {
+        signal(self.supervisor(), nix::sys::signal::Signal::SIGKILL);
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        // Here the machine goes on; on a real one the services would be gone too.
+        if let Ok(pid) = i32::try_from(service)
+            && pid > 0
+        {
+            signal(pid, nix::sys::signal::Signal::SIGKILL);
+        }
+        // The lock on the tree says that nobody runs any more.
+        let lock = fs::File::open(self.path("run/init/lock")).unwrap();
+        eventually("the lock is free", || lock.try_lock().is_ok()).await;
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -106,6 +135,23 @@ impl Instance {
         self.until(name, |info| info.state == state).await
     }
 
+    /// A file of the administrator's.
+    pub(crate) fn write_etc(root: &Path, name: &str, text: &str) {
+        let path = root.join("etc").join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text.replace("${OUT}", &root.join("out").to_string_lossy())).unwrap();
+    }
+
+    /// Calls as somebody else: connects with another effective user id. The kernel notes who we are at that
+    /// moment on this thread.
+    pub(crate) async fn as_uid<T>(&self, uid: u32, call: impl AsyncFnOnce(InitClient<Channel>) -> T) -> T {
+        let client = self.client();
+        effective(uid);
+        let result = call(client).await;
+        effective(0);
+        result
+    }
+
     /// The supervisor's process id.
     pub(crate) fn supervisor(&self) -> i32 {
         let pid = self.child.id();
@@ -143,6 +189,12 @@ impl Drop for Instance {
             self.stop();
         }
     }
+}
+
+/// Changes the effective user of this thread only.
+fn effective(uid: u32) {
+    let keep = rustix::process::Uid::from_raw(u32::MAX);
+    rustix::thread::set_thread_res_uid(keep, rustix::process::Uid::from_raw(uid), keep).unwrap();
 }
 
 pub(crate) fn signal(pid: i32, signal: nix::sys::signal::Signal) {
