@@ -3,10 +3,10 @@
 use crate::fault::{Fault, Made, Place, Wanted};
 use crate::random::Random;
 use anyhow::{Result, ensure};
-use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+use rustix::mount::{MountFlags, UnmountFlags, mount, mount_remount, unmount};
 use std::ffi::CString;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
 const MIB: u64 = 1 << 20;
@@ -20,11 +20,23 @@ pub(super) fn all() -> Vec<Box<dyn Fault>> {
 pub(super) struct Mounted(PathBuf);
 
 impl Mounted {
-    fn new(dir: &Path, mib: u64) -> Result<Self> {
+    pub(super) fn new(dir: &Path, mib: u64) -> Result<Self> {
         fs::create_dir_all(dir)?;
         let options = CString::new(format!("size={mib}m,mode=755"))?;
         mount("tmpfs", dir, "tmpfs", MountFlags::empty(), Some(options.as_c_str()))?;
         Ok(Self(dir.to_owned()))
+    }
+
+    /// The same, belonging to somebody.
+    pub(super) fn owned(self, uid: u32) -> Result<Self> {
+        chown(&self.0, Some(uid), Some(uid))?;
+        Ok(self)
+    }
+
+    /// The same, not to be written from now on.
+    pub(super) fn read_only(self) -> Result<Self> {
+        mount_remount(&self.0, MountFlags::RDONLY, "")?;
+        Ok(self)
     }
 }
 
