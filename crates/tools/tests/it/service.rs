@@ -307,9 +307,10 @@ fn furnish(paths: &Paths) {
     let text = fs::read_to_string(shipped).unwrap();
     assert!(text.contains("needs = [\"aios-guard\"]"));
     let services = paths.vendor.join("services");
+    // Our end of its connections does not answer while this process waits for it to end.
     write(
         &services.join("aios-worker-service.toml"),
-        &format!("restart_min_ms = 20\n{text}"),
+        &format!("restart_min_ms = 20\nrestart_max_ms = 50\nstop_timeout_ms = 300\n{text}"),
     );
     write(&services.join("aios-guard.toml"), SLEEP);
     let bin = paths.vendor.join("bin");
