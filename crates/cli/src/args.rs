@@ -412,6 +412,18 @@ pub enum Service {
         #[arg(value_parser = name)]
         name: String,
     },
+    /// Start a service at boot, from now on
+    Enable {
+        /// Service name
+        #[arg(value_parser = name)]
+        name: String,
+    },
+    /// Do not start a service at boot, unless an enabled one needs or wants it
+    Disable {
+        /// Service name
+        #[arg(value_parser = name)]
+        name: String,
+    },
     /// What a service logged
     Logs {
         /// Service name

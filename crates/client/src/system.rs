@@ -45,6 +45,8 @@ pub struct ServiceView {
     pub next_start: Option<String>,
     /// What locks it down.
     pub confinement: Vec<String>,
+    /// Whether it is started at boot.
+    pub enabled: bool,
 }
 
 impl From<init::ServiceInfo> for ServiceView {
@@ -66,6 +68,7 @@ impl From<init::ServiceInfo> for ServiceView {
             sockets: service.sockets,
             critical: service.critical,
             confinement: service.confinement,
+            enabled: service.enabled,
         }
     }
 }

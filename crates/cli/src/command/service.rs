@@ -37,6 +37,16 @@ pub(crate) async fn run(verb: Service, instance: &Instance, terminal: &mut Termi
                 .await?;
             one(&service.into_inner().into(), terminal)
         }
+        Service::Enable { name } => {
+            let request = ServiceRequest { name };
+            let service = instance.services.init().await?.enable_service(request).await?;
+            one(&service.into_inner().into(), terminal)
+        }
+        Service::Disable { name } => {
+            let request = ServiceRequest { name };
+            let service = instance.services.init().await?.disable_service(request).await?;
+            one(&service.into_inner().into(), terminal)
+        }
         Service::Logs { name, lines } => logs(name, lines, instance, terminal).await,
     }
 }

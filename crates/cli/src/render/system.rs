@@ -9,12 +9,13 @@ use crate::terminal::{Terminal, Tone};
 /// The list of services.
 pub(crate) fn services(terminal: &mut Terminal, services: &[ServiceView]) {
     let mut table = Table::new(&[
-        "SERVICE", "STATE", "PID", "USER", "RESTARTS", "MEMORY", "READY IN",
+        "SERVICE", "STATE", "ENABLED", "PID", "USER", "RESTARTS", "MEMORY", "READY IN",
     ]);
     for service in services {
         table.row([
             one_line(&service.name),
             one_line(&service.state),
+            yes_or_no(service.enabled),
             number(u64::from(service.pid)),
             one_line(&service.user),
             service.restarts.to_string(),
@@ -31,6 +32,10 @@ pub(crate) fn services(terminal: &mut Terminal, services: &[ServiceView]) {
         ]);
     }
     table.print(terminal, "no services");
+}
+
+fn yes_or_no(value: bool) -> String {
+    if value { "yes" } else { "no" }.to_owned()
 }
 
 fn number(value: u64) -> String {
@@ -60,6 +65,7 @@ pub(crate) fn service(terminal: &mut Terminal, service: &ServiceView) {
         &[
             ("service", one_line(&service.name)),
             ("state", state),
+            ("enabled", yes_or_no(service.enabled)),
             ("pid", number(u64::from(service.pid))),
             ("user", one_line(&service.user)),
             (

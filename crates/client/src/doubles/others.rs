@@ -138,6 +138,7 @@ fn all_services() -> Vec<init::ServiceInfo> {
         }),
         confinement: vec!["user".to_owned(), "no_new_privs".to_owned()],
         critical: name == "aios-guard",
+        enabled: true,
         last_exit: if state == "backoff" {
             "signal 9".to_owned()
         } else {

@@ -11,10 +11,10 @@ use nix::fcntl::OFlag;
 use nix::unistd::pipe2;
 use std::collections::{HashMap, VecDeque};
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
@@ -29,6 +29,8 @@ const LONGEST: u64 = 16 * 1024;
 const ROTATE_BYTES: u64 = 4 * 1024 * 1024;
 /// Files set aside.
 const OLD_FILES: u32 = 3;
+/// As much of a log file as a successor reads to know the last lines, bytes.
+const RECALLED: u64 = 256 * 1024;
 /// Lines that a slow follower may lag behind before it loses some.
 const FOLLOW: usize = 256;
 
@@ -66,7 +68,11 @@ impl Logs {
             }
         };
         let reader = Receiver::from_owned_fd(reader).map_err(InitError::system("cannot read a pipe"))?;
-        let mut file = LogFile::new(world.paths.state.join("log").join(format!("{name}.log")));
+        let path = world.paths.state.join("log").join(format!("{name}.log"));
+        if world.generation > 0 {
+            self.recall(name, &path);
+        }
+        let mut file = LogFile::new(path);
         let (logs, name, token) = (self.clone(), name.to_owned(), tasks.token());
         tasks.spawn("log", async move {
             let mut reader = BufReader::new(reader);
@@ -77,6 +83,17 @@ impl Logs {
             logs.drain(&name, &mut reader, &mut file);
         });
         Ok(writer)
+    }
+
+    /// What an earlier supervisor kept in memory, as far as it stands in the file.
+    fn recall(&self, name: &str, path: &Path) {
+        let lines = match tail(path) {
+            Ok(lines) => lines,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return,
+            Err(error) => return tracing::warn!(name, %error, "earlier lines of a log are not known"),
+        };
+        let skip = lines.len().saturating_sub(KEPT);
+        self.with(name, |ring| ring.lines.extend(lines.into_iter().skip(skip)));
     }
 
     async fn read(&self, name: &str, reader: &mut BufReader<Receiver>, file: &mut LogFile) {
@@ -145,6 +162,29 @@ impl Logs {
             )
         })
     }
+}
+
+/// The last lines of a log file, as [`LogFile`] wrote them.
+fn tail(path: &Path) -> io::Result<Vec<Line>> {
+    let mut file = File::open(path)?;
+    let from = file.metadata()?.len().saturating_sub(RECALLED);
+    file.seek(SeekFrom::Start(from))?;
+    let mut bytes = Vec::new();
+    file.take(RECALLED).read_to_end(&mut bytes)?;
+    let text = String::from_utf8_lossy(&bytes);
+    let line = |line: &str| {
+        let (time, text) = line.split_once(' ')?;
+        Some(Line {
+            time_ms: time.parse().ok()?,
+            text: text.to_owned(),
+        })
+    };
+    // The first may be the rest of one.
+    Ok(text
+        .lines()
+        .skip(usize::from(from > 0))
+        .filter_map(line)
+        .collect())
 }
 
 /// A log file that is set aside when it has grown.
@@ -234,6 +274,25 @@ mod tests {
             .collect();
         names.sort();
         assert_eq!(names, ["x.log", "x.log.1", "x.log.2", "x.log.3"]);
+    }
+
+    #[test]
+    fn a_successor_knows_the_last_lines() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x.log");
+        let mut file = LogFile::new(path.clone());
+        let (earlier, later) = (Logs::default(), Logs::default());
+        for number in 0..5000 {
+            let text = format!("line {number} {}\n", "y".repeat(200));
+            earlier.keep("x", text.as_bytes(), &mut file);
+        }
+        later.recall("x", &path);
+        later.recall("z", &directory.path().join("z.log"));
+        let (lines, _) = later.last("x", KEPT);
+        assert!(lines.len() > 500, "{}", lines.len());
+        let (before, _) = earlier.last("x", lines.len());
+        assert_eq!(lines, before);
+        assert!(later.last("z", 1).0.is_empty());
     }
 
     #[test]

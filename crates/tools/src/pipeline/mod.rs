@@ -335,7 +335,7 @@ impl<G: Guard, W: Workers> Pipeline<G, W> {
             audit_seq,
             replayed: executed.replayed,
             tool_us: executed.tool_us,
-            undoable: call.spec.mutating,
+            undoable: call.spec.mutating && prepared.reversible,
             rule_id: note.rule_id.clone(),
             approval_id: note.approval_id.clone(),
         }))

@@ -199,6 +199,10 @@ impl Services {
     /// The real state of a service that did not come up, and the last it said.
     fn not_up(&self, name: &str) -> ToolError {
         let budget = Budget::of_ms(LOOKING_MS);
+        // What it wrote last may still be on its way from the pipe.
+        if let Err(error) = self.init.pause(GLANCE, &budget) {
+            return error;
+        }
         let (info, lines) = match (
             self.init.get(name, &budget),
             self.init.logs(name, SHOWN.0, &budget),

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 use aios_harness::client::{self, code};
 use aios_harness::{Instance, Options, Relay, Service, Who};
 use aios_proto::init::v1::init_client::InitClient;
-use aios_proto::init::v1::{ListServicesRequest, ServiceInfo, ServiceRequest, ShutdownRequest};
+use aios_proto::init::v1::{
+    ListServicesRequest, ReloadServicesRequest, ServiceInfo, ServiceRequest, ShutdownRequest,
+};
 use aios_tests_deny::{garbage, start};
 use anyhow::{Context, Result};
 use tonic::transport::Channel;
@@ -97,6 +99,15 @@ async fn changes(client: &InitClient<Channel>) -> Vec<(&'static str, Result<Stri
         ("StopService", client.stop_service(base()).await.map(state)),
         ("StartService", client.start_service(base()).await.map(state)),
         ("RestartService", client.restart_service(base()).await.map(state)),
+        ("EnableService", client.enable_service(base()).await.map(state)),
+        ("DisableService", client.disable_service(base()).await.map(state)),
+        (
+            "ReloadServices",
+            client
+                .reload_services(ReloadServicesRequest {})
+                .await
+                .map(|_| String::new()),
+        ),
         ("Shutdown", client.shutdown(end).await.map(|_| String::new())),
     ]
 }
@@ -143,6 +154,9 @@ async fn the_person_changes_services_from_an_ordinary_process() -> Result<()> {
         ("StopService", "stopped"),
         ("StartService", "ready"),
         ("RestartService", "ready"),
+        ("EnableService", "ready"),
+        ("DisableService", "ready"),
+        ("ReloadServices", ""),
         ("Shutdown", ""),
     ];
     let found = changes(&InitClient::new(relay.channel())).await;

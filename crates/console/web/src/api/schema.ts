@@ -577,6 +577,8 @@ export interface components {
             cpu_ms: number;
             /** @description Whether the system is degraded without it. */
             critical: boolean;
+            /** @description Whether it is started at boot. */
+            enabled: boolean;
             /** @description Last exit, or empty. */
             last_exit: string;
             /** @description Name. */
