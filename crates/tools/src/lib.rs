@@ -4,7 +4,8 @@
 //! Three programs stand on this crate. `aios-tools` holds the [`registry`] and the [`pipeline`] and
 //! has no privilege of its own. `aios-worker-fs` is the [`worker`] runtime around the [`fs`]
 //! namespace, the only process that touches people's files. `aios-worker-host` is the same runtime
-//! around what only looks at the machine ([`host`]), and needs no privilege for it.
+//! around what only looks at the machine ([`host`]), and needs no privilege for it. `aios-worker-process`
+//! is the runtime around the [`process`] namespace.
 //!
 //! None decides what is allowed: the guard does, and the worker verifies what the guard signed.
 
@@ -15,6 +16,7 @@ pub mod error;
 pub mod fs;
 pub mod host;
 pub mod pipeline;
+pub mod process;
 pub mod registry;
 pub mod run;
 pub mod typed;

@@ -7,6 +7,7 @@ use crate::host::Host;
 use crate::host::hw::Hw;
 use crate::host::monitor::Monitor;
 use crate::pipeline::{GrpcGuard, GrpcWorkers, Pipeline, ToolsService};
+use crate::process::Process;
 use crate::registry::Registry;
 use crate::worker::Namespace;
 use crate::worker::executor::Executor;
@@ -43,6 +44,8 @@ const LARGEST: usize = 16 << 20;
 pub const FILE_LANES: usize = 32;
 /// The same of each namespace that only looks.
 pub const LOOKING_LANES: usize = 8;
+/// The same of the process namespace; who waits for a process holds one.
+pub const PROCESS_LANES: usize = 16;
 /// Threads beyond the lanes, for what must be answered though all of them hang: what became of a call.
 pub const SPARE_THREADS: usize = 2;
 
@@ -116,6 +119,29 @@ pub async fn worker_host(paths: &Paths) -> Result<(), Failure> {
     .await
 }
 
+/// Runs the process worker.
+///
+/// # Errors
+/// Configuration, keys, journal or socket.
+pub async fn worker_process(paths: &Paths) -> Result<(), Failure> {
+    worker(paths, |house| {
+        Ok(vec![house.listen("process", house.process()?)?])
+    })
+    .await
+}
+
+/// The process worker's service over its state directory; recovers what a crash interrupted.
+///
+/// # Errors
+/// Journal or marks cannot be used.
+pub fn process_service(
+    paths: &Paths,
+    keys: TrustKeys,
+    roles: Roles,
+) -> Result<WorkerService<Process>, ToolError> {
+    House { paths, keys, roles }.process()
+}
+
 /// A namespace's socket and service.
 type Served = (UnixListener, Routes);
 
@@ -148,6 +174,12 @@ impl House<'_> {
         let clock = Arc::new(SystemClock);
         let fs = Fs::new(Resolver::new(Protected::of(self.paths)), store, clock);
         self.service(fs, "fs", FILE_LANES)
+    }
+
+    fn process(&self) -> Result<WorkerService<Process>, ToolError> {
+        let marks = self.state("process").join("marks");
+        let process = Process::new(self.roles.clone(), marks)?;
+        self.service(process, "process", PROCESS_LANES)
     }
 
     /// Socket and service of a namespace, whose journal lies in `worker`'s state directory.

@@ -9,5 +9,7 @@ mod common;
 mod crashes;
 mod faults;
 mod host;
+mod processes;
 mod refusals;
 mod rpcs;
+mod spawns;
