@@ -60,9 +60,16 @@ impl Sleeper {
         self.0.id()
     }
 
-    /// The letter of its state.
+    /// The letter of its state, once it has come to rest.
     pub(crate) fn state(&self) -> char {
-        state(self.pid())
+        let begun = Instant::now();
+        loop {
+            let state = state(self.pid());
+            if state != 'R' || begun.elapsed() > Duration::from_secs(5) {
+                return state;
+            }
+            std::thread::yield_now();
+        }
     }
 }
 
@@ -452,15 +459,23 @@ async fn limits_change_and_come_back_exactly() {
         limits_of(pid, "Max core file size"),
     ];
     let key = post.key();
+    let hard = limits_of(pid, "Max open files")
+        .split(' ')
+        .nth(4)
+        .unwrap()
+        .to_owned();
     let change = json!({"pid": pid, "limits": [
-        {"resource": "open_files", "soft": 64, "hard": 128},
+        {"resource": "open_files", "soft": 64},
         {"resource": "core_bytes", "soft": 0},
     ]});
     let set = result(
         post.call_as(post.token(), key, "process.set_limits", &change)
             .await,
     );
-    assert_eq!(limits_of(pid, "Max open files"), "Max open files 64 128 files");
+    assert_eq!(
+        limits_of(pid, "Max open files"),
+        format!("Max open files 64 {hard} files")
+    );
     assert!(limits_of(pid, "Max core file size").starts_with("Max core file size 0 "));
     let now = post.done("process.limits", json!({"pid": pid})).await;
     for limit in set["limits"].as_array().unwrap() {
@@ -481,6 +496,39 @@ async fn limits_change_and_come_back_exactly() {
         code(&post.call("process.set_limits", above).await),
         "AIOS-TOOLS-0002"
     );
+}
+
+/// CAP_SYS_RESOURCE, which raising a hard limit needs.
+const SYS_RESOURCE: u64 = 1 << 24;
+
+#[tokio::test]
+async fn a_hard_limit_comes_back_too_or_the_machine_says_why_not() {
+    let post = post().await;
+    let sleeper = Sleeper::new();
+    let before = limits_of(sleeper.pid(), "Max open files");
+    let key = post.key();
+    let args = json!({"pid": sleeper.pid(), "limits": [{"resource": "open_files", "soft": 64, "hard": 128}]});
+    result(post.call_as(post.token(), key, "process.set_limits", &args).await);
+    assert_eq!(
+        limits_of(sleeper.pid(), "Max open files"),
+        "Max open files 64 128 files"
+    );
+    let undone = post.undo(key).await;
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let mask = status
+        .lines()
+        .find_map(|line| line.strip_prefix("CapEff:"))
+        .unwrap();
+    if u64::from_str_radix(mask.trim(), 16).unwrap() & SYS_RESOURCE != 0 {
+        result(undone);
+        assert_eq!(limits_of(sleeper.pid(), "Max open files"), before);
+    } else {
+        assert_eq!(code(&undone), "AIOS-TOOLS-0015", "{undone:?}");
+        assert_eq!(
+            limits_of(sleeper.pid(), "Max open files"),
+            "Max open files 64 128 files"
+        );
+    }
 }
 
 #[tokio::test]
