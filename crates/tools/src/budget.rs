@@ -31,6 +31,11 @@ impl Budget {
         self.cancelled.store(true, Ordering::SeqCst);
     }
 
+    /// Time left; zero when it is up.
+    pub fn left(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+
     /// Whether the work may go on.
     ///
     /// # Errors

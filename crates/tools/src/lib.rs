@@ -1,11 +1,11 @@
 //! Tools: what they are, how a call of one passes from a token to an effect, and the worker that
 //! has the effect.
 //!
-//! Four programs stand on this crate. `aios-tools` holds the [`registry`] and the [`pipeline`] and
+//! Several programs stand on this crate. `aios-tools` holds the [`registry`] and the [`pipeline`] and
 //! has no privilege of its own. `aios-worker-fs` is the [`worker`] runtime around the [`fs`]
 //! namespace, the only process that touches people's files. `aios-worker-host` is the same runtime
-//! around what only looks at the machine ([`host`]), and needs no privilege for it; `aios-worker-service`
-//! needs none either, it asks `aios-init` ([`service`]).
+//! around what only looks at the machine ([`host`]), and needs no privilege for it. The others are the same
+//! around a namespace or two each: [`process`], [`service`].
 //!
 //! None decides what is allowed: the guard does, and the worker verifies what the guard signed.
 
@@ -16,6 +16,7 @@ pub mod error;
 pub mod fs;
 pub mod host;
 pub mod pipeline;
+pub mod process;
 pub mod registry;
 pub mod run;
 pub mod service;

@@ -163,7 +163,15 @@ impl Registry {
 
     /// The tools that come with aiOS.
     pub fn builtin() -> Self {
-        Self::new([crate::fs::specs(), crate::host::specs(), crate::service::specs()].concat())
+        Self::new(
+            [
+                crate::fs::specs(),
+                crate::host::specs(),
+                crate::process::specs(),
+                crate::service::specs(),
+            ]
+            .concat(),
+        )
     }
 
     /// Every tool, sorted by name.

@@ -7,6 +7,7 @@ use crate::host::Host;
 use crate::host::hw::Hw;
 use crate::host::monitor::Monitor;
 use crate::pipeline::{GrpcGuard, GrpcWorkers, Pipeline, ToolsService};
+use crate::process::Process;
 use crate::registry::Registry;
 use crate::service::Services;
 use crate::service::init::Init;
@@ -45,6 +46,8 @@ const LARGEST: usize = 16 << 20;
 pub const FILE_LANES: usize = 32;
 /// The same of each namespace that only looks.
 pub const LOOKING_LANES: usize = 8;
+/// The same of the process namespace; who waits for a process holds one.
+pub const PROCESS_LANES: usize = 16;
 /// Threads beyond the lanes, for what must be answered though all of them hang: what became of a call.
 pub const SPARE_THREADS: usize = 2;
 
@@ -129,6 +132,17 @@ pub async fn worker_service(paths: &Paths) -> Result<(), Failure> {
     .await
 }
 
+/// Runs the process worker.
+///
+/// # Errors
+/// Configuration, keys, journal or socket.
+pub async fn worker_process(paths: &Paths) -> Result<(), Failure> {
+    worker(paths, |house| {
+        Ok(vec![house.listen("process", house.process()?)?])
+    })
+    .await
+}
+
 /// The service worker's service over its state directory; looks what became of calls that a crash interrupted.
 ///
 /// # Errors
@@ -140,6 +154,18 @@ pub fn service_service(
 ) -> Result<WorkerService<Services>, ToolError> {
     let house = House { paths, keys, roles };
     house.service(house.services(), "service", LOOKING_LANES)
+}
+
+/// The process worker's service over its state directory; recovers what a crash interrupted.
+///
+/// # Errors
+/// Journal or marks cannot be used.
+pub fn process_service(
+    paths: &Paths,
+    keys: TrustKeys,
+    roles: Roles,
+) -> Result<WorkerService<Process>, ToolError> {
+    House { paths, keys, roles }.process()
 }
 
 /// A namespace's socket and service.
@@ -178,6 +204,12 @@ impl House<'_> {
 
     fn services(&self) -> Services {
         Services::new(Init::of(self.paths), Arc::new(SystemClock))
+    }
+
+    fn process(&self) -> Result<WorkerService<Process>, ToolError> {
+        let marks = self.state("process").join("marks");
+        let process = Process::new(self.roles.clone(), marks)?;
+        self.service(process, "process", PROCESS_LANES)
     }
 
     /// Socket and service of a namespace, whose journal lies in `worker`'s state directory.

@@ -239,9 +239,10 @@ mod tests {
                 spec.confine.hide.iter().any(|path| path.ends_with("/var")),
                 "{name}"
             );
+            let privileged = ["aios-worker-fs", "aios-worker-process"];
             assert_eq!(
                 spec.confine.capabilities.is_empty(),
-                name != "aios-worker-fs",
+                !privileged.contains(&name.as_str()),
                 "{name}"
             );
         }

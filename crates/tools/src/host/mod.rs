@@ -1,6 +1,6 @@
 //! The machine as it is now: [`hw`] looks at its parts, [`monitor`] at what it does. Nothing here changes
-//! anything or needs a privilege: all of it stands in `/proc` and `/sys`, and the worker that serves it
-//! may open nothing else.
+//! anything or needs a privilege: all of it stands in `/proc`, `/sys` and the log directory, and the
+//! worker that serves it may open nothing else.
 //!
 //! What the kernel does not tell on this machine is absent from an answer (`null`), never guessed.
 
@@ -47,11 +47,12 @@ where
     })
 }
 
-/// Where the kernel's own file systems are.
+/// Where the kernel's own file systems and the logs are.
 #[derive(Debug, Clone)]
 pub struct Host {
     proc: PathBuf,
     sys: PathBuf,
+    log: PathBuf,
 }
 
 impl Host {
@@ -65,6 +66,16 @@ impl Host {
         Self {
             proc: proc.into(),
             sys: sys.into(),
+            log: PathBuf::from("/var/log"),
+        }
+    }
+
+    /// The same with its logs elsewhere, for tests.
+    #[must_use]
+    pub fn with_logs(self, log: impl Into<PathBuf>) -> Self {
+        Self {
+            log: log.into(),
+            ..self
         }
     }
 
@@ -91,7 +102,7 @@ fn number<T: std::str::FromStr>(path: &Path) -> Option<T> {
 }
 
 /// Names in a directory, sorted; none when it is not there.
-fn names(path: &Path) -> Result<Vec<String>> {
+pub(crate) fn names(path: &Path) -> Result<Vec<String>> {
     let entries = match std::fs::read_dir(path) {
         Ok(entries) => entries,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
@@ -115,7 +126,7 @@ fn link_name(path: &Path) -> Option<String> {
 }
 
 /// A file that the kernel always has, read by its own parser.
-fn parsed<T: procfs::FromRead>(path: &Path) -> Result<T> {
+pub(crate) fn parsed<T: procfs::FromRead>(path: &Path) -> Result<T> {
     T::from_file(path)
         .map_err(|error| ToolError::io("read", path.to_string_lossy(), std::io::Error::other(error)))
 }

@@ -142,6 +142,12 @@ pub trait Namespace: Send + Sync + 'static {
     /// It cannot be looked at.
     fn finish(&self, plan: &mut Self::Plan) -> Result<bool>;
 
+    /// The resource of the capability that reading an identity needs. It is the identity's path, unless
+    /// that says more than a capability can.
+    fn resource<'a>(&self, identity: &'a Identity) -> &'a str {
+        &identity.path
+    }
+
     /// What the call answers.
     fn result(&self, plan: &Self::Plan) -> Value;
 }

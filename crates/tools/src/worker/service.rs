@@ -187,7 +187,7 @@ impl<N: Namespace> Inner<N> {
         request
             .identities
             .iter()
-            .map(|identity| of(&identity.path))
+            .map(|identity| of(self.namespace.resource(identity)))
             .collect()
     }
 

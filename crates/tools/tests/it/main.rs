@@ -9,6 +9,8 @@ mod common;
 mod crashes;
 mod faults;
 mod host;
+mod processes;
 mod refusals;
 mod rpcs;
 mod service;
+mod spawns;

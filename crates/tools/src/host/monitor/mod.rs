@@ -1,8 +1,11 @@
 //! monitor: what the machine does now. Rates are measured over an interval that the caller names.
 
+pub mod logs;
+pub mod memory;
 mod rates;
 mod top;
 pub mod types;
+pub mod watch;
 
 use super::hw::types::Nothing;
 use super::{HOST, Host, bad_input, parsed, spec, typed, unknown, value_of};
@@ -24,6 +27,8 @@ pub struct Monitor(pub Host);
 
 /// Default time allowed, milliseconds: the longest interval and some.
 const TIMEOUT_MS: u64 = 15_000;
+/// The same of a series; a caller may allow up to ten minutes.
+const WATCH_TIMEOUT_MS: u64 = 120_000;
 
 /// Every monitor tool.
 pub fn specs() -> Vec<ToolSpec> {
@@ -64,6 +69,24 @@ pub fn specs() -> Vec<ToolSpec> {
             "Lists the processes that use most processor time or memory.",
             TIMEOUT_MS,
         ),
+        spec::<Nothing, memory::MemoryUse>(
+            "monitor.memory",
+            "monitor:memory:host",
+            "Says how much memory there is, what it is used for, and how often it ran out.",
+            TIMEOUT_MS,
+        ),
+        spec::<logs::LogsArgs, logs::Logs>(
+            "monitor.logs",
+            "monitor:logs:PATH",
+            "Reads the last lines of the text logs under /var/log.",
+            TIMEOUT_MS,
+        ),
+        spec::<watch::SeriesArgs, watch::Series>(
+            "monitor.watch",
+            "monitor:watch:host",
+            "Samples one measure several times, and ends early when a threshold is crossed.",
+            WATCH_TIMEOUT_MS,
+        ),
     ]
 }
 
@@ -87,6 +110,11 @@ impl Looks for Monitor {
         {
             return Err(bad_input(tool, "limit", "must be 1 to 1000"));
         }
+        match tool {
+            "monitor.logs" => return logs::look(&self.0, &typed(tool, args)?),
+            "monitor.watch" => watch::check(&typed(tool, args)?)?,
+            _ => {}
+        }
         let part = tool.split_once('.').map_or(tool, |(_, part)| part);
         Ok(Look {
             resource: HOST.to_owned(),
@@ -104,6 +132,9 @@ impl Looks for Monitor {
             "monitor.load" => value_of(&load(host)?),
             "monitor.pressure" => value_of(&pressure(host)),
             "monitor.top" => value_of(&top::top(host, &typed(tool, args)?, budget)?),
+            "monitor.memory" => value_of(&memory::memory(host)?),
+            "monitor.logs" => value_of(&logs::logs(host, &typed(tool, args)?, budget)?),
+            "monitor.watch" => value_of(&watch::watch(host, &typed(tool, args)?, budget)?),
             _ => unknown(tool),
         }
     }
@@ -113,14 +144,19 @@ impl Looks for Monitor {
 fn twice<T>(interval_ms: u64, budget: &Budget, look: impl Fn() -> Result<T>) -> Result<(T, T, u64)> {
     let started = Instant::now();
     let before = look()?;
-    let until = started + Duration::from_millis(interval_ms);
+    pause(started + Duration::from_millis(interval_ms), budget)?;
+    let after = look()?;
+    let passed = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    Ok((before, after, passed.max(1)))
+}
+
+/// Waits until then, unless the call ends before.
+fn pause(until: Instant, budget: &Budget) -> Result<()> {
     while let Some(left) = until.checked_duration_since(Instant::now()) {
         budget.check()?;
         wait(left.min(SLICE));
     }
-    let after = look()?;
-    let passed = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    Ok((before, after, passed.max(1)))
+    Ok(())
 }
 
 #[expect(

@@ -1,6 +1,8 @@
 //! A worker on a real socket, a pipeline before it, and a double of the guard that signs real
 //! receipts. Everything works on real files in temporary directories.
 
+pub(crate) mod any;
+
 use aios_auth::approval::ApprovalBody;
 use aios_auth::key::SecretKey;
 use aios_auth::level::{Autonomy, Risk};

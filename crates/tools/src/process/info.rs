@@ -1,0 +1,112 @@
+//! process.info: everything about one process.
+
+use super::args::{InfoResult, Socket};
+use super::files::{Descriptor, by_space, descriptors, files};
+use super::limits;
+use super::table::{Desk, Proc, arguments, dir, printable};
+use crate::error::Result;
+use procfs::FromBufReadSI;
+use procfs::net::{TcpNetEntries, TcpState, UdpNetEntries};
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+
+const MOST_ARGUMENTS: usize = 256;
+const LONGEST_ARGUMENT: usize = 4096;
+const MOST_FILES: usize = 100;
+
+pub(super) fn info(proc: Proc) -> Result<InfoResult> {
+    let seen = proc.seen().ok_or_else(|| proc.missing())?;
+    let mut desk = Desk::new()?;
+    let process = desk.line(&seen);
+    let open = descriptors(proc.pid)?;
+    let list = open.as_deref().unwrap_or_default();
+    let mut deleted_files = files(&seen, &process.user, list, true);
+    by_space(&mut deleted_files);
+    deleted_files.truncate(MOST_FILES);
+    Ok(InfoResult {
+        arguments: shown_arguments(proc.pid),
+        executable: link(proc.pid, "exe"),
+        directory: link(proc.pid, "cwd"),
+        cgroup: cgroup(proc.pid),
+        session: seen.stat.session,
+        group: seen.stat.pgrp,
+        nice: seen.stat.nice,
+        no_new_privileges: seen.status.no_new_privs,
+        effective_capabilities: seen.status.effective_capabilities.clone(),
+        open_files: open.as_ref().map(|list| list.len() as u64),
+        sockets: sockets(proc.pid, list),
+        deleted_files,
+        limits: limits::now(proc)?,
+        process,
+        tainted: true,
+    })
+}
+
+fn shown_arguments(pid: i32) -> Vec<String> {
+    arguments(pid)
+        .into_iter()
+        .take(MOST_ARGUMENTS)
+        .map(|argument| printable(&argument).chars().take(LONGEST_ARGUMENT).collect())
+        .collect()
+}
+
+fn link(pid: i32, name: &str) -> Option<String> {
+    let target = std::fs::read_link(dir(pid).join(name)).ok()?;
+    Some(target.to_string_lossy().into_owned())
+}
+
+fn cgroup(pid: i32) -> Option<String> {
+    let text = std::fs::read_to_string(dir(pid).join("cgroup")).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("0::"))?;
+    Some(line.to_owned())
+}
+
+/// The sockets among the descriptors, by the tables of the process's own network namespace.
+fn sockets(pid: i32, descriptors: &[Descriptor]) -> Vec<Socket> {
+    let inodes: BTreeSet<u64> = descriptors
+        .iter()
+        .filter_map(|it| {
+            it.target
+                .strip_prefix("socket:[")?
+                .strip_suffix(']')?
+                .parse()
+                .ok()
+        })
+        .collect();
+    if inodes.is_empty() {
+        return Vec::new();
+    }
+    let mut found = Vec::new();
+    // A kernel without IPv6 has no such table.
+    for table in ["tcp", "tcp6"] {
+        let entries = table_of::<TcpNetEntries>(pid, table).map_or_else(Vec::new, |entries| entries.0);
+        let own = entries.iter().filter(|it| inodes.contains(&it.inode));
+        found.extend(own.map(|it| {
+            let listens = it.state == TcpState::Listen;
+            socket("tcp", it.local_address, it.remote_address, listens)
+        }));
+    }
+    for table in ["udp", "udp6"] {
+        let entries = table_of::<UdpNetEntries>(pid, table).map_or_else(Vec::new, |entries| entries.0);
+        let own = entries.iter().filter(|it| inodes.contains(&it.inode));
+        found.extend(own.map(|it| {
+            let listens = it.remote_address.port() == 0;
+            socket("udp", it.local_address, it.remote_address, listens)
+        }));
+    }
+    found
+}
+
+fn socket(protocol: &str, local: SocketAddr, remote: SocketAddr, listens: bool) -> Socket {
+    Socket {
+        protocol: protocol.to_owned(),
+        local: local.to_string(),
+        remote: (!listens).then(|| remote.to_string()),
+        listens,
+    }
+}
+
+fn table_of<T: FromBufReadSI>(pid: i32, name: &str) -> Option<T> {
+    let file = std::fs::File::open(dir(pid).join("net").join(name)).ok()?;
+    T::from_buf_read(std::io::BufReader::new(file), procfs::current_system_info()).ok()
+}
