@@ -210,6 +210,9 @@ pub enum ToolError {
         /// Why not.
         why: String,
     },
+    /// What only packages have to say.
+    #[error(transparent)]
+    Pkg(#[from] crate::pkg::error::PkgError),
     /// A defect.
     #[error("defect: {0}")]
     Defect(String),
@@ -276,6 +279,7 @@ impl Coded for ToolError {
             Self::Corrupt { .. } => "AIOS-TOOLS-0022",
             Self::TooLarge { .. } => "AIOS-TOOLS-0023",
             Self::Auth(error) => error.code(),
+            Self::Pkg(error) => error.code(),
             Self::Unreachable { .. } => "AIOS-TOOLS-0025",
             Self::Busy { .. } => "AIOS-TOOLS-0026",
             Self::HalfDone { .. } => "AIOS-TOOLS-0027",
@@ -314,6 +318,7 @@ impl Coded for ToolError {
             }
             Self::TooLarge { .. } => "ask for less in one call",
             Self::Auth(error) => return error.next_step(),
+            Self::Pkg(error) => return error.next_step(),
             Self::OtherTask { .. } => "use the token that was minted for this task",
             Self::Unreachable { service, .. } => {
                 return format!("check it with `aiosctl service status aios-{service}`");
@@ -349,6 +354,7 @@ impl Coded for ToolError {
             Self::Busy { .. } => Class::ResourceExhausted,
             Self::Unreachable { .. } => Class::Unavailable,
             Self::Auth(error) => error.class(),
+            Self::Pkg(error) => error.class(),
             Self::BadOutput { .. }
             | Self::Io { .. }
             | Self::Journal(_)

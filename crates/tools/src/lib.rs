@@ -15,6 +15,7 @@ pub mod error;
 pub mod fs;
 pub mod host;
 pub mod pipeline;
+pub mod pkg;
 pub mod registry;
 pub mod run;
 pub mod typed;

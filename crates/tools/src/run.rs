@@ -7,6 +7,8 @@ use crate::host::Host;
 use crate::host::hw::Hw;
 use crate::host::monitor::Monitor;
 use crate::pipeline::{GrpcGuard, GrpcWorkers, Pipeline, ToolsService};
+use crate::pkg::Pkg;
+use crate::pkg::root::Root;
 use crate::registry::Registry;
 use crate::worker::Namespace;
 use crate::worker::executor::Executor;
@@ -41,6 +43,8 @@ const LARGEST: usize = 16 << 20;
 
 /// Reads and preparations of files at the same time; more wait their turn.
 pub const FILE_LANES: usize = 32;
+/// The same of packages: apt reads large lists each time.
+pub const PACKAGE_LANES: usize = 4;
 /// The same of each namespace that only looks.
 pub const LOOKING_LANES: usize = 8;
 /// Threads beyond the lanes, for what must be answered though all of them hang: what became of a call.
@@ -116,6 +120,28 @@ pub async fn worker_host(paths: &Paths) -> Result<(), Failure> {
     .await
 }
 
+/// Runs the package worker.
+///
+/// # Errors
+/// Configuration, keys, journal or socket.
+pub async fn worker_pkg(paths: &Paths) -> Result<(), Failure> {
+    let root: Root = config::load(paths, "pkg").map_err(failure)?;
+    worker(paths, |house| Ok(vec![house.listen("pkg", house.pkg(root)?)?])).await
+}
+
+/// The package worker's service over its state directory; recovers what a crash interrupted.
+///
+/// # Errors
+/// Journal or store cannot be used.
+pub fn pkg_service(
+    paths: &Paths,
+    keys: TrustKeys,
+    roles: Roles,
+    root: Root,
+) -> Result<WorkerService<Pkg>, ToolError> {
+    House { paths, keys, roles }.pkg(root)
+}
+
 /// A namespace's socket and service.
 type Served = (UnixListener, Routes);
 
@@ -148,6 +174,11 @@ impl House<'_> {
         let clock = Arc::new(SystemClock);
         let fs = Fs::new(Resolver::new(Protected::of(self.paths)), store, clock);
         self.service(fs, "fs", FILE_LANES)
+    }
+
+    fn pkg(&self, root: Root) -> Result<WorkerService<Pkg>, ToolError> {
+        let pkg = Pkg::open(root, &self.state("pkg"))?;
+        self.service(pkg, "pkg", PACKAGE_LANES)
     }
 
     /// Socket and service of a namespace, whose journal lies in `worker`'s state directory.

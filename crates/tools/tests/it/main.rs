@@ -9,5 +9,6 @@ mod common;
 mod crashes;
 mod faults;
 mod host;
+mod pkg;
 mod refusals;
 mod rpcs;
