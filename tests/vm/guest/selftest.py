@@ -34,6 +34,8 @@ TEST = "vm-test"
 # What each service may do as configs/services says: its AppArmor profile and its capabilities. The sandbox has no
 # profile (rootless Podman needs more than one could hold), and its bounding set stays whole for newuidmap.
 FILE_CAPS = 0b11111  # CHOWN, DAC_OVERRIDE, DAC_READ_SEARCH, FOWNER, FSETID are numbers 0 to 4.
+# And KILL, SETGID, SETUID, MKNOD, SETFCAP.
+PACKAGE_CAPS = FILE_CAPS | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 27 | 1 << 31
 SERVICES: dict[str, tuple[str | None, int]] = {
     "aios-console": ("aios-console", 0),
     "aios-guard": ("aios-guard", 0),
@@ -43,6 +45,7 @@ SERVICES: dict[str, tuple[str | None, int]] = {
     "aios-tools": ("aios-tools", 0),
     "aios-worker-fs": ("aios-fs", FILE_CAPS),
     "aios-worker-host": ("aios-host", 0),
+    "aios-worker-pkg": ("aios-pkg", PACKAGE_CAPS),
 }
 # Of what aios-init sets: other than the kernel's own defaults.
 SYSCTLS = {"kernel/kptr_restrict": "2", "fs/protected_regular": "2"}

@@ -523,7 +523,7 @@ pub(crate) fn finish(pkg: &Pkg, plan: &mut Plan, budget: &Budget) -> Result<bool
             if !had || !unsettled(&known(&pkg.root)?).is_empty() {
                 return Ok(false);
             }
-            super::change::note_configure(pkg, plan, None, budget)?;
+            super::configure::note(pkg, plan, None, budget)?;
             Ok(true)
         }
         Work::Change { ref items, ref asked } => {

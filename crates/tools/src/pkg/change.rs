@@ -1,10 +1,10 @@
-//! pkg.install, pkg.remove and pkg.configure: what apt would do is shown and approved package by package
+//! pkg.install and pkg.remove: what apt would do is shown and approved package by package
 //! with its version, and then exactly that is done, from package files that were fetched before.
 //!
 //! A package that comes only because an approved one needs it is part of the approved call and needs no
 //! capability of its own; one that is there already and would be replaced or removed does.
 
-use super::args::{ChangeResult, ConfigureResult, InstallArgs, RemoveArgs, StillUnsettled};
+use super::args::{ChangeResult, InstallArgs, RemoveArgs};
 use super::debs::{Version, conffiles_of, offered};
 use super::error::PkgError;
 use super::history::changed;
@@ -77,11 +77,31 @@ fn ask(pkg: &Pkg, call: &Call<'_>) -> Result<Asked> {
     } else {
         ask_remove(pkg, &typed(call.tool, call.args)?, &known, call.budget)?
     };
+    if action == "install" {
+        exactly(&names, &simulation, &known)?;
+    }
     for (name, _) in &simulation.going {
         not_essential(name, known.get(name))?;
     }
     let items = simulation.items(&known);
     Ok(Asked { names, items, known })
+}
+
+/// apt takes a name that it does not know for an expression, or for what others provide: each name must be a
+/// package that comes, or is there.
+fn exactly(names: &[String], simulation: &Simulation, known: &Known) -> Result<()> {
+    let other = names.iter().find(|name| {
+        !simulation.coming.iter().any(|it| it.name == **name)
+            && !known.get(*name).is_some_and(|it| it.state.is_there())
+    });
+    match other {
+        None => Ok(()),
+        Some(name) => Err(PkgError::NoSuchPackage {
+            name: name.clone(),
+            problem: "no package that can be had under this very name",
+        }
+        .into()),
+    }
 }
 
 /// Refuses to build on something half done.
@@ -517,114 +537,4 @@ pub(crate) fn result(before: &Photo, after: &Photo) -> ChangeResult {
             .collect(),
         undo: UNDO.to_owned(),
     }
-}
-
-pub(crate) fn prepare_configure(pkg: &Pkg, call: &Call<'_>) -> Result<Prepared> {
-    let required = vec![access("configure", super::HOST)?];
-    granted(call, &required)?;
-    let known = known(&pkg.root)?;
-    let half = unsettled(&known);
-    let told: Vec<String> = half
-        .iter()
-        .map(|(name, package)| format!("{name} {} ({})", package.version, package.state.word()))
-        .collect();
-    let nothing = half.is_empty();
-    Ok(Prepared {
-        identities: half_done(&known),
-        required,
-        risk: if nothing { Risk::Low } else { Risk::High },
-        mutating: true,
-        // Half configured is no state that anybody could want back.
-        reversible: nothing,
-        files: half.len() as u64,
-        bytes: 0,
-        summary: if nothing {
-            "Nothing to configure: no package is half done".to_owned()
-        } else {
-            format!(
-                "Finish the configuration of {}; it cannot be undone",
-                told.join(", ")
-            )
-        },
-    })
-}
-
-fn half_done(known: &Known) -> Vec<Identity> {
-    unsettled(known)
-        .into_iter()
-        .map(|(name, package)| Identity {
-            path: format!("{name}={}", package.version),
-            kind: format!("{}-package", package.state.word()),
-            ..Identity::default()
-        })
-        .collect()
-}
-
-pub(crate) fn plan_configure(pkg: &Pkg, call: &Call<'_>, prepared: &[Identity]) -> Result<Plan> {
-    lock::wait(&pkg.root, call.budget)?;
-    let known = known(&pkg.root)?;
-    same_identities(prepared, &half_done(&known))?;
-    let half = unsettled(&known);
-    let paths = conffiles(&known, half.iter().map(|(name, _)| *name));
-    Ok(Plan {
-        call: call.key.to_string(),
-        work: Work::Configure,
-        before: Photo {
-            files: files::photograph(&pkg.root, &pkg.store, &paths, call.budget)?,
-            links: files::links(&pkg.root)?,
-            set: set_of(&known),
-        },
-        after: None,
-        result: serde_json::Value::Null,
-    })
-}
-
-/// Finishes what can be finished. That some packages cannot is part of the answer; when none can, it fails.
-pub(crate) fn apply_configure(pkg: &Pkg, plan: &mut Plan, budget: &Budget) -> Result<()> {
-    lock::wait(&pkg.root, budget)?;
-    let failure = match pkg.root.dpkg(&["--configure", "-a"]).run(budget) {
-        Ok(_) => None,
-        Err(error @ ToolError::Pkg(PkgError::Program { .. })) => Some(error),
-        Err(error) => return Err(error),
-    };
-    let left = note_configure(pkg, plan, failure.as_ref(), budget)?;
-    match failure {
-        Some(error) if left.configured.is_empty() => Err(error),
-        _ => Ok(()),
-    }
-}
-
-/// Notes what became of the packages that were half done.
-pub(crate) fn note_configure(
-    pkg: &Pkg,
-    plan: &mut Plan,
-    failure: Option<&ToolError>,
-    budget: &Budget,
-) -> Result<ConfigureResult> {
-    let after = photo(pkg, plan, budget)?;
-    let was_half = plan.before.set.iter().filter(|(_, was)| was.state.is_unsettled());
-    let configured = was_half
-        .filter(|(name, _)| {
-            after
-                .set
-                .get(*name)
-                .is_some_and(|it| it.state == State::Installed)
-        })
-        .map(|(name, _)| name.clone())
-        .collect();
-    let left = unsettled(&known(&pkg.root)?)
-        .into_iter()
-        .map(|(name, package)| StillUnsettled {
-            name: name.clone(),
-            state: package.state,
-        })
-        .collect();
-    let result = ConfigureResult {
-        configured,
-        left,
-        said: failure.map_or_else(String::new, ToString::to_string),
-    };
-    plan.result = value_of(&result)?;
-    plan.after = Some(after);
-    Ok(result)
 }

@@ -12,6 +12,7 @@
 pub mod args;
 mod back;
 mod change;
+mod configure;
 mod debs;
 pub mod error;
 mod files;
@@ -238,7 +239,7 @@ impl Namespace for Pkg {
     fn prepare(&self, call: &Call<'_>) -> Result<Prepared> {
         match call.tool {
             "pkg.install" | "pkg.remove" => change::prepare(self, call),
-            "pkg.configure" => change::prepare_configure(self, call),
+            "pkg.configure" => configure::prepare(self, call),
             "pkg.rollback" => back::prepare_rollback(self, call),
             _ => self.prepare_read(call),
         }
@@ -265,7 +266,7 @@ impl Namespace for Pkg {
     fn plan(&self, call: &Call<'_>, identities: &[Identity]) -> Result<Plan> {
         match call.tool {
             "pkg.install" | "pkg.remove" => change::plan(self, call, identities),
-            "pkg.configure" => change::plan_configure(self, call, identities),
+            "pkg.configure" => configure::plan(self, call, identities),
             "pkg.rollback" => back::plan_rollback(self, call, identities),
             other => unknown(other),
         }
@@ -278,7 +279,7 @@ impl Namespace for Pkg {
     fn apply(&self, plan: &mut Plan, budget: &Budget) -> Result<()> {
         match plan.work {
             Work::Change { .. } => change::apply(self, plan, budget),
-            Work::Configure => change::apply_configure(self, plan, budget),
+            Work::Configure => configure::apply(self, plan, budget),
             Work::Back { .. } => back::apply(self, plan, budget),
         }
     }

@@ -14,7 +14,8 @@ pub(crate) fn is_name(text: &str) -> bool {
         None => (text, None),
     };
     let first = name.bytes().next().is_some_and(is_low);
-    let rest = name.bytes().all(|byte| is_low(byte) || b"+-.".contains(&byte));
+    // A minus at the end would tell apt to remove the package.
+    let rest = name.bytes().all(|byte| is_low(byte) || b"+-.".contains(&byte)) && !name.ends_with('-');
     let arch = arch.is_none_or(|arch| {
         arch.bytes().next().is_some_and(is_low) && arch.bytes().all(|byte| is_low(byte) || byte == b'-')
     });
@@ -95,6 +96,7 @@ mod tests {
             "a/b",
             "nginx=1",
             "nginx:",
+            "nginx-",
             "nginx:-x",
             "nginx*",
             "a\nb",

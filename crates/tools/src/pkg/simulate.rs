@@ -26,10 +26,10 @@ pub(crate) struct Simulation {
     pub(crate) kept_back: Vec<String>,
 }
 
-/// Asks apt what a command would do.
+/// Asks apt what a command would do. Essential packages may go here, so that the refusal names them.
 pub(crate) fn simulate(root: &Root, command: &[&str], budget: &Budget) -> Result<Simulation> {
     let output = root
-        .apt_get(&["-s", "-o", "Debug::NoLocking=1"])
+        .apt_get(&["-s", "-o", "Debug::NoLocking=1", "--allow-remove-essential"])
         .args(command)
         .run(budget)?;
     read(&output.out)

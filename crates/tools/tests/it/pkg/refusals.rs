@@ -3,6 +3,7 @@
 use super::bed::{Bed, Deb};
 use super::{web, web_version};
 use crate::common::{Answer, Mood, code, result};
+use aios_auth::capability::CapabilitySet;
 use aios_auth::level::Risk;
 use aios_tools::budget::Budget;
 use aios_tools::pkg::Pkg;
@@ -74,7 +75,7 @@ async fn what_is_no_name_or_version_never_reaches_apt() {
         ("pkg.files", json!({"name": "../../etc/passwd"})),
         ("pkg.install", json!({"names": []})),
         ("pkg.install", json!({"names": ["web=1.0"]})),
-        ("pkg.install", json!({"names": ["web-"]}).clone()),
+        ("pkg.install", json!({"names": ["web-"]})),
         ("pkg.install", json!({"names": ["./web.deb"]})),
         (
             "pkg.install",
@@ -97,7 +98,6 @@ async fn what_is_no_name_or_version_never_reaches_apt() {
         let refused = match answer {
             Err(status) => status.message().to_owned(),
             Ok(Answer::Failed(failed)) => failed.error.unwrap().code,
-            Ok(other) if args["names"] == json!(["web-"]) => code(&other),
             Ok(other) => panic!("{tool} {args}: {other:?}"),
         };
         assert!(!refused.is_empty());
@@ -121,6 +121,8 @@ async fn packages_that_are_unknown_essential_or_held_are_refused_by_name() {
         .await;
     for (tool, args, wanted) in [
         ("pkg.install", json!({"names": ["nothing"]}), "AIOS-PKG-0003"),
+        ("pkg.install", json!({"names": ["libwe."]}), "AIOS-PKG-0003"),
+        ("pkg.install", json!({"names": ["libweb+"]}), "AIOS-PKG-0003"),
         (
             "pkg.install",
             json!({"names": ["web"], "versions": {"web": "9"}}),
@@ -165,7 +167,7 @@ async fn what_was_approved_is_what_is_done_and_nothing_newer() {
 fn call<'a>(
     tool: &'a str,
     args: &'a Value,
-    caps: &'a aios_auth::capability::CapabilitySet,
+    caps: &'a CapabilitySet,
     key: aios_core::id::ExecutionKey,
     budget: &'a Budget,
 ) -> Call<'a> {
@@ -183,7 +185,7 @@ async fn a_new_simulation_that_differs_stops_the_change() {
     let bed = Bed::new().await;
     web(&bed);
     let pkg = Pkg::open(bed.settings(), &bed.home.path().join("state")).unwrap();
-    let caps = ["pkg:*:*".parse().unwrap()].into_iter().collect();
+    let caps = CapabilitySet::new(vec!["pkg:*:*".parse().unwrap()]);
     let (budget, key) = (Budget::of_ms(60_000), bed.key());
     let args = pkg.canonical("pkg.install", "{\"names\":[\"web\"]}").unwrap();
     let install = call("pkg.install", &args, &caps, key, &budget);
@@ -211,7 +213,7 @@ async fn what_could_not_come_back_is_asked_for() {
     bed.withdraw("lost_1_all.deb");
     bed.publish("lost", "2", &Deb::default());
     let pkg = Pkg::open(bed.settings(), &bed.home.path().join("state")).unwrap();
-    let caps = ["pkg:*:*".parse().unwrap()].into_iter().collect();
+    let caps = CapabilitySet::new(vec!["pkg:*:*".parse().unwrap()]);
     let (budget, key) = (Budget::of_ms(60_000), bed.key());
     let args = pkg.canonical("pkg.install", "{\"names\":[\"lost\"]}").unwrap();
     let prepared = pkg
@@ -284,7 +286,7 @@ async fn when_time_is_up_the_whole_group_ends_and_nothing_is_left() {
     let before = bed.photo().await;
     let args = json!({"names": ["slow"]});
     let answer = bed
-        .try_call(&["pkg:*:*"], bed.key(), "pkg.install", args, 8000)
+        .try_call(&["pkg:*:*"], bed.key(), "pkg.install", args, 20_000)
         .await;
     assert_eq!(code(&answer.unwrap()), "AIOS-TOOLS-0013");
     let pids = ["etc/waiting", "tmp/sleeper"].map(|name| fs::read_to_string(bed.root.join(name)).unwrap());
