@@ -46,7 +46,7 @@ impl Default for Config {
             session_ms: 12 * 60 * 60_000,
             push_ms: 1000,
             autonomy: Autonomy::Supervised,
-            executor_capabilities: ["fs:*:/**", "hw:*:host", "monitor:*:host"]
+            executor_capabilities: ["fs:*:/**", "hw:*:host", "monitor:*:host", "pkg:*:*"]
                 .map(str::to_owned)
                 .to_vec(),
             max_autonomy: Autonomy::Supervised,

@@ -159,38 +159,41 @@ fn undo_way(pkg: &Pkg, target: &Target<Plan>, budget: &Budget) -> Result<Way> {
     Ok(Way { goal, items, known })
 }
 
-/// What a rollback brings back: every package as it was before a call, and what aiOS changed since of
-/// configuration files and links.
-fn rollback_way(pkg: &Pkg, call: &Call<'_>) -> Result<Way> {
-    let args: KeyArgs = typed(call.tool, call.args)?;
+/// The plans from a finished call on, the newest first; the last one is the call's own.
+fn plans_since(pkg: &Pkg, args: &KeyArgs) -> Result<Vec<Plan>> {
     let key = format!("{}/{}", args.task_id, args.step);
     let mut plans = Vec::new();
-    let mut found = false;
     for past in executions(pkg)? {
         let execution = past.execution;
-        if matches!(execution.state, Step::Done | Step::Undone)
-            && let Some(text) = &execution.plan
-        {
+        let finished = matches!(execution.state, Step::Done | Step::Undone);
+        if let Some(text) = execution.plan.as_ref().filter(|_| finished) {
             plans.push(plan_of(text)?);
         }
         if execution.key.to_string() == key {
-            found = matches!(execution.state, Step::Done | Step::Undone);
+            if finished && execution.plan.is_some() {
+                return Ok(plans);
+            }
             break;
         }
     }
-    let base = match plans.last() {
-        Some(plan) if found => plan,
-        _ => return Err(ToolError::NoSuchExecution { key }),
-    };
+    Err(ToolError::NoSuchExecution { key })
+}
+
+/// What a rollback brings back: every package as it was before a call, and what aiOS changed since of
+/// configuration files and links.
+fn rollback_way(pkg: &Pkg, call: &Call<'_>) -> Result<Way> {
+    let plans = plans_since(pkg, &typed(call.tool, call.args)?)?;
     let known = known(&pkg.root)?;
+    let base = plans.last().map(|plan| &plan.before.set);
     let mut goal = Goal {
-        set: whole(&base.before.set, &set_of(&known)),
+        set: base.map_or_else(BTreeMap::new, |base| whole(base, &set_of(&known))),
         ..Goal::default()
     };
     let (mut left, mut links) = (BTreeMap::new(), BTreeMap::new());
     for plan in plans.iter().rev() {
         let Some(after) = &plan.after else { continue };
         let undoing = plan.undoing(after);
+        // The oldest call knows how a place was, the newest how it was left.
         for (path, image) in undoing.files {
             goal.files.entry(path).or_insert(image);
         }
@@ -213,7 +216,13 @@ fn rollback_way(pkg: &Pkg, call: &Call<'_>) -> Result<Way> {
         .into());
     }
     let items = items(&goal.set, &known);
-    for item in &items {
+    may_change(&items, &known)?;
+    Ok(Way { goal, items, known })
+}
+
+/// Refuses what no rollback takes away or touches.
+fn may_change(items: &[Item], known: &Known) -> Result<()> {
+    for item in items {
         let package = known.get(&item.name);
         if item.to.is_none() {
             not_essential(&item.name, package)?;
@@ -225,7 +234,7 @@ fn rollback_way(pkg: &Pkg, call: &Call<'_>) -> Result<Way> {
             .into());
         }
     }
-    Ok(Way { goal, items, known })
+    Ok(())
 }
 
 /// Every package that is not as it was.

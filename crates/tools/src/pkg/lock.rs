@@ -13,8 +13,6 @@ use std::time::{Duration, Instant};
 /// What apt holds for a whole change, and what dpkg holds for each of its runs.
 const LOCKS: [&str; 2] = ["/var/lib/dpkg/lock-frontend", "/var/lib/dpkg/lock"];
 const SLICE: Duration = Duration::from_millis(50);
-/// What must be left of the time when the waiting ends, so that the refusal is the holder's name.
-const LEAST: Duration = Duration::from_millis(50);
 
 /// Waits until nobody changes packages, at most until the budget ends.
 ///
@@ -22,7 +20,6 @@ const LEAST: Duration = Duration::from_millis(50);
 /// [`PkgError::Locked`] names the holder.
 pub(crate) fn wait(root: &Root, budget: &Budget) -> Result<()> {
     let started = Instant::now();
-    let mut seen = None;
     loop {
         let Some(holder) = holder(root)? else {
             return Ok(());
@@ -31,7 +28,7 @@ pub(crate) fn wait(root: &Root, budget: &Budget) -> Result<()> {
             let ToolError::TimedOut { .. } = error else {
                 return Err(error);
             };
-            let (path, holder) = seen.unwrap_or(holder);
+            let (path, holder) = holder;
             return Err(PkgError::Locked {
                 holder,
                 path,
@@ -39,8 +36,7 @@ pub(crate) fn wait(root: &Root, budget: &Budget) -> Result<()> {
             }
             .into());
         }
-        seen = Some(holder);
-        pause(SLICE.max(LEAST));
+        pause(SLICE);
     }
 }
 

@@ -153,12 +153,39 @@ fn read_policy(text: &str) -> (Option<String>, Vec<String>) {
     (candidate, origins)
 }
 
+/// What is known of a package: by dpkg when it is there, and by apt's lists of the version that can be had.
+struct Told {
+    here: Option<Package>,
+    offered: BTreeMap<String, String>,
+}
+
+impl Told {
+    /// A field as dpkg has it, else as the lists have it.
+    fn field(&self, name: &str) -> String {
+        let own = self.here.as_ref().map_or("", |package| package.field(name));
+        if own.is_empty() {
+            self.offered.get(name).cloned().unwrap_or_default()
+        } else {
+            own.to_owned()
+        }
+    }
+
+    /// The first of the fields that says something.
+    fn first(&self, names: &[&str]) -> String {
+        let told = names.iter().map(|name| self.field(name));
+        told.into_iter().find(|text| !text.is_empty()).unwrap_or_default()
+    }
+
+    fn is(&self, mark: impl Fn(&Package) -> bool) -> bool {
+        self.here.as_ref().is_some_and(mark)
+    }
+}
+
 pub(crate) fn info(pkg: &Pkg, args: &NameArgs, budget: &Budget) -> Result<Info> {
-    let mut known = known(&pkg.root)?;
-    let here = known.remove(&args.name);
+    let here = known(&pkg.root)?.remove(&args.name);
     let offered = debs::shown(&pkg.root, &args.name, budget)?;
     let (candidate, origins) = policy(&pkg.root, &args.name, budget)?;
-    let offered: BTreeMap<String, String> = offered
+    let offered = offered
         .into_iter()
         .flatten()
         .find(|stanza| stanza.get("Version") == candidate.as_ref())
@@ -170,58 +197,65 @@ pub(crate) fn info(pkg: &Pkg, args: &NameArgs, budget: &Budget) -> Result<Info> 
         }
         .into());
     }
-    let field = |name: &str| {
-        let own = here.as_ref().map_or("", |package| package.field(name));
-        let own = if own.is_empty() {
-            offered.get(name).map_or("", String::as_str)
-        } else {
-            own
-        };
-        own.to_owned()
+    let conffiles = match &here {
+        Some(package) => changed(&pkg.root, &package.conffiles, budget)?,
+        None => Vec::new(),
     };
-    let text = match field("Description") {
-        text if text.is_empty() => field("Description-en"),
-        text => text,
-    };
-    let (summary, description) = text.split_once('\n').unwrap_or((&text, ""));
-    let mut conffiles = Vec::new();
-    if let Some(package) = &here {
-        conffiles = changed(&pkg.root, &package.conffiles, budget)?;
-    }
-    let there = here.as_ref().filter(|package| package.state.is_there());
-    let architecture = match &here {
-        Some(package) => package.architecture.clone(),
-        None => field("Architecture"),
-    };
+    let told = Told { here, offered };
     Ok(Info {
-        state: here.as_ref().map_or(State::NotInstalled, |package| package.state),
-        installed_version: there.map(|package| package.version.clone()),
         candidate_version: candidate,
         origins,
-        architecture,
+        conffiles,
+        ..described(&args.name, &told)
+    })
+}
+
+/// What both sources say of a package.
+fn described(name: &str, told: &Told) -> Info {
+    let text = told.first(&["Description", "Description-en"]);
+    let (summary, description) = text.split_once('\n').unwrap_or((&text, ""));
+    let there = told.here.as_ref().filter(|package| package.state.is_there());
+    let needs = [told.field("Pre-Depends"), told.field("Depends")];
+    let source = told.field("Source");
+    Info {
+        name: name.to_owned(),
+        state: told
+            .here
+            .as_ref()
+            .map_or(State::NotInstalled, |package| package.state),
+        installed_version: there.map(|package| package.version.clone()),
+        candidate_version: None,
+        origins: Vec::new(),
+        architecture: match &told.here {
+            Some(package) => package.architecture.clone(),
+            None => told.field("Architecture"),
+        },
         summary: summary.to_owned(),
         description: description.to_owned(),
-        depends: [field("Pre-Depends"), field("Depends")]
+        depends: needs
             .into_iter()
             .filter(|it| !it.is_empty())
             .collect::<Vec<_>>()
             .join(", "),
-        recommends: field("Recommends"),
-        conflicts: field("Conflicts"),
-        source: match field("Source") {
-            source if source.is_empty() => args.name.clone(),
-            source => source,
+        recommends: told.field("Recommends"),
+        conflicts: told.field("Conflicts"),
+        source: if source.is_empty() {
+            name.to_owned()
+        } else {
+            source
         },
-        section: field("Section"),
-        homepage: field("Homepage"),
-        download_bytes: offered.get("Size").and_then(|size| size.parse().ok()),
-        installed_bytes: field("Installed-Size").parse::<u64>().map_or(0, |kib| kib * 1024),
-        held: here.as_ref().is_some_and(|package| package.hold),
-        automatic: here.as_ref().is_some_and(|package| package.automatic),
-        essential: here.as_ref().is_some_and(|package| package.essential),
-        conffiles,
-        name: args.name.clone(),
-    })
+        section: told.field("Section"),
+        homepage: told.field("Homepage"),
+        download_bytes: told.offered.get("Size").and_then(|size| size.parse().ok()),
+        installed_bytes: told
+            .field("Installed-Size")
+            .parse::<u64>()
+            .map_or(0, |kib| kib * 1024),
+        held: told.is(|package| package.hold),
+        automatic: told.is(|package| package.automatic),
+        essential: told.is(|package| package.essential),
+        conffiles: Vec::new(),
+    }
 }
 
 /// Each configuration file, and whether its MD5 is still the one that dpkg noted.
