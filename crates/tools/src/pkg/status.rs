@@ -281,7 +281,7 @@ mod tests {
         );
         put(
             "var/lib/dpkg/updates/0000",
-            "Package: two\nStatus: install reinstreq half-installed\nVersion: 3\nArchitecture: i386\n",
+            "Package: two\nStatus: install reinstreq half-installed\nVersion: 3\nArchitecture: i386\n#padding\n#padding\n",
         );
         put("var/lib/dpkg/updates/tmp.i", "garbage");
         put(
