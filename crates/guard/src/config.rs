@@ -51,6 +51,7 @@ impl Default for Config {
                 "hw:*:host",
                 "monitor:*:host",
                 "monitor:logs:/var/log/**",
+                "pkg:*:*",
                 "process:*:*",
                 "process:spawn:/**",
                 "service:*:**",

@@ -214,6 +214,9 @@ pub enum ToolError {
     /// Something about a service.
     #[error(transparent)]
     Service(#[from] ServiceError),
+    /// What only packages have to say.
+    #[error(transparent)]
+    Pkg(#[from] crate::pkg::error::PkgError),
     /// A defect.
     #[error("defect: {0}")]
     Defect(String),
@@ -283,6 +286,7 @@ impl Coded for ToolError {
             Self::Corrupt { .. } => "AIOS-TOOLS-0022",
             Self::TooLarge { .. } => "AIOS-TOOLS-0023",
             Self::Auth(error) => error.code(),
+            Self::Pkg(error) => error.code(),
             Self::Unreachable { .. } => "AIOS-TOOLS-0025",
             Self::Busy { .. } => "AIOS-TOOLS-0026",
             Self::HalfDone { .. } => "AIOS-TOOLS-0027",
@@ -323,6 +327,7 @@ impl Coded for ToolError {
             Self::TooLarge { .. } => "ask for less in one call",
             Self::Auth(error) => return error.next_step(),
             Self::Service(error) => return error.next_step(),
+            Self::Pkg(error) => return error.next_step(),
             Self::OtherTask { .. } => "use the token that was minted for this task",
             Self::Unreachable { service, .. } => {
                 return format!("check it with `aiosctl service status aios-{service}`");
@@ -359,6 +364,7 @@ impl Coded for ToolError {
             Self::Unreachable { .. } => Class::Unavailable,
             Self::Auth(error) => error.class(),
             Self::Service(error) => error.class(),
+            Self::Pkg(error) => error.class(),
             Self::BadOutput { .. }
             | Self::Io { .. }
             | Self::Journal(_)

@@ -5,7 +5,8 @@
 //! has no privilege of its own. `aios-worker-fs` is the [`worker`] runtime around the [`fs`]
 //! namespace, the only process that touches people's files. `aios-worker-host` is the same runtime
 //! around what only looks at the machine ([`host`]), and needs no privilege for it. The others are the same
-//! around a namespace or two each: [`process`], [`service`].
+//! around a namespace or two each: [`process`], [`service`], [`pkg`], whose
+//! worker alone must be root.
 //!
 //! None decides what is allowed: the guard does, and the worker verifies what the guard signed.
 
@@ -16,6 +17,7 @@ pub mod error;
 pub mod fs;
 pub mod host;
 pub mod pipeline;
+pub mod pkg;
 pub mod process;
 pub mod registry;
 pub mod run;

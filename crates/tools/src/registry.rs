@@ -167,6 +167,7 @@ impl Registry {
             [
                 crate::fs::specs(),
                 crate::host::specs(),
+                crate::pkg::specs(),
                 crate::process::specs(),
                 crate::service::specs(),
             ]

@@ -7,6 +7,8 @@ use crate::host::Host;
 use crate::host::hw::Hw;
 use crate::host::monitor::Monitor;
 use crate::pipeline::{GrpcGuard, GrpcWorkers, Pipeline, ToolsService};
+use crate::pkg::Pkg;
+use crate::pkg::root::Root;
 use crate::process::Process;
 use crate::registry::Registry;
 use crate::service::Services;
@@ -44,6 +46,8 @@ const LARGEST: usize = 16 << 20;
 
 /// Reads and preparations of files at the same time; more wait their turn.
 pub const FILE_LANES: usize = 32;
+/// The same of packages: apt reads large lists each time.
+pub const PACKAGE_LANES: usize = 4;
 /// The same of each namespace that only looks.
 pub const LOOKING_LANES: usize = 8;
 /// The same of the process namespace; who waits for a process holds one.
@@ -168,6 +172,28 @@ pub fn process_service(
     House { paths, keys, roles }.process()
 }
 
+/// Runs the package worker.
+///
+/// # Errors
+/// Configuration, keys, journal or socket.
+pub async fn worker_pkg(paths: &Paths) -> Result<(), Failure> {
+    let root: Root = config::load(paths, "pkg").map_err(failure)?;
+    worker(paths, |house| Ok(vec![house.listen("pkg", house.pkg(root)?)?])).await
+}
+
+/// The package worker's service over its state directory; recovers what a crash interrupted.
+///
+/// # Errors
+/// Journal or store cannot be used.
+pub fn pkg_service(
+    paths: &Paths,
+    keys: TrustKeys,
+    roles: Roles,
+    root: Root,
+) -> Result<WorkerService<Pkg>, ToolError> {
+    House { paths, keys, roles }.pkg(root)
+}
+
 /// A namespace's socket and service.
 type Served = (UnixListener, Routes);
 
@@ -210,6 +236,11 @@ impl House<'_> {
         let marks = self.state("process").join("marks");
         let process = Process::new(self.roles.clone(), marks)?;
         self.service(process, "process", PROCESS_LANES)
+    }
+
+    fn pkg(&self, root: Root) -> Result<WorkerService<Pkg>, ToolError> {
+        let pkg = Pkg::open(root, &self.state("pkg"))?;
+        self.service(pkg, "pkg", PACKAGE_LANES)
     }
 
     /// Socket and service of a namespace, whose journal lies in `worker`'s state directory.

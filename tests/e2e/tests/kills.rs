@@ -30,6 +30,7 @@ const VICTIMS: &[&str] = &[
     "aios-guard",
     "aios-worker-fs",
     "aios-worker-host",
+    "aios-worker-pkg",
     "aios-worker-process",
     "aios-worker-service",
     "aios-tools",
@@ -221,7 +222,7 @@ fn a_goal_is_done_once_whoever_is_killed() {
     let soak = std::env::var_os("AIOS_SOAK").is_some();
     let anchor = dir_with_head(&instance);
     let mut kills = 0;
-    for (number, name) in VICTIMS.into_iter().enumerate() {
+    for (number, name) in VICTIMS.iter().enumerate() {
         for (index, moment) in MOMENTS.into_iter().enumerate() {
             if soak || index == number % MOMENTS.len() {
                 survive(&instance, name, moment);

@@ -36,6 +36,8 @@ TEST = "vm-test"
 FILE_CAPS = 0b11111  # CHOWN, DAC_OVERRIDE, DAC_READ_SEARCH, FOWNER, FSETID are numbers 0 to 4.
 # SETPCAP 8, KILL 5, SETGID 6, SETUID 7, SYS_PTRACE 19, SYS_RESOURCE 24.
 PROCESS_CAPS = 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 19 | 1 << 24
+# And KILL, SETGID, SETUID, MKNOD, SETFCAP.
+PACKAGE_CAPS = FILE_CAPS | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 27 | 1 << 31
 SERVICES: dict[str, tuple[str | None, int]] = {
     "aios-console": ("aios-console", 0),
     "aios-guard": ("aios-guard", 0),
@@ -47,6 +49,7 @@ SERVICES: dict[str, tuple[str | None, int]] = {
     "aios-worker-host": ("aios-host", 0),
     "aios-worker-service": ("aios-service", 0),
     "aios-worker-process": ("aios-process", PROCESS_CAPS),
+    "aios-worker-pkg": ("aios-pkg", PACKAGE_CAPS),
 }
 # Of what aios-init sets: other than the kernel's own defaults.
 SYSCTLS = {"kernel/kptr_restrict": "2", "fs/protected_regular": "2"}

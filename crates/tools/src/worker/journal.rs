@@ -87,6 +87,15 @@ pub struct Execution {
     pub undo_of: Option<ExecutionKey>,
 }
 
+/// An execution and when it was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Past {
+    /// What is known of it.
+    pub execution: Execution,
+    /// When it began, UTC milliseconds.
+    pub created_ms: i64,
+}
+
 /// What is written down when an execution begins.
 #[derive(Debug, Clone, Copy)]
 pub struct Beginning<'a> {
@@ -161,6 +170,26 @@ impl Journal {
         let mut statement = self.connection.prepare(&sql)?;
         let rows = statement.query_map([], |row| Ok(read(row)))?;
         rows.map(|row| row?).collect()
+    }
+
+    /// The newest executions, newest first, at most `limit`.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn recent(&self, limit: u32) -> Result<Vec<Past>> {
+        let sql = format!(
+            "SELECT {COLUMNS}, created_ms FROM execution ORDER BY created_ms DESC, task DESC, step DESC LIMIT ?1"
+        );
+        let mut statement = self.connection.prepare(&sql)?;
+        let rows = statement.query_map([limit], |row| Ok((read(row), row.get(12)?)))?;
+        rows.map(|row| {
+            let (execution, created_ms) = row?;
+            Ok(Past {
+                execution: execution?,
+                created_ms,
+            })
+        })
+        .collect()
     }
 
     /// An execution begins; one that was interrupted and rolled back begins anew. Nothing has changed

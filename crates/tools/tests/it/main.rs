@@ -9,6 +9,7 @@ mod common;
 mod crashes;
 mod faults;
 mod host;
+mod pkg;
 mod processes;
 mod refusals;
 mod rpcs;
