@@ -46,9 +46,25 @@ impl Default for Config {
             session_ms: 12 * 60 * 60_000,
             push_ms: 1000,
             autonomy: Autonomy::Supervised,
-            executor_capabilities: ["fs:*:/**", "hw:*:host", "monitor:*:host"]
-                .map(str::to_owned)
-                .to_vec(),
+            executor_capabilities: [
+                "fs:*:/**",
+                "hw:*:host",
+                "monitor:*:host",
+                "net:interfaces:host",
+                "net:routes:host",
+                "net:connections:host",
+                "net:listening:host",
+                "net:pending:host",
+                "net:dns:**",
+                "net:ping:**",
+                "net:check_port:**",
+                "net:http_get:**",
+                "net:configure:**",
+                "net:confirm:**",
+                "firewall:*:**",
+            ]
+            .map(str::to_owned)
+            .to_vec(),
             max_autonomy: Autonomy::Supervised,
         }
     }

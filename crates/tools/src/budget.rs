@@ -31,6 +31,14 @@ impl Budget {
         self.cancelled.store(true, Ordering::SeqCst);
     }
 
+    /// Time left; nothing once it was cancelled.
+    pub fn left(&self) -> Duration {
+        if self.cancelled.load(Ordering::SeqCst) {
+            return Duration::ZERO;
+        }
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+
     /// Whether the work may go on.
     ///
     /// # Errors

@@ -210,6 +210,44 @@ pub enum ToolError {
         /// Why not.
         why: String,
     },
+    /// Another change waits for its confirmation.
+    #[error("change {key} of {namespace} waits to be confirmed, {left_ms} ms are left; only one may wait")]
+    Unconfirmed {
+        /// Namespace.
+        namespace: &'static str,
+        /// The change.
+        key: String,
+        /// Time left, milliseconds.
+        left_ms: u64,
+    },
+    /// An address that a call may not reach.
+    #[error("`{host}` is {address}, {why}; without net:private:{resource} no call reaches that")]
+    Closed {
+        /// Host as the caller wrote it.
+        host: String,
+        /// Its address.
+        address: String,
+        /// What kind of address that is.
+        why: &'static str,
+        /// Resource that a grant must name.
+        resource: String,
+    },
+    /// A host could not be spoken with.
+    #[error("{what} failed: {why}")]
+    Network {
+        /// What was tried.
+        what: String,
+        /// Why it failed.
+        why: String,
+    },
+    /// A program failed.
+    #[error("{program} failed: {why}")]
+    Program {
+        /// Its path.
+        program: &'static str,
+        /// What it said.
+        why: String,
+    },
     /// A defect.
     #[error("defect: {0}")]
     Defect(String),
@@ -244,6 +282,7 @@ impl ToolError {
                 | Self::Protected { .. }
                 | Self::HardLinked { .. }
                 | Self::OtherTask { .. }
+                | Self::Closed { .. }
                 | Self::Auth(_)
         )
     }
@@ -281,6 +320,10 @@ impl Coded for ToolError {
             Self::HalfDone { .. } => "AIOS-TOOLS-0027",
             Self::Defect(_) => "AIOS-TOOLS-0028",
             Self::OtherTask { .. } => "AIOS-TOOLS-0024",
+            Self::Unconfirmed { .. } => "AIOS-TOOLS-0040",
+            Self::Closed { .. } => "AIOS-TOOLS-0041",
+            Self::Network { .. } => "AIOS-TOOLS-0042",
+            Self::Program { .. } => "AIOS-TOOLS-0043",
         }
     }
 
@@ -320,6 +363,16 @@ impl Coded for ToolError {
             }
             Self::Busy { .. } => "try again in a moment",
             Self::HalfDone { .. } => "a person must look: the worker's journal holds the snapshots",
+            Self::Unconfirmed { namespace, .. } => {
+                return format!(
+                    "confirm it with {namespace}.confirm, undo it, or wait until it is taken back"
+                );
+            }
+            Self::Closed { .. } => "ask for a goal with that capability, and say `private`: true",
+            Self::Network { .. } => {
+                "check name, address, route and firewall with net.dns, net.ping and net.check_port"
+            }
+            Self::Program { .. } => "see what it said; `aiosctl service logs` of the worker has more",
         }
         .to_owned()
     }
@@ -336,11 +389,14 @@ impl Coded for ToolError {
             | Self::LeavesRoot { .. }
             | Self::Protected { .. }
             | Self::HardLinked { .. }
-            | Self::OtherTask { .. } => Class::PermissionDenied,
+            | Self::OtherTask { .. }
+            | Self::Closed { .. } => Class::PermissionDenied,
             Self::Exists { .. } | Self::KeyReused { .. } => Class::AlreadyExists,
-            Self::Changed { .. } | Self::NotUndoable { .. } | Self::UndoConflict { .. } => {
-                Class::FailedPrecondition
-            }
+            Self::Changed { .. }
+            | Self::NotUndoable { .. }
+            | Self::UndoConflict { .. }
+            | Self::Unconfirmed { .. }
+            | Self::Network { .. } => Class::FailedPrecondition,
             Self::TimedOut { .. } => Class::DeadlineExceeded,
             Self::Cancelled => Class::Cancelled,
             Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
@@ -355,6 +411,7 @@ impl Coded for ToolError {
             | Self::Migration(_)
             | Self::Corrupt { .. }
             | Self::HalfDone { .. }
+            | Self::Program { .. }
             | Self::Defect(_) => Class::Internal,
         }
     }

@@ -163,7 +163,15 @@ impl Registry {
 
     /// The tools that come with aiOS.
     pub fn builtin() -> Self {
-        Self::new([crate::fs::specs(), crate::host::specs()].concat())
+        Self::new(
+            [
+                crate::firewall::specs(),
+                crate::fs::specs(),
+                crate::host::specs(),
+                crate::net::specs(),
+            ]
+            .concat(),
+        )
     }
 
     /// Every tool, sorted by name.

@@ -34,6 +34,7 @@ TEST = "vm-test"
 # What each service may do as configs/services says: its AppArmor profile and its capabilities. The sandbox has no
 # profile (rootless Podman needs more than one could hold), and its bounding set stays whole for newuidmap.
 FILE_CAPS = 0b11111  # CHOWN, DAC_OVERRIDE, DAC_READ_SEARCH, FOWNER, FSETID are numbers 0 to 4.
+NET_CAPS = 1 << 12  # NET_ADMIN
 SERVICES: dict[str, tuple[str | None, int]] = {
     "aios-console": ("aios-console", 0),
     "aios-guard": ("aios-guard", 0),
@@ -43,6 +44,7 @@ SERVICES: dict[str, tuple[str | None, int]] = {
     "aios-tools": ("aios-tools", 0),
     "aios-worker-fs": ("aios-fs", FILE_CAPS),
     "aios-worker-host": ("aios-host", 0),
+    "aios-worker-net": ("aios-net", NET_CAPS),
 }
 # Of what aios-init sets: other than the kernel's own defaults.
 SYSCTLS = {"kernel/kptr_restrict": "2", "fs/protected_regular": "2"}

@@ -85,7 +85,7 @@ pub(crate) struct DoubleState {
 }
 
 impl GuardDouble {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             inner: Arc::new(DoubleState {
                 secrets: Secrets::new(),
