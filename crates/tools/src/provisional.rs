@@ -6,6 +6,7 @@
 //! to take a change back is durable before the change is made ([`Pending`]); a worker that was killed meanwhile
 //! takes back at its start whatever is late and waits for the rest.
 
+mod ground;
 mod types;
 
 use crate::budget::Budget;
@@ -18,13 +19,14 @@ use aios_auth::capability::Access;
 use aios_auth::level::Risk;
 use aios_core::id::{ExecutionKey, TaskId};
 use aios_proto::common::v1::Identity;
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use ground::{Aim, Deed};
+pub use ground::{Ground, Plan};
+use serde::Serialize;
 use serde_json::Value;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-pub use types::{Confirmed, KeyArgs, Outlook, PendingChange, PendingList, Undone};
+pub use types::{Confirmed, KeyArgs, PendingChange, PendingList, Undone};
 
 /// Time that a change gets when nobody says one, milliseconds.
 pub const WINDOW_MS: u64 = 60_000;
@@ -32,82 +34,6 @@ pub const WINDOW_MS: u64 = 60_000;
 pub const WINDOWS_MS: std::ops::RangeInclusive<u64> = 1_000..=600_000;
 /// After this, taking back is tried again when it failed.
 const RETRY: Duration = Duration::from_secs(2);
-
-/// What can be changed provisionally.
-pub trait Ground: Send + Sync + 'static {
-    /// `net`.
-    const NAMESPACE: &'static str;
-    /// Everything that a change can touch, as it is at one moment.
-    type State: Serialize + DeserializeOwned + Clone + Send + 'static;
-    /// What a call asks for.
-    type Goal: Serialize + DeserializeOwned + Clone + Send + 'static;
-
-    /// What that state describes, now.
-    ///
-    /// # Errors
-    /// It is gone, or cannot be looked at.
-    fn look(&self, of: &Self::State) -> Result<Self::State>;
-
-    /// Makes what a call asks for out of `before`, which is the state now.
-    ///
-    /// # Errors
-    /// The caller then goes back.
-    fn reach(&self, before: &Self::State, goal: &Self::Goal, budget: &Budget) -> Result<()>;
-
-    /// Takes back what led from `was` to `left`, and nothing that somebody else changed since; without `left`
-    /// everything that differs from `was`.
-    ///
-    /// # Errors
-    /// Something could not be taken back.
-    fn back(&self, was: &Self::State, left: Option<&Self::State>) -> Result<()>;
-
-    /// What a person should know when two states differ.
-    fn difference(&self, was: &Self::State, is: &Self::State) -> Option<String>;
-
-    /// What it is about.
-    fn identity(&self, state: &Self::State) -> Identity;
-
-    /// What a call answers besides its deadline.
-    ///
-    /// # Errors
-    /// A defect.
-    fn describe(&self, goal: &Self::Goal, before: &Self::State, after: &Self::State) -> Result<Value>;
-}
-
-/// What a mutating call is going to do.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Plan<S, G> {
-    key: String,
-    summary: String,
-    deed: Deed<S, G>,
-    result: Value,
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(tag = "deed", rename_all = "snake_case")]
-enum Deed<S, G> {
-    Set {
-        before: S,
-        aim: Aim<S, G>,
-        /// `None`: it stays without being confirmed.
-        window_ms: Option<u64>,
-        undoes: Option<String>,
-        after: Option<S>,
-    },
-    Confirm {
-        target: String,
-    },
-    Unconfirm {
-        target: String,
-    },
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(tag = "aim", rename_all = "snake_case")]
-enum Aim<S, G> {
-    New { goal: G },
-    Back { was: S, left: S },
-}
 
 /// The plan of a [`Ground`].
 pub type PlanOf<G> = Plan<<G as Ground>::State, <G as Ground>::Goal>;

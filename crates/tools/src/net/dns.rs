@@ -225,7 +225,9 @@ mod tests {
             let mut query = vec![0; usize::from(u16::from_be_bytes(length))];
             stream.read_exact(&mut query).unwrap();
             for reply in answer(&Packet::parse(&query).unwrap(), true) {
-                stream.write_all(&(reply.len() as u16).to_be_bytes()).unwrap();
+                stream
+                    .write_all(&u16::try_from(reply.len()).unwrap().to_be_bytes())
+                    .unwrap();
                 // In two pieces, as a network may bring it.
                 stream.write_all(&reply[..5]).unwrap();
                 stream.flush().unwrap();

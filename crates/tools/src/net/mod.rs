@@ -80,6 +80,11 @@ where
 
 /// The net tools.
 pub fn specs() -> Vec<ToolSpec> {
+    [looking(), speaking(), changing()].concat()
+}
+
+/// Those that look at this machine's own tables.
+fn looking() -> Vec<ToolSpec> {
     let read = Risk::Read;
     vec![
         spec::<NothingArgs, types::InterfaceList>(
@@ -117,6 +122,13 @@ pub fn specs() -> Vec<ToolSpec> {
             read,
             5000,
         ),
+    ]
+}
+
+/// Those that speak with others.
+fn speaking() -> Vec<ToolSpec> {
+    let read = Risk::Read;
+    vec![
         spec::<DnsArgs, types::DnsResult>(
             "net.dns",
             "net:dns:NAME",
@@ -145,6 +157,12 @@ pub fn specs() -> Vec<ToolSpec> {
             read,
             60_000,
         ),
+    ]
+}
+
+/// Those that change something.
+fn changing() -> Vec<ToolSpec> {
+    vec![
         spec::<ConfigureArgs, types::Configured>(
             "net.configure",
             "net:configure:INTERFACE",

@@ -404,13 +404,16 @@ fn raw(kept: &Kept) -> Result<Vec<u8>> {
 
 fn bring_addresses(wire: &Wire, of: &Photo, wanted: &[Kept]) -> Result<()> {
     let has = |list: &[Kept], it: &Kept| list.iter().any(|other| other.id == it.id);
-    let order = |list: &[Kept]| -> Vec<String> {
-        let ordered = list.iter().filter(|it| it.ordered);
-        ordered.map(|it| it.id.clone()).collect()
-    };
     let now = of.again(wire)?.addresses;
-    // The first IPv4 address of a network is its primary one; to get the order back all are made anew.
-    let reorder = order(&now) != order(wanted);
+    // The first IPv4 address of a network is its primary one. What is missing can only be made behind what is there;
+    // where that is not the order that is wanted, all are made anew.
+    let order = |it: &&Kept| it.ordered.then(|| it.id.clone());
+    let staying = now.iter().filter(|it| has(wanted, it));
+    let coming = wanted.iter().filter(|it| !has(&now, it));
+    let reorder = !staying
+        .chain(coming)
+        .filter_map(|it| order(&it))
+        .eq(wanted.iter().filter_map(|it| order(&it)));
     for gone in now
         .iter()
         .filter(|it| !has(wanted, it) || (reorder && it.ordered))

@@ -352,7 +352,8 @@ mod tests {
         fn an_ipv4_address_is_as_closed_inside_ipv6_as_it_is_plain(bits: u32) {
             let plain = Ipv4Addr::from(bits);
             let is_closed = closed_v4(plain).is_some();
-            let [high, low] = [(bits >> 16) as u16, (bits & 0xffff) as u16];
+            let [a, b, c, d] = plain.octets();
+            let [high, low] = [u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])];
             for inside in [
                 plain.to_ipv6_mapped(),
                 Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, high, low),

@@ -30,15 +30,6 @@ impl KeyArgs {
     }
 }
 
-/// How long a change lasts.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Outlook {
-    /// The change, for its confirmation.
-    pub execution: String,
-    /// Time given for the confirmation, milliseconds.
-    pub confirm_within_ms: u64,
-}
-
 /// A change that stays.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Confirmed {

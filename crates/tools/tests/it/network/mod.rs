@@ -106,13 +106,22 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new() -> Self {
         let (here, there) = (Space::new(), Space::new());
-        here.ip(&format!("link add va type veth peer name vb netns {}", there.holder.id()));
+        here.ip(&format!(
+            "link add va type veth peer name vb netns {}",
+            there.holder.id()
+        ));
         here.ip("addr add 10.77.0.1/24 dev va");
         there.ip("addr add 10.77.0.2/24 dev vb");
         there.ip("addr add 9.9.9.9/32 dev vb");
         here.ip("link set va up");
         there.ip("link set vb up");
         here.ip("route add default via 10.77.0.2 metric 100");
+        // The kernel gives an interface its link-local address when it notices the cable.
+        let until = Instant::now() + Duration::from_secs(10);
+        while !here.ip("-6 addr show dev va").contains("fe80:") {
+            assert!(Instant::now() < until, "no IPv6");
+            std::thread::yield_now();
+        }
         Self { here, there }
     }
 
@@ -121,12 +130,22 @@ impl World {
         let until = Instant::now() + Duration::from_secs(10);
         loop {
             let addresses = self.here.ip("-json addr show dev va");
-            if !addresses.contains("tentative") {
+            if !addresses.contains("tentative") && (addresses.contains("fe80:") || addresses.contains("DOWN"))
+            {
                 return self.picture(&addresses);
             }
             assert!(Instant::now() < until, "{addresses}");
             std::thread::yield_now();
         }
+    }
+
+    /// Waits until everything is again as it was: what the kernel makes by itself it makes in its own time.
+    pub(crate) fn is_again(&self, before: &Value, after: &str) {
+        let until = Instant::now() + Duration::from_secs(10);
+        while self.photograph() != *before && Instant::now() < until {
+            std::thread::yield_now();
+        }
+        assert_eq!(self.photograph(), *before, "{after}");
     }
 
     fn picture(&self, addresses: &str) -> Value {
@@ -142,7 +161,8 @@ impl World {
             routes.sort_by_key(ToString::to_string);
             routes.into()
         };
-        let mut photo = json!({"links": links, "v4": routes("-4"), "v6": routes("-6"), "rules": self.rules()});
+        let mut photo =
+            json!({"links": links, "v4": routes("-4"), "v6": routes("-6"), "rules": self.rules()});
         forget_numbers(&mut photo);
         photo
     }
@@ -327,7 +347,9 @@ impl NetHouse {
 
     /// A call by somebody who may do everything.
     pub(crate) async fn call(&self, key: ExecutionKey, tool: &str, args: Value) -> Answer {
-        self.try_call(&["net:*:**", "firewall:*:**"], key, tool, args).await.unwrap()
+        self.try_call(&["net:*:**", "firewall:*:**"], key, tool, args)
+            .await
+            .unwrap()
     }
 
     /// A call that must succeed: its result.
