@@ -151,10 +151,15 @@ fn capabilities(pattern: &str, mutating: bool, args: &Value) -> Result<Vec<Strin
         return Err(Error::Corrupt(format!("`{pattern}` is no capability pattern")));
     };
     if resource != "PATH" {
-        return named_resources(resource, args)?
-            .into_iter()
-            .map(|resource| Ok(format!("{namespace}:{action}:{resource}")))
-            .collect();
+        let mut found = Vec::new();
+        for resource in named_resources(resource, args)? {
+            found.push(format!("{namespace}:{action}:{resource}"));
+            // What may reach an address that is not public says so, and needs that granted as well.
+            if args.get("private") == Some(&Value::Bool(true)) {
+                found.push(format!("{namespace}:private:{resource}"));
+            }
+        }
+        return Ok(found);
     }
     let named = ["path", "root"]
         .iter()
@@ -231,6 +236,9 @@ fn field_values(field: &str, args: &Value) -> Result<Vec<String>, Error> {
             "args_json",
             format!("a `{field}` with `*` cannot be granted for one call"),
         )),
+        Value::String(text) if field == "url" => authority(text),
+        // Hosts are the same in large and small letters, with a dot at the end and without.
+        Value::String(text) if field == "host" => Ok(text.trim_end_matches('.').to_ascii_lowercase()),
         Value::String(text) => Ok(text.clone()),
         Value::Number(number) => Ok(number.to_string()),
         _ => Err(Error::field(
@@ -239,6 +247,36 @@ fn field_values(field: &str, args: &Value) -> Result<Vec<String>, Error> {
         )),
     };
     values.iter().map(text).collect()
+}
+
+/// Host and port of a URL as a capability writes them. The worker understands the URL for itself; a capability
+/// for anything else than what it finds there grants nothing.
+fn authority(url: &str) -> Result<String, Error> {
+    let wrong = || {
+        Error::field(
+            "args_json",
+            "a `url` must begin with http:// or https:// and a host",
+        )
+    };
+    let (scheme, after) = url.split_once("://").ok_or_else(wrong)?;
+    let port = match scheme.to_ascii_lowercase().as_str() {
+        "http" => "80",
+        "https" => "443",
+        _ => return Err(wrong()),
+    };
+    let authority = after.split(['/', '?', '#']).next().filter(|it| !it.is_empty());
+    let authority = authority.ok_or_else(wrong)?.to_ascii_lowercase();
+    let (host, port) = match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((address, after)) => (
+            address.to_owned(),
+            after.strip_prefix(':').unwrap_or(port).to_owned(),
+        ),
+        None => match authority.split_once(':') {
+            Some((host, port)) => (host.to_owned(), port.to_owned()),
+            None => (authority, port.to_owned()),
+        },
+    };
+    Ok(format!("{}:{port}", host.trim_end_matches('.')))
 }
 
 /// Plans the undo of a goal: its changes, newest first, then a look that each is undone.
@@ -451,6 +489,26 @@ mod tests {
             )
             .unwrap(),
             ["net:connect:a.example:443"]
+        );
+        for (url, resource) in [
+            ("https://A.example./x?y", "a.example:443"),
+            ("http://a.example:8080", "a.example:8080"),
+            ("HTTP://[2001:db8::1]/", "2001:db8::1:80"),
+        ] {
+            assert_eq!(
+                capabilities("net:http_get:URL", false, &json!({"url": url, "private": false})).unwrap(),
+                [format!("net:http_get:{resource}")]
+            );
+        }
+        assert!(capabilities("net:http_get:URL", false, &json!({"url": "ftp://a.example/"})).is_err());
+        assert_eq!(
+            capabilities(
+                "net:ping:HOST",
+                false,
+                &json!({"host": "Router.", "private": true})
+            )
+            .unwrap(),
+            ["net:ping:router", "net:private:router"]
         );
         assert!(capabilities("service:stop:NAME", true, &json!({"name": "*"})).is_err());
         assert!(capabilities("service:stop:NAME", true, &json!({})).is_err());

@@ -4,6 +4,8 @@
 //!   keyrings, clocks, raw I/O, namespaces).
 //! * `worker`: the same, and no new programs' debugging interfaces, no io_uring, no userfaultfd, no device nodes, no
 //!   network sockets but Unix ones.
+//! * `worker-net`: the same with sockets for IPv4, IPv6 and the kernel's tables (netlink), and no others: no packet
+//!   sockets, which would see everybody's traffic.
 //!
 //! A refused call answers EPERM; `clone3` answers ENOSYS, because its flags lie in memory where a
 //! filter cannot look, and the C library then falls back to `clone`. Calls through the x32 table,
@@ -13,7 +15,7 @@ use crate::error::{ConfineError, Result};
 use seccompiler::{BpfProgram, TargetArch, sock_filter};
 
 /// The filters that exist.
-pub const NAMES: [&str; 2] = ["service", "worker"];
+pub const NAMES: [&str; 3] = ["service", "worker", "worker-net"];
 
 const ARCH: TargetArch = if cfg!(target_arch = "aarch64") {
     TargetArch::aarch64
@@ -31,6 +33,10 @@ pub fn programs(name: &str) -> Result<Vec<BpfProgram>> {
         "worker" => &[
             include_str!("../filters/service.json"),
             include_str!("../filters/worker.json"),
+        ],
+        "worker-net" => &[
+            include_str!("../filters/service.json"),
+            include_str!("../filters/worker-net.json"),
         ],
         _ => return Err(ConfineError::UnknownFilter(name.to_owned())),
     };

@@ -50,11 +50,27 @@ impl Default for Config {
                 "fs:*:/**",
                 "hw:*:host",
                 "monitor:*:host",
+            executor_capabilities: [
+                "firewall:*:**",
                 "monitor:logs:/var/log/**",
+                "net:check_port:**",
+                "net:configure:**",
+                "net:confirm:**",
+                "net:connections:host",
+                "net:dns:**",
+                "net:http_get:**",
+                "net:interfaces:host",
+                "net:listening:host",
+                "net:pending:host",
+                "net:ping:**",
+                "net:routes:host",
                 "pkg:*:*",
                 "process:*:*",
                 "process:spawn:/**",
                 "service:*:**",
+            ]
+            .map(str::to_owned)
+            .to_vec(),
             ]
             .map(str::to_owned)
             .to_vec(),

@@ -31,8 +31,11 @@ impl Budget {
         self.cancelled.store(true, Ordering::SeqCst);
     }
 
-    /// Time left; zero when it is up.
+    /// Time left; nothing once it was cancelled.
     pub fn left(&self) -> Duration {
+        if self.cancelled.load(Ordering::SeqCst) {
+            return Duration::ZERO;
+        }
         self.deadline.saturating_duration_since(Instant::now())
     }
 

@@ -217,6 +217,44 @@ pub enum ToolError {
     /// What only packages have to say.
     #[error(transparent)]
     Pkg(#[from] crate::pkg::error::PkgError),
+    /// Another change waits for its confirmation.
+    #[error("change {key} of {namespace} waits to be confirmed, {left_ms} ms are left; only one may wait")]
+    Unconfirmed {
+        /// Namespace.
+        namespace: &'static str,
+        /// The change.
+        key: String,
+        /// Time left, milliseconds.
+        left_ms: u64,
+    },
+    /// An address that a call may not reach.
+    #[error("`{host}` is {address}, {why}; without net:private:{resource} no call reaches that")]
+    Closed {
+        /// Host as the caller wrote it.
+        host: String,
+        /// Its address.
+        address: String,
+        /// What kind of address that is.
+        why: &'static str,
+        /// Resource that a grant must name.
+        resource: String,
+    },
+    /// A host could not be spoken with.
+    #[error("{what} failed: {why}")]
+    Network {
+        /// What was tried.
+        what: String,
+        /// Why it failed.
+        why: String,
+    },
+    /// A program failed.
+    #[error("{program} failed: {why}")]
+    Program {
+        /// Its path.
+        program: &'static str,
+        /// What it said.
+        why: String,
+    },
     /// A defect.
     #[error("defect: {0}")]
     Defect(String),
@@ -254,6 +292,7 @@ impl ToolError {
                 | Self::Protected { .. }
                 | Self::HardLinked { .. }
                 | Self::OtherTask { .. }
+                | Self::Closed { .. }
                 | Self::Auth(_)
         )
     }
@@ -293,6 +332,10 @@ impl Coded for ToolError {
             Self::Defect(_) => "AIOS-TOOLS-0028",
             Self::OtherTask { .. } => "AIOS-TOOLS-0024",
             Self::Service(error) => error.code(),
+            Self::Unconfirmed { .. } => "AIOS-TOOLS-0040",
+            Self::Closed { .. } => "AIOS-TOOLS-0041",
+            Self::Network { .. } => "AIOS-TOOLS-0042",
+            Self::Program { .. } => "AIOS-TOOLS-0043",
         }
     }
 
@@ -334,6 +377,16 @@ impl Coded for ToolError {
             }
             Self::Busy { .. } => "try again in a moment",
             Self::HalfDone { .. } => "a person must look: the worker's journal holds the snapshots",
+            Self::Unconfirmed { namespace, .. } => {
+                return format!(
+                    "confirm it with {namespace}.confirm, undo it, or wait until it is taken back"
+                );
+            }
+            Self::Closed { .. } => "ask for a goal with that capability, and say `private`: true",
+            Self::Network { .. } => {
+                "check name, address, route and firewall with net.dns, net.ping and net.check_port"
+            }
+            Self::Program { .. } => "see what it said; `aiosctl service logs` of the worker has more",
         }
         .to_owned()
     }
@@ -350,11 +403,14 @@ impl Coded for ToolError {
             | Self::LeavesRoot { .. }
             | Self::Protected { .. }
             | Self::HardLinked { .. }
-            | Self::OtherTask { .. } => Class::PermissionDenied,
+            | Self::OtherTask { .. }
+            | Self::Closed { .. } => Class::PermissionDenied,
             Self::Exists { .. } | Self::KeyReused { .. } => Class::AlreadyExists,
-            Self::Changed { .. } | Self::NotUndoable { .. } | Self::UndoConflict { .. } => {
-                Class::FailedPrecondition
-            }
+            Self::Changed { .. }
+            | Self::NotUndoable { .. }
+            | Self::UndoConflict { .. }
+            | Self::Unconfirmed { .. }
+            | Self::Network { .. } => Class::FailedPrecondition,
             Self::TimedOut { .. } => Class::DeadlineExceeded,
             Self::Cancelled => Class::Cancelled,
             Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
@@ -371,6 +427,7 @@ impl Coded for ToolError {
             | Self::Migration(_)
             | Self::Corrupt { .. }
             | Self::HalfDone { .. }
+            | Self::Program { .. }
             | Self::Defect(_) => Class::Internal,
         }
     }

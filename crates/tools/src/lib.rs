@@ -5,7 +5,8 @@
 //! has no privilege of its own. `aios-worker-fs` is the [`worker`] runtime around the [`fs`]
 //! namespace, the only process that touches people's files. `aios-worker-host` is the same runtime
 //! around what only looks at the machine ([`host`]), and needs no privilege for it. The others are the same
-//! around a namespace or two each: [`process`], [`service`], [`pkg`], whose
+//! around a namespace or two each: [`process`], [`service`], [`net`] and [`firewall`], whose
+//! changes are [`provisional`] until somebody confirms them, and [`pkg`], whose
 //! worker alone must be root.
 //!
 //! None decides what is allowed: the guard does, and the worker verifies what the guard signed.
@@ -14,11 +15,14 @@
 
 pub mod budget;
 pub mod error;
+pub mod firewall;
 pub mod fs;
 pub mod host;
+pub mod net;
 pub mod pipeline;
 pub mod pkg;
 pub mod process;
+pub mod provisional;
 pub mod registry;
 pub mod run;
 pub mod service;

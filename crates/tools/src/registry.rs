@@ -165,8 +165,10 @@ impl Registry {
     pub fn builtin() -> Self {
         Self::new(
             [
+                crate::firewall::specs(),
                 crate::fs::specs(),
                 crate::host::specs(),
+                crate::net::specs(),
                 crate::pkg::specs(),
                 crate::process::specs(),
                 crate::service::specs(),

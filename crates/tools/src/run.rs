@@ -1,11 +1,14 @@
 //! Builds the services from configuration and runs them until they are asked to end.
 
 use crate::error::ToolError;
+use crate::firewall::Firewall;
 use crate::fs::Fs;
 use crate::fs::resolve::Resolver;
 use crate::host::Host;
 use crate::host::hw::Hw;
 use crate::host::monitor::Monitor;
+use crate::net::Net;
+use crate::net::pending::{MachineClock, Pending};
 use crate::pipeline::{GrpcGuard, GrpcWorkers, Pipeline, ToolsService};
 use crate::pkg::Pkg;
 use crate::pkg::root::Root;
@@ -29,7 +32,7 @@ use aios_core::paths::Paths;
 use aios_core::{config, ready, rpc, tasks};
 use aios_proto::tools::v1::tool_registry_server::ToolRegistryServer;
 use aios_proto::worker::v1::worker_server::WorkerServer;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::UnixListener;
@@ -52,6 +55,8 @@ pub const PACKAGE_LANES: usize = 4;
 pub const LOOKING_LANES: usize = 8;
 /// The same of the process namespace; who waits for a process holds one.
 pub const PROCESS_LANES: usize = 16;
+/// The same of the network's namespace: each may wait for somebody far away.
+pub const NET_LANES: usize = 16;
 /// Threads beyond the lanes, for what must be answered though all of them hang: what became of a call.
 pub const SPARE_THREADS: usize = 2;
 
@@ -120,6 +125,23 @@ pub async fn worker_host(paths: &Paths) -> Result<(), Failure> {
         Ok(vec![
             house.serve(ReadOnly::new(Hw(Host::this())), "host", LOOKING_LANES)?,
             house.serve(ReadOnly::new(Monitor(Host::this())), "host", LOOKING_LANES)?,
+        ])
+    })
+    .await
+}
+
+/// Runs the worker of addresses, routes and the firewall. Both share one list of provisional changes; each takes
+/// back its own on the thread that executes its calls.
+///
+/// # Errors
+/// Configuration, keys, journal or socket.
+pub async fn worker_net(paths: &Paths) -> Result<(), Failure> {
+    worker(paths, |house| {
+        let list = house.state("net").join("pending.db");
+        let pending = Arc::new(Pending::open(&list, Box::new(MachineClock::new()?))?);
+        Ok(vec![
+            house.serve(Firewall::new(Arc::clone(&pending)), "net", LOOKING_LANES)?,
+            house.serve(Net::new(pending, Path::new("/etc")), "net", NET_LANES)?,
         ])
     })
     .await

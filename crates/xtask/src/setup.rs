@@ -31,6 +31,8 @@ const VM: &[&str] = &["qemu-system-x86", "e2fsprogs"];
 const BENCH: &[&str] = &["restic"];
 /// Test the page in a real browser.
 const BROWSER: &[&str] = &["chromium", "fonts-dejavu-core"];
+/// The Rust tests: network namespaces of their own, with a firewall.
+const TESTS: &[&str] = &["iproute2", "nftables", "util-linux"];
 
 /// What the machine is set up for.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -112,7 +114,7 @@ fn missing(host: &Host, purposes: &[Purpose]) -> Result<Vec<&'static str>> {
             Purpose::Image => IMAGE,
             Purpose::Vm => VM,
             Purpose::Browser => BROWSER,
-            Purpose::Tests => &[],
+            Purpose::Tests => TESTS,
             Purpose::Bench => BENCH,
         })
         .copied()

@@ -17,6 +17,7 @@ pub const SERVICES: &[&str] = &[
     "aios-tools",
     "aios-worker-fs",
     "aios-worker-host",
+    "aios-worker-net",
     "aios-worker-pkg",
     "aios-worker-process",
     "aios-worker-service",

@@ -30,6 +30,7 @@ const VICTIMS: &[&str] = &[
     "aios-guard",
     "aios-worker-fs",
     "aios-worker-host",
+    "aios-worker-net",
     "aios-worker-pkg",
     "aios-worker-process",
     "aios-worker-service",

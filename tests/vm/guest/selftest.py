@@ -38,6 +38,7 @@ FILE_CAPS = 0b11111  # CHOWN, DAC_OVERRIDE, DAC_READ_SEARCH, FOWNER, FSETID are 
 PROCESS_CAPS = 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 19 | 1 << 24
 # And KILL, SETGID, SETUID, MKNOD, SETFCAP.
 PACKAGE_CAPS = FILE_CAPS | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 27 | 1 << 31
+NET_CAPS = 1 << 12  # NET_ADMIN
 SERVICES: dict[str, tuple[str | None, int]] = {
     "aios-console": ("aios-console", 0),
     "aios-guard": ("aios-guard", 0),
@@ -50,6 +51,7 @@ SERVICES: dict[str, tuple[str | None, int]] = {
     "aios-worker-service": ("aios-service", 0),
     "aios-worker-process": ("aios-process", PROCESS_CAPS),
     "aios-worker-pkg": ("aios-pkg", PACKAGE_CAPS),
+    "aios-worker-net": ("aios-net", NET_CAPS),
 }
 # Of what aios-init sets: other than the kernel's own defaults.
 SYSCTLS = {"kernel/kptr_restrict": "2", "fs/protected_regular": "2"}

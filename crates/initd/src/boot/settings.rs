@@ -11,7 +11,7 @@ use std::fs;
 use std::path::Path;
 
 /// Harder than the kernel's defaults where that costs nothing here.
-const SYSCTLS: [(&str, &str); 8] = [
+const SYSCTLS: [(&str, &str); 9] = [
     ("kernel/kptr_restrict", "2"),
     ("kernel/dmesg_restrict", "1"),
     ("kernel/unprivileged_bpf_disabled", "1"),
@@ -20,6 +20,8 @@ const SYSCTLS: [(&str, &str); 8] = [
     ("fs/protected_symlinks", "1"),
     ("fs/protected_fifos", "2"),
     ("fs/protected_regular", "2"),
+    // Pings without a right: every group may open the kernel's ping sockets, as on other distributions.
+    ("net/ipv4/ping_group_range", "0 2147483647"),
 ];
 
 /// Rootless containers need mounts below `/` to propagate.

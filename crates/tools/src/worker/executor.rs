@@ -15,13 +15,15 @@ use aios_core::id::ExecutionKey;
 use aios_proto::common::v1::Identity;
 use serde_json::Value;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 /// Calls that may wait; one more is refused.
 const WAITING: usize = 256;
+/// After this the namespace is asked again when it failed.
+const EXPIRE_AGAIN: Duration = Duration::from_secs(2);
 
 /// How an execution ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,10 +117,35 @@ struct Runner<N: Namespace> {
 
 impl<N: Namespace> Runner<N> {
     fn run(mut self, jobs: &Receiver<(Job<N>, Answer)>) {
-        while let Ok((job, answer)) = jobs.recv() {
-            // Nobody may be waiting any more; the journal has the result for whoever asks again.
-            drop(answer.send(self.execute(&job)));
+        loop {
+            let next = match self.expire() {
+                None => jobs.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                Some(wait) => jobs.recv_timeout(wait),
+            };
+            match next {
+                // Nobody may be waiting any more; the journal has the result for whoever asks again.
+                Ok((job, answer)) => drop(answer.send(self.execute(&job))),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
         }
+    }
+
+    /// Lets the namespace take back what was for a time only; answers when to do so again.
+    fn expire(&self) -> Option<Duration> {
+        let expired = match self.namespace.expire() {
+            Ok(expired) => expired,
+            Err(error) => {
+                tracing::error!(error = %error.report(), "what was for a time only could not be looked through");
+                return Some(EXPIRE_AGAIN);
+            }
+        };
+        for key in expired.taken_back {
+            if let Err(error) = self.journal.withdrawn(key, self.clock.now_ms()) {
+                tracing::error!(%key, error = %error.report(), "the journal does not know that a call was taken back");
+            }
+        }
+        expired.again_in
     }
 
     fn execute(&mut self, job: &Job<N>) -> Result<Executed> {

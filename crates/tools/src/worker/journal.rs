@@ -264,6 +264,20 @@ impl Journal {
         Ok(())
     }
 
+    /// A finished execution was taken back by its own namespace. One that is not finished, or was taken back
+    /// already, stays as it is.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn withdrawn(&self, key: ExecutionKey, now_ms: i64) -> Result<()> {
+        self.connection
+            .prepare_cached(
+                "UPDATE execution SET state = 'undone', ended_ms = ?3 WHERE task = ?1 AND step = ?2 AND state = 'done'",
+            )?
+            .execute(params![key.task.to_string(), step(key)?, now_ms])?;
+        Ok(())
+    }
+
     /// Nothing of it remains. Without an error it was interrupted, and may be executed again.
     ///
     /// # Errors
@@ -392,6 +406,24 @@ mod tests {
         journal.rolled_back(key, Some(&report), 2).unwrap();
         assert!(journal.begin(&beginning(key)).is_err());
         assert_eq!(journal.find(key).unwrap().unwrap().error, Some(report));
+    }
+
+    #[test]
+    fn what_is_done_can_be_withdrawn_and_nothing_else() {
+        let (_dir, mut journal) = journal();
+        let key = ExecutionKey {
+            task: TaskId::new(),
+            step: 1,
+        };
+        journal.begin(&beginning(key)).unwrap();
+        journal.withdrawn(key, 2).unwrap();
+        assert_eq!(journal.find(key).unwrap().unwrap().state, State::Received);
+        journal.snapshotted(key, "{}").unwrap();
+        journal.done(key, "{}", "{}", 2).unwrap();
+        for _ in 0..2 {
+            journal.withdrawn(key, 3).unwrap();
+            assert_eq!(journal.find(key).unwrap().unwrap().state, State::Undone);
+        }
     }
 
     #[test]

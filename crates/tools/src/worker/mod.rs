@@ -150,4 +150,22 @@ pub trait Namespace: Send + Sync + 'static {
 
     /// What the call answers.
     fn result(&self, plan: &Self::Plan) -> Value;
+
+    /// Takes back what was done for a time only and whose time is over. Called on the thread that executes:
+    /// at its start, after each call and when the time comes that it names itself.
+    ///
+    /// # Errors
+    /// It is tried again.
+    fn expire(&self) -> Result<Expired> {
+        Ok(Expired::default())
+    }
+}
+
+/// What a namespace took back by itself.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Expired {
+    /// Executions of which nothing remains.
+    pub taken_back: Vec<ExecutionKey>,
+    /// When to ask again; `None` when nothing waits.
+    pub again_in: Option<std::time::Duration>,
 }

@@ -1,4 +1,4 @@
-//! The tool service, the fs worker and the looking tools through their public interfaces.
+//! The tool service, the workers and the looking tools through their public interfaces.
 //!
 //! One binary: linking takes longer than most of these tests.
 #![cfg(test)]
@@ -9,6 +9,7 @@ mod common;
 mod crashes;
 mod faults;
 mod host;
+mod network;
 mod pkg;
 mod processes;
 mod refusals;
