@@ -317,6 +317,12 @@ async fn a_program_never_runs_twice_wherever_the_worker_is_killed() {
         post.after_crash().await;
         let times = || fs::read_to_string(&count).map_or(0, |text| text.lines().count());
         if point == "worker.process.mid_effect" {
+            let known = post.status(key).await.state();
+            assert_eq!(
+                known,
+                aios_proto::worker::v1::ExecutionState::Running,
+                "nobody knows"
+            );
             let told = code_of(&post, key, "process.spawn", &args).await;
             assert!(
                 told.contains("AIOS-TOOLS-0027") || told.contains("half done"),

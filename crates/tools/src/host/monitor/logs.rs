@@ -185,7 +185,13 @@ impl<'a> Walk<'a> {
             path
         };
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-        let flags = flags | OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        // A pipe must not hold up whoever opens it; a handle opens nothing, and refuses the flag.
+        let wait = if flags.contains(OFlags::PATH) {
+            OFlags::empty()
+        } else {
+            OFlags::NONBLOCK
+        };
+        let flags = flags | wait | OFlags::RDONLY | OFlags::CLOEXEC;
         rustix::fs::openat2(&self.root, path, flags, Mode::empty(), resolve)
     }
 
