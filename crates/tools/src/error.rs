@@ -227,6 +227,20 @@ pub enum ToolError {
         /// Time left, milliseconds.
         left_ms: u64,
     },
+    /// A change is not where it would have to be.
+    #[error("change {key} of {namespace} is {is}, and {wanted} is needed; {why}")]
+    NotWaiting {
+        /// Namespace.
+        namespace: &'static str,
+        /// The change.
+        key: String,
+        /// What it is.
+        is: &'static str,
+        /// What it would have to be.
+        wanted: &'static str,
+        /// How it came so.
+        why: String,
+    },
     /// An address that a call may not reach.
     #[error("`{host}` is {address}, {why}; without net:private:{resource} no call reaches that")]
     Closed {
@@ -333,6 +347,7 @@ impl Coded for ToolError {
             Self::OtherTask { .. } => "AIOS-TOOLS-0024",
             Self::Service(error) => error.code(),
             Self::Unconfirmed { .. } => "AIOS-TOOLS-0040",
+            Self::NotWaiting { .. } => "AIOS-TOOLS-0044",
             Self::Closed { .. } => "AIOS-TOOLS-0041",
             Self::Network { .. } => "AIOS-TOOLS-0042",
             Self::Program { .. } => "AIOS-TOOLS-0043",
@@ -382,6 +397,11 @@ impl Coded for ToolError {
                     "confirm it with {namespace}.confirm, undo it, or wait until it is taken back"
                 );
             }
+            Self::NotWaiting { namespace, .. } => {
+                return format!(
+                    "see what waits with {namespace}.pending; make the change anew if it is gone"
+                );
+            }
             Self::Closed { .. } => "ask for a goal with that capability, and say `private`: true",
             Self::Network { .. } => {
                 "check name, address, route and firewall with net.dns, net.ping and net.check_port"
@@ -410,6 +430,7 @@ impl Coded for ToolError {
             | Self::NotUndoable { .. }
             | Self::UndoConflict { .. }
             | Self::Unconfirmed { .. }
+            | Self::NotWaiting { .. }
             | Self::Network { .. } => Class::FailedPrecondition,
             Self::TimedOut { .. } => Class::DeadlineExceeded,
             Self::Cancelled => Class::Cancelled,

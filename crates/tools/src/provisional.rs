@@ -131,14 +131,12 @@ impl<G: Ground> Provisional<G> {
         if change.state == wanted {
             return Ok(change);
         }
-        Err(ToolError::NotUndoable {
+        Err(ToolError::NotWaiting {
+            namespace: G::NAMESPACE,
             key: key.to_string(),
-            why: format!(
-                "it is {}, not {}; {}",
-                change.state.as_str(),
-                wanted.as_str(),
-                change.why
-            ),
+            is: change.state.as_str(),
+            wanted: wanted.as_str(),
+            why: change.why,
         })
     }
 
@@ -308,9 +306,12 @@ impl<G: Ground> Provisional<G> {
                 let target = key_of(target)?;
                 let change = self.waiting(target, State::Provisional)?;
                 if self.pending.left_ms(&change).unwrap_or(0) == 0 {
-                    return Err(ToolError::NotUndoable {
+                    return Err(ToolError::NotWaiting {
+                        namespace: G::NAMESPACE,
                         key: target.to_string(),
-                        why: "its time to be confirmed is over".to_owned(),
+                        is: "being taken back",
+                        wanted: State::Provisional.as_str(),
+                        why: "its time is over".to_owned(),
                     });
                 }
                 self.pass(target, State::Provisional, State::Confirmed)

@@ -38,7 +38,7 @@ const CONNECT: Duration = Duration::from_secs(5);
 
 /// A URL that may be asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Url {
+pub(super) struct Url {
     tls: bool,
     host: Host,
     port: u16,
@@ -51,7 +51,7 @@ impl Url {
     ///
     /// # Errors
     /// [`ToolError::BadInput`].
-    pub fn parse(text: &str) -> Result<Self> {
+    pub(super) fn parse(text: &str) -> Result<Self> {
         let wrong = |problem: String| bad_input(TOOL, "url", problem);
         // Programs differ in what they make of a backslash, a blank or a letter that is not ASCII.
         if text.len() > LONGEST || !text.bytes().all(|it| it.is_ascii_graphic() && it != b'\\') {

@@ -118,8 +118,8 @@ impl Wire {
         rustix::net::send(&self.socket, &packet, SendFlags::empty()).map(drop)
     }
 
-    fn read<'a>(&self, buffer: &'a mut Vec<u8>) -> std::result::Result<&'a [u8], Errno> {
-        let (_, length) = rustix::net::recv(&self.socket, buffer.as_mut_slice(), RecvFlags::TRUNC)?;
+    fn read<'a>(&self, buffer: &'a mut [u8]) -> std::result::Result<&'a [u8], Errno> {
+        let (_, length) = rustix::net::recv(&self.socket, &mut *buffer, RecvFlags::TRUNC)?;
         buffer.get(..length).ok_or(Errno::MSGSIZE)
     }
 

@@ -106,8 +106,9 @@ impl Coded for PkgError {
     fn class(&self) -> Class {
         match self {
             Self::NoSuchPackage { .. } => Class::NotFound,
-            Self::Locked { .. } | Self::NotObtainable { .. } => Class::Unavailable,
-            Self::Essential { .. }
+            Self::Locked { .. } => Class::Unavailable,
+            Self::NotObtainable { .. }
+            | Self::Essential { .. }
             | Self::Held { .. }
             | Self::Unsettled { .. }
             | Self::ChangedSince { .. } => Class::FailedPrecondition,

@@ -295,7 +295,7 @@ impl NetHouse {
             counter: self.counter.fetch_add(1, Ordering::SeqCst),
             epoch: self.counter.load(Ordering::SeqCst),
             min_token_epoch: 0,
-            revoked: Vec::new(),
+            revoked: std::collections::BTreeSet::new(),
             emergency: false,
             issued_at_ms: SystemClock.now_ms(),
         };

@@ -130,7 +130,7 @@ async fn cuts_itself_off(tool: &str, args: Value) {
             format!("nobody confirmed it within {SOON_MS} ms")
         );
         let late = house.about(&format!("{namespace}.confirm"), key).await;
-        assert_eq!(code(&late), "AIOS-TOOLS-0018");
+        assert_eq!(code(&late), "AIOS-TOOLS-0044");
     }
 }
 
@@ -271,6 +271,9 @@ async fn a_rule_is_removed_by_its_name_and_comes_back_in_its_place() {
     assert_eq!(code(&gone), "AIOS-TOOLS-0009");
 }
 
+/// A change, what somebody does by hand meanwhile, and how that is taken away again.
+type Meddled<'a> = (&'a str, Value, &'a dyn Fn(), &'a dyn Fn());
+
 #[tokio::test]
 async fn what_a_person_changed_since_is_neither_undone_nor_lost_when_a_change_takes_itself_back() {
     if !aios_tests_root::as_root().unwrap() {
@@ -281,7 +284,7 @@ async fn what_a_person_changed_since_is_neither_undone_nor_lost_when_a_change_ta
     let rule = [
         "add", "rule", "inet", "aios", "input", "tcp", "dport", "22", "accept",
     ];
-    let cases: [(&str, Value, &dyn Fn(), &dyn Fn()); 2] = [
+    let cases: [Meddled<'_>; 2] = [
         (
             "firewall.deny",
             json!({"protocol": "tcp", "port": 9}),

@@ -286,7 +286,7 @@ async fn when_time_is_up_the_whole_group_ends_and_nothing_is_left() {
     let before = bed.photo().await;
     let args = json!({"names": ["slow"]});
     let answer = bed
-        .try_call(&["pkg:*:*"], bed.key(), "pkg.install", args, 20_000)
+        .try_call(&["pkg:*:*"], bed.key(), "pkg.install", args, 10_000)
         .await;
     assert_eq!(code(&answer.unwrap()), "AIOS-TOOLS-0013");
     let pids = ["etc/waiting", "tmp/sleeper"].map(|name| fs::read_to_string(bed.root.join(name)).unwrap());
