@@ -46,9 +46,16 @@ impl Default for Config {
             session_ms: 12 * 60 * 60_000,
             push_ms: 1000,
             autonomy: Autonomy::Supervised,
-            executor_capabilities: ["fs:*:/**", "hw:*:host", "monitor:*:host"]
-                .map(str::to_owned)
-                .to_vec(),
+            executor_capabilities: [
+                "fs:*:/**",
+                "hw:*:host",
+                "monitor:*:host",
+                "sec:*:/**",
+                "sec:*:host",
+                "sec:*:log",
+            ]
+            .map(str::to_owned)
+            .to_vec(),
             max_autonomy: Autonomy::Supervised,
         }
     }

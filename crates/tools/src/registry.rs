@@ -163,7 +163,7 @@ impl Registry {
 
     /// The tools that come with aiOS.
     pub fn builtin() -> Self {
-        Self::new([crate::fs::specs(), crate::host::specs()].concat())
+        Self::new([crate::fs::specs(), crate::host::specs(), crate::sec::specs()].concat())
     }
 
     /// Every tool, sorted by name.

@@ -8,6 +8,8 @@ use crate::host::hw::Hw;
 use crate::host::monitor::Monitor;
 use crate::pipeline::{GrpcGuard, GrpcWorkers, Pipeline, ToolsService};
 use crate::registry::Registry;
+use crate::sec::Sec;
+use crate::sec::machine::Machine;
 use crate::worker::Namespace;
 use crate::worker::executor::Executor;
 use crate::worker::gate::Gate;
@@ -116,6 +118,30 @@ pub async fn worker_host(paths: &Paths) -> Result<(), Failure> {
     .await
 }
 
+/// Runs the worker that looks for weaknesses.
+///
+/// # Errors
+/// Configuration, keys, journal or socket.
+pub async fn worker_sec(paths: &Paths) -> Result<(), Failure> {
+    worker(paths, |house| {
+        Ok(vec![house.listen("sec", house.sec(Machine::this())?)?])
+    })
+    .await
+}
+
+/// The sec worker's service over its state directory, for the machine that lies at `machine`.
+///
+/// # Errors
+/// Journal or store cannot be used.
+pub fn sec_service(
+    paths: &Paths,
+    keys: TrustKeys,
+    roles: Roles,
+    machine: Machine,
+) -> Result<WorkerService<Sec>, ToolError> {
+    House { paths, keys, roles }.sec(machine)
+}
+
 /// A namespace's socket and service.
 type Served = (UnixListener, Routes);
 
@@ -148,6 +174,12 @@ impl House<'_> {
         let clock = Arc::new(SystemClock);
         let fs = Fs::new(Resolver::new(Protected::of(self.paths)), store, clock);
         self.service(fs, "fs", FILE_LANES)
+    }
+
+    fn sec(&self, machine: Machine) -> Result<WorkerService<Sec>, ToolError> {
+        let resolver = Resolver::of("sec", Protected::of(self.paths));
+        let sec = Sec::open(machine, resolver, &self.state("sec"), Arc::new(SystemClock))?;
+        self.service(sec, "sec", LOOKING_LANES)
     }
 
     /// Socket and service of a namespace, whose journal lies in `worker`'s state directory.

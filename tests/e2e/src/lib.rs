@@ -8,7 +8,7 @@ pub mod ctl;
 pub mod tree;
 
 /// Services of an instance, sorted.
-pub const SERVICES: [&str; 8] = [
+pub const SERVICES: [&str; 9] = [
     "aios-console",
     "aios-guard",
     "aios-memory",
@@ -17,6 +17,7 @@ pub const SERVICES: [&str; 8] = [
     "aios-tools",
     "aios-worker-fs",
     "aios-worker-host",
+    "aios-worker-sec",
 ];
 
 /// The running instance, or nothing when these tests were not asked for.

@@ -26,10 +26,11 @@ enum Moment {
 const MOMENTS: [Moment; 3] = [Moment::Stated, Moment::Asked, Moment::Approved];
 
 /// Who dies, as `aiosctl service list` names it; and the supervisor, and the agent.
-const VICTIMS: [&str; 10] = [
+const VICTIMS: [&str; 11] = [
     "aios-guard",
     "aios-worker-fs",
     "aios-worker-host",
+    "aios-worker-sec",
     "aios-tools",
     "aios-memory",
     "aios-orchestrator",

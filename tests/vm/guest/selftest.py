@@ -33,6 +33,7 @@ NEEDS_APPROVAL = 4
 TEST = "vm-test"
 # What each service may do as configs/services says: its AppArmor profile and its capabilities. The sandbox has no
 # profile (rootless Podman needs more than one could hold), and its bounding set stays whole for newuidmap.
+SEC_CAPS = 0b100  # DAC_READ_SEARCH is number 2.
 FILE_CAPS = 0b11111  # CHOWN, DAC_OVERRIDE, DAC_READ_SEARCH, FOWNER, FSETID are numbers 0 to 4.
 SERVICES: dict[str, tuple[str | None, int]] = {
     "aios-console": ("aios-console", 0),
@@ -43,6 +44,7 @@ SERVICES: dict[str, tuple[str | None, int]] = {
     "aios-tools": ("aios-tools", 0),
     "aios-worker-fs": ("aios-fs", FILE_CAPS),
     "aios-worker-host": ("aios-host", 0),
+    "aios-worker-sec": ("aios-sec", SEC_CAPS),
 }
 # Of what aios-init sets: other than the kernel's own defaults.
 SYSCTLS = {"kernel/kptr_restrict": "2", "fs/protected_regular": "2"}

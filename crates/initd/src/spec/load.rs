@@ -233,7 +233,7 @@ mod tests {
             );
             assert_eq!(
                 spec.confine.capabilities.is_empty(),
-                name != "aios-worker-fs",
+                !["aios-worker-fs", "aios-worker-sec"].contains(&name.as_str()),
                 "{name}"
             );
         }

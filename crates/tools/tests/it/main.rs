@@ -11,3 +11,4 @@ mod faults;
 mod host;
 mod refusals;
 mod rpcs;
+mod sec;
