@@ -26,7 +26,12 @@ const SYSTEM_TREES: &[&str] = &["/etc", "/usr", "/bin", "/sbin", "/lib", "/lib64
 /// Where set-uid programs are looked for besides.
 const OTHER_TREES: &[&str] = &["/home", "/root", "/srv", "/tmp", "/var"];
 /// Where container engines keep the layers of images, in `/var/lib` and in homes.
-const LAYERS: &[&str] = &["/containers/storage", "/var/lib/docker", "/var/lib/containerd"];
+const LAYERS: &[&str] = &[
+    "/var/lib/containers/storage",
+    "/.local/share/containers/storage",
+    "/var/lib/docker",
+    "/var/lib/containerd",
+];
 /// Ports whose protocols carry passwords in the clear.
 const CLEAR_TEXT: &[(u16, &str)] = &[
     (21, "ftp"),
