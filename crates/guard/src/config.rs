@@ -67,6 +67,9 @@ impl Default for Config {
                 "pkg:*:*",
                 "process:*:*",
                 "process:spawn:/**",
+                "sec:*:/**",
+                "sec:*:host",
+                "sec:*:log",
                 "service:*:**",
             ]
             .map(str::to_owned)

@@ -5,7 +5,7 @@
 //! has no privilege of its own. `aios-worker-fs` is the [`worker`] runtime around the [`fs`]
 //! namespace, the only process that touches people's files. `aios-worker-host` is the same runtime
 //! around what only looks at the machine ([`host`]), and needs no privilege for it. The others are the same
-//! around a namespace or two each: [`process`], [`service`], [`net`] and [`firewall`], whose
+//! around a namespace or two each: [`process`], [`service`], [`sec`], [`net`] and [`firewall`], whose
 //! changes are [`provisional`] until somebody confirms them, and [`pkg`], whose
 //! worker alone must be root.
 //!
@@ -25,6 +25,7 @@ pub mod process;
 pub mod provisional;
 pub mod registry;
 pub mod run;
+pub mod sec;
 pub mod service;
 pub mod typed;
 pub mod worker;

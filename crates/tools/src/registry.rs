@@ -171,6 +171,7 @@ impl Registry {
                 crate::net::specs(),
                 crate::pkg::specs(),
                 crate::process::specs(),
+                crate::sec::specs(),
                 crate::service::specs(),
             ]
             .concat(),

@@ -16,6 +16,8 @@ use crate::process::Process;
 use crate::registry::Registry;
 use crate::service::Services;
 use crate::service::init::Init;
+use crate::sec::Sec;
+use crate::sec::machine::Machine;
 use crate::worker::Namespace;
 use crate::worker::executor::Executor;
 use crate::worker::gate::Gate;
@@ -143,6 +145,13 @@ pub async fn worker_net(paths: &Paths) -> Result<(), Failure> {
             house.serve(Firewall::new(Arc::clone(&pending)), "net", LOOKING_LANES)?,
             house.serve(Net::new(pending, Path::new("/etc")), "net", NET_LANES)?,
         ])
+/// Runs the worker that looks for weaknesses.
+///
+/// # Errors
+/// Configuration, keys, journal or socket.
+pub async fn worker_sec(paths: &Paths) -> Result<(), Failure> {
+    worker(paths, |house| {
+        Ok(vec![house.listen("sec", house.sec(Machine::this())?)?])
     })
     .await
 }
@@ -216,6 +225,19 @@ pub fn pkg_service(
     House { paths, keys, roles }.pkg(root)
 }
 
+/// The sec worker's service over its state directory, for the machine that lies at `machine`.
+///
+/// # Errors
+/// Journal or store cannot be used.
+pub fn sec_service(
+    paths: &Paths,
+    keys: TrustKeys,
+    roles: Roles,
+    machine: Machine,
+) -> Result<WorkerService<Sec>, ToolError> {
+    House { paths, keys, roles }.sec(machine)
+}
+
 /// A namespace's socket and service.
 type Served = (UnixListener, Routes);
 
@@ -263,6 +285,12 @@ impl House<'_> {
     fn pkg(&self, root: Root) -> Result<WorkerService<Pkg>, ToolError> {
         let pkg = Pkg::open(root, &self.state("pkg"))?;
         self.service(pkg, "pkg", PACKAGE_LANES)
+    }
+
+    fn sec(&self, machine: Machine) -> Result<WorkerService<Sec>, ToolError> {
+        let resolver = Resolver::of("sec", Protected::of(self.paths));
+        let sec = Sec::open(machine, resolver, &self.state("sec"), Arc::new(SystemClock))?;
+        self.service(sec, "sec", LOOKING_LANES)
     }
 
     /// Socket and service of a namespace, whose journal lies in `worker`'s state directory.

@@ -20,6 +20,7 @@ pub const SERVICES: &[&str] = &[
     "aios-worker-net",
     "aios-worker-pkg",
     "aios-worker-process",
+    "aios-worker-sec",
     "aios-worker-service",
 ];
 

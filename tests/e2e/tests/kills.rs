@@ -33,6 +33,7 @@ const VICTIMS: &[&str] = &[
     "aios-worker-net",
     "aios-worker-pkg",
     "aios-worker-process",
+    "aios-worker-sec",
     "aios-worker-service",
     "aios-tools",
     "aios-memory",

@@ -33,6 +33,7 @@ NEEDS_APPROVAL = 4
 TEST = "vm-test"
 # What each service may do as configs/services says: its AppArmor profile and its capabilities. The sandbox has no
 # profile (rootless Podman needs more than one could hold), and its bounding set stays whole for newuidmap.
+SEC_CAPS = 0b100  # DAC_READ_SEARCH is number 2.
 FILE_CAPS = 0b11111  # CHOWN, DAC_OVERRIDE, DAC_READ_SEARCH, FOWNER, FSETID are numbers 0 to 4.
 # SETPCAP 8, KILL 5, SETGID 6, SETUID 7, SYS_PTRACE 19, SYS_RESOURCE 24.
 PROCESS_CAPS = 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 19 | 1 << 24
@@ -52,6 +53,7 @@ SERVICES: dict[str, tuple[str | None, int]] = {
     "aios-worker-process": ("aios-process", PROCESS_CAPS),
     "aios-worker-pkg": ("aios-pkg", PACKAGE_CAPS),
     "aios-worker-net": ("aios-net", NET_CAPS),
+    "aios-worker-sec": ("aios-sec", SEC_CAPS),
 }
 # Of what aios-init sets: other than the kernel's own defaults.
 SYSCTLS = {"kernel/kptr_restrict": "2", "fs/protected_regular": "2"}

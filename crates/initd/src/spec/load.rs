@@ -239,7 +239,13 @@ mod tests {
                 spec.confine.hide.iter().any(|path| path.ends_with("/var")),
                 "{name}"
             );
-            let privileged = ["aios-worker-fs", "aios-worker-pkg", "aios-worker-process"];
+            let privileged = [
+                "aios-worker-fs",
+                "aios-worker-net",
+                "aios-worker-pkg",
+                "aios-worker-process",
+                "aios-worker-sec",
+            ];
             assert_eq!(
                 spec.confine.capabilities.is_empty(),
                 !privileged.contains(&name.as_str()),

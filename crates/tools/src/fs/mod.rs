@@ -17,7 +17,7 @@ mod restore;
 mod search;
 mod stat;
 mod undo;
-mod walk;
+pub(crate) mod walk;
 mod write;
 
 use crate::budget::Budget;

@@ -176,13 +176,19 @@ pub(crate) fn proc_path(fd: BorrowedFd<'_>) -> String {
 /// Resolves paths within what a token grants.
 #[derive(Debug, Clone)]
 pub struct Resolver {
+    namespace: &'static str,
     protected: Protected,
 }
 
 impl Resolver {
-    /// A resolver that never opens what `protected` names.
+    /// A resolver of fs calls that never opens what `protected` names.
     pub fn new(protected: Protected) -> Self {
-        Self { protected }
+        Self::of("fs", protected)
+    }
+
+    /// The same for the calls of another namespace.
+    pub fn of(namespace: &'static str, protected: Protected) -> Self {
+        Self { namespace, protected }
     }
 
     /// Whether no grant opens the path for `action`.
@@ -198,7 +204,7 @@ impl Resolver {
         let wanted = normalize(path)?;
         self.admit(caps, action, &wanted, path)?;
         let mut first = None;
-        for root in roots(caps, action, &wanted) {
+        for root in roots(caps, self.namespace, action, &wanted) {
             let mut found = self.resolve_in(&root, &wanted, follow);
             // `FILE/**` grants FILE too, which is no directory to open: the one that holds it is.
             if let Err(ToolError::WrongKind { .. } | ToolError::NotFound { .. }) = found
@@ -215,7 +221,7 @@ impl Resolver {
             }
         }
         Err(first.unwrap_or(ToolError::NotGranted {
-            namespace: "fs".to_owned(),
+            namespace: self.namespace.to_owned(),
             action: action.to_owned(),
             path: path.to_owned(),
         }))
@@ -223,9 +229,9 @@ impl Resolver {
 
     /// Whether token and protection let `resolved` pass; the error names the path as it was `written`.
     fn admit(&self, caps: &CapabilitySet, action: &str, resolved: &str, written: &str) -> Result<()> {
-        if !caps.allows("fs", action, resolved) {
+        if !caps.allows(self.namespace, action, resolved) {
             return Err(ToolError::NotGranted {
-                namespace: "fs".to_owned(),
+                namespace: self.namespace.to_owned(),
                 action: action.to_owned(),
                 path: written.to_owned(),
             });
@@ -343,11 +349,11 @@ fn parent_of(path: &str) -> &str {
 }
 
 /// The granted directories that hold `path`, the narrowest first.
-fn roots(caps: &CapabilitySet, action: &str, path: &str) -> Vec<String> {
+fn roots(caps: &CapabilitySet, namespace: &str, action: &str, path: &str) -> Vec<String> {
     let mut roots: Vec<String> = caps
         .effective()
         .iter()
-        .filter(|cap| cap.allows("fs", action, path))
+        .filter(|cap| cap.allows(namespace, action, path))
         .map(|cap| literal_prefix(cap.resource()))
         .collect();
     roots.sort_by_key(|root| std::cmp::Reverse(root.len()));

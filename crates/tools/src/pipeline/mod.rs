@@ -4,6 +4,7 @@
 //! It decides nothing and holds no secret: a forged answer of this process is refused by guard or
 //! worker. It never waits for a person; `APPROVAL_REQUIRED` is an answer like any other.
 
+mod audit;
 mod peers;
 mod service;
 
@@ -293,6 +294,9 @@ impl<G: Guard, W: Workers> Pipeline<G, W> {
         prepared: &worker::PrepareResponse,
         receipt: guard::Receipt,
     ) -> std::result::Result<worker::ExecuteResponse, Status> {
+        if call.spec.name == audit::AUDIT_QUERY {
+            return audit::query(&self.guard, &prepared.canonical_args_json, call.timeout_ms).await;
+        }
         let request = worker::ExecuteRequest {
             token: call.token.clone(),
             key: Some(call.key.into()),

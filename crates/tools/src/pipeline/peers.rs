@@ -40,6 +40,11 @@ pub trait Guard: Send + Sync + 'static {
         &self,
         request: guard::RecordRequest,
     ) -> impl Future<Output = Answer<guard::RecordResponse>> + Send;
+    /// Reads records of the audit log, without payloads, oldest first. It does not follow.
+    fn audit_tail(
+        &self,
+        request: guard::AuditTailRequest,
+    ) -> impl Future<Output = Answer<Vec<guard::AuditRecord>>> + Send;
 }
 
 /// What the pipeline asks of workers, by namespace.
@@ -118,6 +123,15 @@ impl Guard for GrpcGuard {
             .record(timed(request, GUARD_TIME))
             .await?
             .into_inner())
+    }
+    async fn audit_tail(&self, request: guard::AuditTailRequest) -> Answer<Vec<guard::AuditRecord>> {
+        let mut client = self.client.clone();
+        let mut stream = client.audit_tail(timed(request, GUARD_TIME)).await?.into_inner();
+        let mut records = Vec::new();
+        while let Some(record) = stream.message().await? {
+            records.push(record);
+        }
+        Ok(records)
     }
 }
 

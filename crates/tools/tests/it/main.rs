@@ -16,3 +16,4 @@ mod refusals;
 mod rpcs;
 mod service;
 mod spawns;
+mod sec;

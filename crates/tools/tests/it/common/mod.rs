@@ -25,6 +25,8 @@ use aios_proto::worker::v1::worker_server::WorkerServer;
 use aios_tools::pipeline::{GrpcWorkers, Guard, Pipeline};
 use aios_tools::registry::Registry;
 use aios_tools::run;
+use aios_tools::worker::Namespace;
+use aios_tools::worker::service::WorkerService;
 use serde_json::Value;
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -249,6 +251,25 @@ impl Guard for GuardDouble {
             audit_seq: self.note(format!("{} {code}", request.kind)),
         })
     }
+
+    /// The double's log: one record a line, whose first word is its kind and whose second its tool.
+    async fn audit_tail(&self, request: guard::AuditTailRequest) -> Result<Vec<guard::AuditRecord>, Status> {
+        let log = self.log();
+        let first = log.len().saturating_sub(usize::try_from(request.last).unwrap());
+        let records = log.iter().enumerate().skip(first).map(|(index, line)| {
+            let (kind, tool) = line.split_once(' ').unwrap();
+            let canonical = serde_json::json!({"kind": kind, "tool": tool, "details": {"n": index}});
+            guard::AuditRecord {
+                seq: index as u64,
+                time_ms: i64::try_from(index).unwrap(),
+                kind: kind.into(),
+                canonical: canonical.to_string().into_bytes(),
+                input_json: "never told".into(),
+                ..guard::AuditRecord::default()
+            }
+        });
+        Ok(records.collect())
+    }
 }
 
 /// A worker and a pipeline over a temporary installation, and a directory to work on.
@@ -351,6 +372,20 @@ impl House {
         self.push_trust(false, &[]).await;
     }
 
+    /// Serves another namespace beside fs, on a socket of its own.
+    pub(crate) async fn also<N: Namespace>(&self, name: &str, service: WorkerService<N>) {
+        let socket = self.paths.worker_socket(name);
+        let listener = rpc::listen("none", &socket, 0o600).unwrap();
+        let routes = tonic::service::Routes::new(WorkerServer::new(service));
+        let server = rpc::serve(listener, routes, &[], self.tasks.token());
+        self.tasks.spawn("worker", async move { server.await.unwrap() });
+        let trust = self.trust(false, &[]);
+        WorkerClient::new(rpc::channel(&socket))
+            .push_trust(trust)
+            .await
+            .unwrap();
+    }
+
     /// Asks for one crash at a failpoint.
     pub(crate) fn arm(&self, failpoint: &str) {
         std::fs::write(self.home.path().join("failpoints").join(failpoint), "").unwrap();
@@ -380,8 +415,8 @@ impl House {
         tasks: Tasks,
     ) -> Self {
         let keys = guard.inner.secrets.public();
-        let workers = GrpcWorkers::of(&paths, ["fs"]);
         let registry = Arc::new(Registry::builtin());
+        let workers = GrpcWorkers::of(&paths, registry.namespaces());
         let pipeline = Pipeline::new(
             registry,
             &keys.mint,
@@ -495,11 +530,21 @@ impl House {
     }
 
     pub(crate) async fn undo_as(&self, token: Vec<u8>, key: ExecutionKey, target: ExecutionKey) -> Answer {
+        self.undo_in("fs", token, key, target).await
+    }
+
+    pub(crate) async fn undo_in(
+        &self,
+        namespace: &str,
+        token: Vec<u8>,
+        key: ExecutionKey,
+        target: ExecutionKey,
+    ) -> Answer {
         let request = tools::UndoRequest {
             token,
             key: Some(key.into()),
             target: Some(target.into()),
-            namespace: "fs".into(),
+            namespace: namespace.into(),
         };
         self.pipeline.undo(request).await.unwrap()
     }
