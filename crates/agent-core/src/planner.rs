@@ -142,17 +142,40 @@ pub async fn one_call(clients: &Clients, tool: &str, args: &Value, id: TaskId) -
     ))
 }
 
-/// The capabilities that one call needs: the tool's pattern on each path that the arguments name, on what the field
-/// says whose name it has (`NAME` is the field `name`, or each of the list `names`), or as it stands when it is
-/// about the machine as a whole.
-fn capabilities(pattern: &str, mutating: bool, args: &Value) -> Result<Vec<String>, Error> {
+/// The capabilities that one call needs, by each of the tool's patterns; they stand with spaces between them.
+fn capabilities(patterns: &str, mutating: bool, args: &Value) -> Result<Vec<String>, Error> {
+    let mut needed = Vec::new();
+    for pattern in patterns.split(' ') {
+        needed.extend(capabilities_of(pattern, mutating, args)?);
+    }
+    Ok(needed)
+}
+
+/// One pattern on each path that the arguments name, on what the field says whose name it has (`NAME` is the field
+/// `name`, or each of the list `names`), or as it stands when it is about the machine as a whole. Behind a path
+/// `/**` takes in what lies below; so does the argument `recursive`.
+fn capabilities_of(pattern: &str, mutating: bool, args: &Value) -> Result<Vec<String>, Error> {
     let mut parts = pattern.splitn(3, ':');
     let (Some(namespace), Some(action), Some(resource)) = (parts.next(), parts.next(), parts.next()) else {
         return Err(Error::Corrupt(format!("`{pattern}` is no capability pattern")));
     };
+    let (resource, whole) = resource
+        .strip_suffix("/**")
+        .map_or((resource, false), |resource| (resource, true));
+    let below = whole || args.get("recursive").and_then(Value::as_bool) == Some(true);
     if resource != "PATH" {
         let mut found = Vec::new();
         for resource in named_resources(resource, args)? {
+            if whole && (!resource.starts_with('/') || resource.contains('*')) {
+                return Err(Error::field(
+                    "args_json",
+                    "a path must be an absolute path without `*`",
+                ));
+            }
+            let resource = match whole {
+                true => format!("{}/**", resource.trim_end_matches('/')),
+                false => resource,
+            };
             found.push(format!("{namespace}:{action}:{resource}"));
             // What may reach an address that is not public says so, and needs that granted as well.
             if args.get("private") == Some(&Value::Bool(true)) {
@@ -184,7 +207,7 @@ fn capabilities(pattern: &str, mutating: bool, args: &Value) -> Result<Vec<Strin
             capabilities.push(format!("{namespace}:{action}:{path}"));
         }
         // What is read may be a directory, and a directory may be a mount: as a root of its own it opens.
-        if !mutating {
+        if !mutating || below {
             capabilities.push(format!("{namespace}:{action}:{path}/**"));
         }
     }
@@ -400,6 +423,44 @@ mod tests {
             );
             assert!(clean.capabilities.contains(&"fs:delete:/srv/logs/**".to_owned()));
         }
+    }
+
+    #[test]
+    fn one_call_asks_for_each_place_that_its_patterns_name() {
+        for (pattern, mutating, args, wanted) in [
+            (
+                "fs:delete:PATH",
+                true,
+                json!({"paths": ["/a", "/b"]}),
+                &["fs:delete:/a", "fs:delete:/b"][..],
+            ),
+            (
+                "fs:delete:PATH",
+                true,
+                json!({"path": "/a", "recursive": true}),
+                &["fs:delete:/a", "fs:delete:/a/**"],
+            ),
+            (
+                "fs:read:SOURCE/** fs:write:TARGET/**",
+                true,
+                json!({"source": "/a/", "target": "/b"}),
+                &["fs:read:/a/**", "fs:write:/b/**"],
+            ),
+            (
+                "fs:read:PATH/** fs:write:TARGET",
+                true,
+                json!({"paths": ["/a"], "target": "/b.tar.gz"}),
+                &["fs:read:/a", "fs:read:/a/**", "fs:write:/b.tar.gz"],
+            ),
+        ] {
+            assert_eq!(
+                capabilities(pattern, mutating, &args).unwrap(),
+                wanted,
+                "{pattern} {args}"
+            );
+        }
+        let relative = json!({"source": "a", "target": "/b"});
+        assert!(capabilities("fs:read:SOURCE/**", true, &relative).is_err());
     }
 
     #[test]

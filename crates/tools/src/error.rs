@@ -197,6 +197,28 @@ pub enum ToolError {
         /// Why.
         why: String,
     },
+    /// Two places are not on the same file system.
+    #[error(
+        "`{from}` and `{to}` are on different file systems, so the one cannot become the other in one step"
+    )]
+    OtherFileSystem {
+        /// Where it is.
+        from: String,
+        /// Where it should be.
+        to: String,
+    },
+    /// What a change would overwrite or remove does not fit into the snapshot store.
+    #[error(
+        "`{path}` cannot be kept for an undo: the snapshot store holds {used} of at most {limit} bytes, and nothing in it is old enough to go"
+    )]
+    StoreFull {
+        /// What was to be kept.
+        path: String,
+        /// Bytes that the store holds.
+        used: u64,
+        /// Bytes that it may hold.
+        limit: u64,
+    },
     /// Too many calls wait.
     #[error("{waiting} calls wait already")]
     Busy {
@@ -351,6 +373,8 @@ impl Coded for ToolError {
             Self::Closed { .. } => "AIOS-TOOLS-0041",
             Self::Network { .. } => "AIOS-TOOLS-0042",
             Self::Program { .. } => "AIOS-TOOLS-0043",
+            Self::OtherFileSystem { .. } => "AIOS-TOOLS-0045",
+            Self::StoreFull { .. } => "AIOS-TOOLS-0046",
         }
     }
 
@@ -370,7 +394,7 @@ impl Coded for ToolError {
             }
             Self::NotFound { .. } => "list the directory to see what is there",
             Self::WrongKind { .. } => "use a tool that works on that kind of thing",
-            Self::Exists { .. } => "choose another name, or say how=overwrite",
+            Self::Exists { .. } => "choose another name, or say `how` = `overwrite` of fs.write or `replace` of fs.move",
             Self::Changed { .. } => "look again and make a new call",
             Self::TimedOut { .. } => "allow more time or ask for less in one call",
             Self::Cancelled => "nothing; make a new call when it is wanted again",
@@ -378,7 +402,9 @@ impl Coded for ToolError {
             Self::KeyReused { .. } => "use a new step number for a new call",
             Self::NoSuchExecution { .. } => "copy the execution from `aiosctl goal show`",
             Self::NotUndoable { .. } => "restore it by hand",
-            Self::UndoConflict { .. } => "put the place back as it was, or restore it by hand",
+            Self::UndoConflict { .. } => {
+                "put the place back as it was, or undo with `untouched_only` what nobody changed"
+            }
             Self::Journal(_) | Self::Migration(_) => {
                 "check space and permissions of the worker's state directory"
             }
@@ -387,6 +413,10 @@ impl Coded for ToolError {
             Self::Service(error) => return error.next_step(),
             Self::Pkg(error) => return error.next_step(),
             Self::OtherTask { .. } => "use the token that was minted for this task",
+            Self::OtherFileSystem { .. } => "copy it, and delete the original when the copy is right",
+            Self::StoreFull { .. } => {
+                "change less in one call, or raise `snapshot_bytes` or lower `snapshot_keep_ms` of [tools] in the configuration"
+            }
             Self::Unreachable { service, .. } => {
                 return format!("check it with `aiosctl service status aios-{service}`");
             }
@@ -437,6 +467,8 @@ impl Coded for ToolError {
             Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
                 Class::ResourceExhausted
             }
+            Self::OtherFileSystem { .. } => Class::FailedPrecondition,
+            Self::StoreFull { .. } => Class::FailedPrecondition,
             Self::Busy { .. } => Class::ResourceExhausted,
             Self::Unreachable { .. } => Class::Unavailable,
             Self::Auth(error) => error.class(),

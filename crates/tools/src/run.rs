@@ -24,7 +24,7 @@ use crate::worker::gate::Gate;
 use crate::worker::journal::Journal;
 use crate::worker::read_only::ReadOnly;
 use crate::worker::service::WorkerService;
-use crate::worker::store::Store;
+use crate::worker::store::{Limits, Store};
 use aios_auth::peer::{Role, Roles, Users};
 use aios_auth::protected::Protected;
 use aios_auth::trust::TrustKeys;
@@ -113,7 +113,7 @@ pub async fn worker_fs(paths: &Paths) -> Result<(), Failure> {
 /// The fs worker's service over its state directory; recovers what a crash interrupted.
 ///
 /// # Errors
-/// Journal or store cannot be used.
+/// Configuration is wrong, or journal or store cannot be used.
 pub fn fs_service(paths: &Paths, keys: TrustKeys, roles: Roles) -> Result<WorkerService<Fs>, ToolError> {
     House { paths, keys, roles }.fs()
 }
@@ -266,9 +266,10 @@ impl House<'_> {
     }
 
     fn fs(&self) -> Result<WorkerService<Fs>, ToolError> {
-        let store = Store::open(&self.state("fs").join("store"))?;
+        let limits: Limits = config::load(self.paths, "tools").map_err(ToolError::auth)?;
+        let store = Store::open(&self.state("fs").join("store"), limits)?;
         let clock = Arc::new(SystemClock);
-        let fs = Fs::new(Resolver::new(Protected::of(self.paths)), store, clock);
+        let fs = Fs::new(Resolver::new(Protected::of(self.paths)), store, clock)?;
         self.service(fs, "fs", FILE_LANES)
     }
 

@@ -229,6 +229,39 @@ pub fn every_fs_tool(path: &str) -> Vec<(&'static str, String)> {
             "fs.write",
             serde_json::json!({"path": path, "content": "x"}).to_string(),
         ),
-        ("fs.delete", plain),
+        ("fs.delete", plain.clone()),
+        (
+            "fs.grep",
+            serde_json::json!({"path": path, "pattern": "x"}).to_string(),
+        ),
+        (
+            "fs.append",
+            serde_json::json!({"path": path, "content": "x"}).to_string(),
+        ),
+        ("fs.mkdir", plain),
+        (
+            "fs.copy",
+            serde_json::json!({"source": path, "target": format!("{path}.copy")}).to_string(),
+        ),
+        (
+            "fs.move",
+            serde_json::json!({"source": path, "target": format!("{path}.moved")}).to_string(),
+        ),
+        (
+            "fs.symlink",
+            serde_json::json!({"path": path, "target": "x"}).to_string(),
+        ),
+        (
+            "fs.chmod",
+            serde_json::json!({"path": path, "mode": "0600"}).to_string(),
+        ),
+        (
+            "fs.chown",
+            serde_json::json!({"path": path, "owner": "0"}).to_string(),
+        ),
+        (
+            "fs.archive",
+            serde_json::json!({"paths": [path], "target": format!("{path}.tar.gz")}).to_string(),
+        ),
     ]
 }

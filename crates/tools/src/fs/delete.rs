@@ -1,11 +1,11 @@
-//! fs.delete: removes files and symbolic links, all of a list or none.
+//! fs.delete: removes files, symbolic links and, when asked for, whole directories: all of a list or none.
 
 use super::args::{DeleteArgs, DeleteResult, Kind, MAX_PATHS};
-use super::image::{Image, capture};
+use super::image::Image;
 use super::plan::{Change, Plan, Step};
-use super::resolve::{Follow, Place, kind_of, normalize, wrong_kind};
-use super::walk::{other_names, size};
-use super::{Fs, access, bad_input, is_system, same_identities, typed, value_of};
+use super::resolve::{Follow, kind_of, normalize, wrong_kind};
+use super::tree::{Leaf, keep, shared_names, whole, within};
+use super::{Fs, accesses, bad_input, risk_on, same_identities, tag, typed, value_of};
 use crate::error::{Result, ToolError};
 use crate::registry::{About, ToolSpec};
 use crate::worker::{Call, Prepared};
@@ -18,7 +18,7 @@ const NAME: &str = "fs.delete";
 pub(super) fn spec() -> ToolSpec {
     ToolSpec::of::<DeleteArgs, DeleteResult>(About {
         name: NAME,
-        summary: "Deletes files and symbolic links: all of the list, or none.",
+        summary: "Deletes files, symbolic links and, with `recursive`, directories with everything in them: all of the list, or none.",
         risk: Risk::High,
         idempotent: false,
         reversible: true,
@@ -55,68 +55,77 @@ pub(super) fn canonical(args: DeleteArgs) -> Result<DeleteArgs> {
     Ok(DeleteArgs {
         path: None,
         paths: Some(plain),
+        recursive: args.recursive,
     })
 }
 
-/// Resolves each path in turn; handles are closed again before the next, so that a long list does not
-/// run out of them.
-fn each<T>(fs: &Fs, call: &Call<'_>, mut take: impl FnMut(Place) -> Result<T>) -> Result<Vec<T>> {
+/// Everything that goes, sorted by path, each once.
+fn leaves(fs: &Fs, call: &Call<'_>) -> Result<Vec<Leaf>> {
     let args: DeleteArgs = typed(NAME, call.args)?;
-    let paths = args.paths.unwrap_or_default();
-    let mut taken = Vec::with_capacity(paths.len());
-    for path in &paths {
+    let mut leaves = Vec::new();
+    for path in &args.paths.unwrap_or_default() {
         call.budget.check()?;
-        let place = fs.resolve(call, "delete", path, Follow::No)?;
+        let place = fs.resolve_name(call, "delete", path, Follow::No)?;
         let (_, stat) = place.existing()?;
-        if !matches!(kind_of(stat), Kind::File | Kind::Symlink) {
-            return Err(wrong_kind(&place.path, stat, "a file or a symbolic link"));
+        match kind_of(stat) {
+            Kind::File | Kind::Symlink => leaves.push(Leaf::of(&place)?),
+            Kind::Dir if args.recursive => leaves.extend(whole(fs, call, "delete", &place)?),
+            Kind::Dir => {
+                return Err(wrong_kind(
+                    &place.path,
+                    stat,
+                    "a file or a symbolic link, or `recursive`,",
+                ));
+            }
+            Kind::Other => return Err(wrong_kind(&place.path, stat, "a file or a symbolic link")),
         }
-        taken.push(take(place)?);
+        within(leaves.len())?;
     }
-    Ok(taken)
+    leaves.sort_by(|a, b| a.path.cmp(&b.path));
+    leaves.dedup_by(|a, b| a.path == b.path);
+    if let Some(other) = leaves.iter().find(|leaf| leaf.kind() == Kind::Other) {
+        return Err(wrong_kind(&other.path, &other.stat, "a file or a symbolic link"));
+    }
+    Ok(leaves)
 }
 
 pub(super) fn prepare(fs: &Fs, call: &Call<'_>) -> Result<Prepared> {
+    let leaves = leaves(fs, call)?;
     let mut names: HashMap<(u64, u64), (u64, u64)> = HashMap::new();
     let mut bytes = 0;
-    let mut identities = each(fs, call, |place| {
-        let (_, stat) = place.existing()?;
-        let of_inode = names
-            .entry((stat.st_dev, stat.st_ino))
-            .or_insert((0, stat.st_nlink));
-        if of_inode.0 == 0 && kind_of(stat) == Kind::File {
-            bytes += size(stat);
+    for leaf in leaves.iter().filter(|leaf| leaf.kind() != Kind::Dir) {
+        let of_inode = names.entry(leaf.inode()).or_insert((0, leaf.stat.st_nlink));
+        if of_inode.0 == 0 {
+            bytes += leaf.bytes();
         }
         of_inode.0 += 1;
-        Ok(place.identity())
-    })?;
-    identities.sort_by(|a, b| a.path.cmp(&b.path));
-    identities.dedup();
+    }
     // A name that shares its inode with one outside of this call comes back linked to it only as long as
     // that other name stays; so it counts as not exactly reversible.
     let reversible = names.values().all(|(here, everywhere)| here == everywhere);
-    let system = identities.iter().any(|identity| is_system(&identity.path));
-    let required = identities
-        .iter()
-        .map(|identity| access("delete", &identity.path))
-        .collect::<Result<Vec<_>>>()?;
-    let files = identities.len() as u64;
-    let summary = match identities.as_slice() {
+    let dirs = leaves.iter().filter(|leaf| leaf.kind() == Kind::Dir).count();
+    let files = leaves.len() as u64;
+    let summary = match leaves.as_slice() {
         [one] => format!("Delete {} ({bytes} bytes)", one.path),
+        [first, ..] if dirs > 0 => format!(
+            "Delete {} files and {dirs} directories, {bytes} bytes, from {} on",
+            leaves.len() - dirs,
+            first.path
+        ),
         many => format!(
-            "Delete {} files, {bytes} bytes, from {} on",
-            many.len(),
-            first(many)
+            "Delete {files} files, {bytes} bytes, from {} on",
+            many.first().map_or("", |leaf| leaf.path.as_str())
         ),
     };
+    let paths = || leaves.iter().map(|leaf| leaf.path.as_str());
     Ok(Prepared {
-        risk: if system || !reversible {
-            Risk::High
+        risk: if reversible {
+            risk_on(paths(), Risk::Medium)
         } else {
-            Risk::Medium
+            Risk::High
         },
-        identities,
-        required,
+        required: accesses("delete", paths())?,
+        identities: leaves.iter().map(Leaf::identity).collect(),
         mutating: true,
         reversible,
         files,
@@ -125,49 +134,34 @@ pub(super) fn prepare(fs: &Fs, call: &Call<'_>) -> Result<Prepared> {
     })
 }
 
-fn first(identities: &[Identity]) -> &str {
-    identities.first().map_or("", |identity| identity.path.as_str())
-}
-
 pub(super) fn plan(fs: &Fs, call: &Call<'_>, identities: &[Identity]) -> Result<Plan> {
-    let now = each(fs, call, |place| Ok(place.identity()))?;
+    let leaves = leaves(fs, call)?;
+    let now: Vec<Identity> = leaves.iter().map(Leaf::identity).collect();
     same_identities(identities, &now)?;
-    let mut changes = each(fs, call, |place| {
-        let identity = place.identity();
-        if !identities.contains(&identity) {
+    let names = shared_names(call, &leaves)?;
+    let mut changes = Vec::with_capacity(leaves.len());
+    for leaf in &leaves {
+        call.budget.check()?;
+        let before = keep(fs, call, leaf, &names)?;
+        if before.inode() != Some(leaf.inode()) {
             return Err(ToolError::Changed {
-                path: identity.path,
+                path: leaf.path.clone(),
                 difference: "another thing is there now".to_owned(),
             });
         }
-        let mut before = capture(place.entry.as_ref(), &place.path, Some(&fs.store), call.budget)?;
-        if let Image::File {
-            nlink,
-            dev,
-            ino,
-            others,
-            ..
-        } = &mut before
-            && *nlink > 1
-        {
-            *others = other_names(&place.anchor, &place.path, (*dev, *ino), call.budget)?;
-        }
-        Ok(Change {
-            anchor: place.anchor,
-            before,
-            step: Step::Delete,
-            after: None,
-        })
-    })?;
-    changes.sort_by_key(|change| change.anchor.path());
-    changes.dedup_by_key(|change| change.anchor.path());
-    let deleted: Vec<String> = changes.iter().map(|change| change.anchor.path()).collect();
+        changes.push(Change::new(leaf.anchor.clone(), before, Step::Delete));
+    }
+    let deleted: Vec<String> = leaves.iter().map(|leaf| leaf.path.clone()).collect();
+    let dirs = leaves.iter().filter(|leaf| leaf.kind() == Kind::Dir).count() as u64;
     let result = value_of(&DeleteResult {
-        files: deleted.len() as u64,
+        files: deleted.len() as u64 - dirs,
+        dirs,
         bytes_freed: freed(&changes),
         deleted,
     })?;
-    Plan::new(call.key.to_string().replace('/', "-"), changes, result)
+    // What is in a directory goes before the directory itself.
+    changes.reverse();
+    Plan::new(tag(call), changes, result)
 }
 
 /// Bytes of the files whose last name goes.
@@ -202,6 +196,7 @@ mod tests {
         let args = DeleteArgs {
             path: None,
             paths: Some(vec!["/b//x".into(), "/a".into(), "/b/./x".into()]),
+            recursive: false,
         };
         assert_eq!(canonical(args).unwrap().paths.unwrap(), ["/a", "/b/x"]);
     }
@@ -212,14 +207,17 @@ mod tests {
             DeleteArgs {
                 path: None,
                 paths: None,
+                recursive: false,
             },
             DeleteArgs {
                 path: Some("/a".into()),
                 paths: Some(vec!["/b".into()]),
+                recursive: false,
             },
             DeleteArgs {
                 path: None,
                 paths: Some(vec![]),
+                recursive: false,
             },
         ] {
             assert!(matches!(canonical(args), Err(ToolError::BadInput { .. })));

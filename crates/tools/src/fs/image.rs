@@ -79,11 +79,32 @@ pub enum Image {
         /// Inode.
         ino: u64,
     },
+    /// A directory, without what is in it.
+    Dir {
+        /// Everything but the entries.
+        meta: Meta,
+        /// Device.
+        dev: u64,
+        /// Inode.
+        ino: u64,
+    },
+    /// Anything, known by its inode and not looked into: for changes that leave the content alone.
+    Node {
+        /// Kind.
+        what: Kind,
+        /// Everything but the content.
+        meta: Meta,
+        /// Device.
+        dev: u64,
+        /// Inode.
+        ino: u64,
+    },
 }
 
 impl Image {
     /// Whether the two are the same to a reader: kind, content and everything of [`Meta`] but the
-    /// access time, which reading alone changes.
+    /// access time, which reading alone changes. Of directories the time of change does not count: it
+    /// tells of their entries. Of a [`Image::Node`] the inode counts instead of the content.
     pub fn same_as(&self, other: &Self) -> bool {
         self.difference(other).is_none()
     }
@@ -128,16 +149,56 @@ impl Image {
                     Some(format!("points to `{y}` now, to `{x}` then"))
                 }
             }
+            (Self::Dir { meta: a, .. }, Self::Dir { meta: b, .. }) => a.outside(b),
+            (Self::Node { meta: a, what: k, .. }, Self::Node { meta: b, what: l, .. }) if k == l => {
+                if self.inode() == now.inode() {
+                    a.outside(b)
+                } else {
+                    Some("another thing is there now".to_owned())
+                }
+            }
             _ => Some("another kind of thing is there now".to_owned()),
         }
+    }
+
+    /// Kind, when something is there.
+    pub fn kind(&self) -> Option<Kind> {
+        Some(match self {
+            Self::Absent => return None,
+            Self::File { .. } => Kind::File,
+            Self::Symlink { .. } => Kind::Symlink,
+            Self::Dir { .. } => Kind::Dir,
+            Self::Node { what, .. } => *what,
+        })
+    }
+
+    /// Whether it is a directory that is to be removed or made, and not only moved or given other bits.
+    pub fn is_dir(&self) -> bool {
+        matches!(self, Self::Dir { .. })
     }
 
     /// Device and inode, when something is there.
     pub fn inode(&self) -> Option<(u64, u64)> {
         match self {
             Self::Absent => None,
-            Self::File { dev, ino, .. } | Self::Symlink { dev, ino, .. } => Some((*dev, *ino)),
+            Self::File { dev, ino, .. }
+            | Self::Symlink { dev, ino, .. }
+            | Self::Dir { dev, ino, .. }
+            | Self::Node { dev, ino, .. } => Some((*dev, *ino)),
         }
+    }
+
+    /// The same thing, known by another inode.
+    #[must_use]
+    pub fn with_inode(mut self, inode: (u64, u64)) -> Self {
+        match &mut self {
+            Self::Absent => {}
+            Self::File { dev, ino, .. }
+            | Self::Symlink { dev, ino, .. }
+            | Self::Dir { dev, ino, .. }
+            | Self::Node { dev, ino, .. } => (*dev, *ino) = inode,
+        }
+        self
     }
 
     /// Bytes of content.
@@ -152,6 +213,14 @@ impl Image {
 
 impl Meta {
     fn difference(&self, now: &Self) -> Option<String> {
+        if self.mtime != now.mtime && (self.mode, self.uid, self.gid) == (now.mode, now.uid, now.gid) {
+            return Some("changed at another time".to_owned());
+        }
+        self.outside(now)
+    }
+
+    /// What differs besides the times.
+    pub(crate) fn outside(&self, now: &Self) -> Option<String> {
         if self.mode != now.mode {
             return Some(format!("mode {:04o} then, {:04o} now", self.mode, now.mode));
         }
@@ -161,13 +230,10 @@ impl Meta {
                 self.uid, self.gid, now.uid, now.gid
             ));
         }
-        if self.mtime != now.mtime {
-            return Some("changed at another time".to_owned());
-        }
         (self.xattrs != now.xattrs).then(|| "other extended attributes".to_owned())
     }
 
-    fn of_stat(stat: &Stat) -> Self {
+    pub(crate) fn of_stat(stat: &Stat) -> Self {
         Self {
             mode: stat.st_mode & 0o7777,
             uid: stat.st_uid,
@@ -195,6 +261,16 @@ impl Meta {
     /// # Errors
     /// The machine refuses one of them.
     pub fn apply(&self, file: &File, path: &str) -> Result<()> {
+        self.apply_outside(file, path)?;
+        futimens(file, &self.timestamps())
+            .map_err(|errno| ToolError::io("give back the times of", path, errno))
+    }
+
+    /// Gives a file or directory everything but content and times.
+    ///
+    /// # Errors
+    /// The machine refuses one of them.
+    pub fn apply_outside(&self, file: &File, path: &str) -> Result<()> {
         let io = |doing| move |source: io::Error| ToolError::io(doing, path, source);
         // The owner goes first, because changing it clears set-id bits and capabilities.
         fchown(file, Some(Uid::from_raw(self.uid)), Some(Gid::from_raw(self.gid)))
@@ -221,8 +297,17 @@ impl Meta {
                     .map_err(io("give back an attribute of"))?;
             }
         }
-        futimens(file, &self.timestamps())
-            .map_err(|errno| ToolError::io("give back the times of", path, errno))
+        Ok(())
+    }
+
+    /// Gives the symbolic link behind an `O_PATH` handle its owner.
+    ///
+    /// # Errors
+    /// The machine refuses.
+    pub fn own_link(&self, link: BorrowedFd<'_>, path: &str) -> Result<()> {
+        let (uid, gid) = (Uid::from_raw(self.uid), Gid::from_raw(self.gid));
+        chownat(link, "", Some(uid), Some(gid), AtFlags::EMPTY_PATH)
+            .map_err(|errno| ToolError::io("give back the owner of", path, errno))
     }
 
     /// Gives a symbolic link its owner and times; its mode cannot be changed on Linux.
@@ -294,8 +379,45 @@ pub fn capture(
                 ino: stat.st_ino,
             })
         }
-        Kind::Dir | Kind::Other => Err(wrong_kind(path, stat, "a file or a symbolic link")),
+        Kind::Dir => {
+            let dir = crate::fs::resolve::open_inode(fd.as_fd(), rustix::fs::OFlags::RDONLY, path)?;
+            meta.xattrs = xattrs(&dir, path)?;
+            Ok(Image::Dir {
+                meta,
+                dev: stat.st_dev,
+                ino: stat.st_ino,
+            })
+        }
+        Kind::Other => Err(wrong_kind(path, stat, "a file, a directory or a symbolic link")),
     }
+}
+
+/// Takes the image of what is behind an `O_PATH` handle without looking at its content.
+///
+/// # Errors
+/// A kind that cannot be opened without effect, or the machine refuses.
+pub fn capture_node(entry: Option<&(rustix::fd::OwnedFd, Stat)>, path: &str) -> Result<Image> {
+    let Some((fd, stat)) = entry else {
+        return Ok(Image::Absent);
+    };
+    let mut meta = Meta::of_stat(stat);
+    let what = kind_of(stat);
+    match what {
+        Kind::File | Kind::Dir => {
+            let file = crate::fs::resolve::open_inode(fd.as_fd(), rustix::fs::OFlags::RDONLY, path)?;
+            meta.xattrs = xattrs(&file, path)?;
+        }
+        Kind::Symlink => {}
+        Kind::Other => {
+            return Err(wrong_kind(path, stat, "a file, a directory or a symbolic link"));
+        }
+    }
+    Ok(Image::Node {
+        what,
+        meta,
+        dev: stat.st_dev,
+        ino: stat.st_ino,
+    })
 }
 
 fn xattrs(file: &File, path: &str) -> Result<BTreeMap<String, String>> {

@@ -5,17 +5,31 @@
 //! enough to ask for: it states the risk, and policy decides.
 
 pub mod apply;
+mod archive;
 pub mod args;
+mod bits;
+mod chmod;
+mod chown;
+mod copy;
 mod delete;
 mod disk_usage;
+mod grep;
 pub mod image;
 mod list;
+mod make;
+mod mkdir;
+mod moving;
 pub mod plan;
 mod read;
 pub mod resolve;
 mod restore;
+mod rollback;
 mod search;
 mod stat;
+pub mod successors;
+mod survey;
+mod symlink;
+mod tree;
 mod undo;
 pub(crate) mod walk;
 mod write;
@@ -31,11 +45,12 @@ use aios_auth::level::Risk;
 use aios_core::clock::Clock;
 use aios_proto::common::v1::Identity;
 use apply::Applier;
-use args::{DeleteArgs, DiskUsageArgs, ListArgs, ReadArgs, SearchArgs, StatArgs, UndoArgs, WriteArgs};
 use plan::Plan;
-use resolve::{Follow, Place, Resolver};
+use resolve::{Follow, Place, Resolver, kind_name};
 use serde_json::Value;
+use std::collections::HashSet;
 use std::sync::Arc;
+use successors::Successors;
 
 /// Directories whose change touches the system itself.
 const SYSTEM: &[&str] = &["/etc", "/usr", "/boot", "/bin", "/sbin", "/lib", "/lib64"];
@@ -44,6 +59,7 @@ const SYSTEM: &[&str] = &["/etc", "/usr", "/boot", "/bin", "/sbin", "/lib", "/li
 pub struct Fs {
     resolver: Resolver,
     store: Store,
+    successors: Successors,
     clock: Arc<dyn Clock>,
 }
 
@@ -55,24 +71,50 @@ pub fn specs() -> Vec<ToolSpec> {
         search::spec(),
         read::spec(),
         disk_usage::spec(),
+        grep::spec(),
         write::spec(),
+        write::append_spec(),
         delete::spec(),
+        mkdir::spec(),
+        copy::spec(),
+        moving::spec(),
+        symlink::spec(),
+        chmod::spec(),
+        chown::spec(),
+        archive::spec(),
         undo::spec(),
     ]
 }
 
 impl Fs {
     /// The namespace with these parts.
-    pub fn new(resolver: Resolver, store: Store, clock: Arc<dyn Clock>) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// The store's list of replaced inodes cannot be used.
+    pub fn new(resolver: Resolver, store: Store, clock: Arc<dyn Clock>) -> Result<Self> {
+        Ok(Self {
+            successors: Successors::open(&store.beside("successors"))?,
             resolver,
             store,
             clock,
-        }
+        })
     }
 
     fn resolve(&self, call: &Call<'_>, action: &str, path: &str, follow: Follow) -> Result<Place> {
         self.resolver.resolve(call.caps, action, path, follow)
+    }
+
+    fn resolve_name(&self, call: &Call<'_>, action: &str, path: &str, follow: Follow) -> Result<Place> {
+        self.resolver.resolve_name(call.caps, action, path, follow)
+    }
+
+    /// Resolves a name at which nothing may be, and to which a tool is about to give something.
+    fn free_name(&self, call: &Call<'_>, action: &str, path: &str) -> Result<Place> {
+        let place = self.resolve_name(call, action, path, Follow::No)?;
+        if place.entry.is_some() {
+            return Err(ToolError::Exists { path: place.path });
+        }
+        Ok(place)
     }
 
     /// Resolves the one target of a reading call and proves that it is what was prepared.
@@ -90,7 +132,10 @@ impl Fs {
     }
 
     fn applier(&self) -> Applier<'_> {
-        Applier { store: &self.store }
+        Applier {
+            store: &self.store,
+            successors: &self.successors,
+        }
     }
 }
 
@@ -99,8 +144,11 @@ impl Fs {
 /// # Errors
 /// [`ToolError::Changed`] names the first that is not.
 pub(crate) fn same_identities(prepared: &[Identity], now: &[Identity]) -> Result<()> {
-    let differing = now.iter().find(|identity| !prepared.contains(identity));
-    let missing = prepared.iter().find(|identity| !now.contains(identity));
+    let key = |it: &Identity| (it.path.clone(), it.dev, it.ino, it.kind.clone());
+    let (then, today): (HashSet<_>, HashSet<_>) =
+        (prepared.iter().map(key).collect(), now.iter().map(key).collect());
+    let differing = now.iter().find(|it| !then.contains(&key(it)));
+    let missing = prepared.iter().find(|it| !today.contains(&key(it)));
     let Some(identity) = differing.or(missing) else {
         return Ok(());
     };
@@ -112,6 +160,32 @@ pub(crate) fn same_identities(prepared: &[Identity], now: &[Identity]) -> Result
 
 fn access(action: &str, path: &str) -> Result<Access> {
     Access::new("fs", action, path).map_err(ToolError::auth)
+}
+
+/// What names a call within temporary file names.
+fn tag(call: &Call<'_>) -> String {
+    call.key.to_string().replace('/', "-")
+}
+
+/// What a call needs on each of some paths.
+fn accesses<'a>(action: &str, paths: impl IntoIterator<Item = &'a str>) -> Result<Vec<Access>> {
+    paths.into_iter().map(|path| access(action, path)).collect()
+}
+
+/// Risk of a change that can be undone: it is high where it touches the system itself.
+fn risk_on<'a>(paths: impl IntoIterator<Item = &'a str>, risk: Risk) -> Risk {
+    if paths.into_iter().any(is_system) {
+        Risk::High
+    } else {
+        risk
+    }
+}
+
+/// Sorted by path, each once.
+fn sorted(mut identities: Vec<Identity>) -> Vec<Identity> {
+    identities.sort_by(|a, b| a.path.cmp(&b.path));
+    identities.dedup();
+    identities
 }
 
 /// What a call that only reads `place` touches.
@@ -158,8 +232,16 @@ impl Namespace for Fs {
             "fs.search" => search::prepare(self, call),
             "fs.read" => read::prepare(self, call),
             "fs.disk_usage" => disk_usage::prepare(self, call),
-            "fs.write" => write::prepare(self, call),
+            "fs.grep" => grep::prepare(self, call),
+            "fs.write" | "fs.append" => write::prepare(self, call),
             "fs.delete" => delete::prepare(self, call),
+            "fs.mkdir" => mkdir::prepare(self, call),
+            "fs.copy" => copy::prepare(self, call),
+            "fs.move" => moving::prepare(self, call),
+            "fs.symlink" => symlink::prepare(self, call),
+            "fs.chmod" => chmod::prepare(self, call),
+            "fs.chown" => chown::prepare(self, call),
+            "fs.archive" => archive::prepare(self, call),
             other => unknown(other),
         }
     }
@@ -175,20 +257,32 @@ impl Namespace for Fs {
             "fs.search" => value_of(&search::run(self, call, identities)?),
             "fs.read" => value_of(&read::run(self, call, identities)?),
             "fs.disk_usage" => value_of(&disk_usage::run(self, call, identities)?),
+            "fs.grep" => value_of(&grep::run(self, call, identities)?),
             other => unknown(other),
         }
     }
 
     fn plan(&self, call: &Call<'_>, identities: &[Identity]) -> Result<Plan> {
-        match call.tool {
-            "fs.write" => write::plan(self, call, identities),
+        let since = self.successors.count();
+        let plan = match call.tool {
+            "fs.write" | "fs.append" => write::plan(self, call, identities),
             "fs.delete" => delete::plan(self, call, identities),
+            "fs.mkdir" => mkdir::plan(self, call, identities),
+            "fs.copy" => copy::plan(self, call, identities),
+            "fs.move" => moving::plan(self, call, identities),
+            "fs.symlink" => symlink::plan(self, call, identities),
+            "fs.chmod" => chmod::plan(self, call, identities),
+            "fs.chown" => chown::plan(self, call, identities),
+            "fs.archive" => archive::plan(self, call, identities),
             other => unknown(other),
-        }
+        }?;
+        Ok(Plan { since, ..plan })
     }
 
     fn plan_undo(&self, call: &Call<'_>, target: &Target<Plan>, identities: &[Identity]) -> Result<Plan> {
-        undo::plan(self, call, target, identities)
+        let since = self.successors.count();
+        let plan = undo::plan(self, call, target, identities)?;
+        Ok(Plan { since, ..plan })
     }
 
     fn apply(&self, plan: &mut Plan, budget: &Budget) -> Result<()> {
@@ -216,14 +310,23 @@ pub fn canonical(tool: &str, args_json: &str) -> Result<Value> {
     let spec = specs_by_name(tool)?;
     let args = spec.check_input(args_json)?;
     match tool {
-        "fs.list" => value_of(&list::canonical(typed::<ListArgs>(tool, &args)?)?),
-        "fs.stat" => value_of(&stat::canonical(typed::<StatArgs>(tool, &args)?)?),
-        "fs.search" => value_of(&search::canonical(typed::<SearchArgs>(tool, &args)?)?),
-        "fs.read" => value_of(&read::canonical(typed::<ReadArgs>(tool, &args)?)?),
-        "fs.disk_usage" => value_of(&disk_usage::canonical(typed::<DiskUsageArgs>(tool, &args)?)?),
-        "fs.write" => value_of(&write::canonical(typed::<WriteArgs>(tool, &args)?)?),
-        "fs.delete" => value_of(&delete::canonical(typed::<DeleteArgs>(tool, &args)?)?),
-        "fs.undo" => value_of(&undo::canonical(typed::<UndoArgs>(tool, &args)?)?),
+        "fs.list" => value_of(&list::canonical(typed(tool, &args)?)?),
+        "fs.stat" => value_of(&stat::canonical(typed(tool, &args)?)?),
+        "fs.search" => value_of(&search::canonical(typed(tool, &args)?)?),
+        "fs.read" => value_of(&read::canonical(typed(tool, &args)?)?),
+        "fs.disk_usage" => value_of(&disk_usage::canonical(typed(tool, &args)?)?),
+        "fs.grep" => value_of(&grep::canonical(typed(tool, &args)?)?),
+        "fs.write" => value_of(&write::canonical(typed(tool, &args)?)?),
+        "fs.append" => value_of(&write::append_canonical(typed(tool, &args)?)?),
+        "fs.delete" => value_of(&delete::canonical(typed(tool, &args)?)?),
+        "fs.mkdir" => value_of(&mkdir::canonical(typed(tool, &args)?)?),
+        "fs.copy" => value_of(&copy::canonical(typed(tool, &args)?)?),
+        "fs.move" => value_of(&moving::canonical(typed(tool, &args)?)?),
+        "fs.symlink" => value_of(&symlink::canonical(typed(tool, &args)?)?),
+        "fs.chmod" => value_of(&chmod::canonical(typed(tool, &args)?)?),
+        "fs.chown" => value_of(&chown::canonical(typed(tool, &args)?)?),
+        "fs.archive" => value_of(&archive::canonical(typed(tool, &args)?)?),
+        "fs.undo" => value_of(&undo::canonical(typed(tool, &args)?)?),
         other => unknown(other),
     }
 }

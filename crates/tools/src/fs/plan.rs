@@ -3,15 +3,15 @@
 //! finishing after a crash and undoing later all work from it and from nothing else.
 
 use crate::budget::Budget;
-use crate::error::Result;
-use crate::fs::image::{Image, Moment, capture, moment};
+use crate::error::{Result, ToolError};
+use crate::fs::image::{Image, Meta, Moment, capture, capture_node, moment};
 use crate::fs::resolve::{Anchor, entry_in};
 use crate::worker::store::Store;
 use rustix::fd::AsFd;
 use rustix::fs::fstat;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 /// How one place is changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +40,82 @@ pub enum Step {
         /// What it becomes.
         image: Image,
     },
+    /// An empty directory is made.
+    MakeDir {
+        /// Permission bits.
+        mode: u32,
+        /// Everything that it gets; else it belongs to whoever its directory belongs to.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        meta: Option<Meta>,
+    },
+    /// A symbolic link is made.
+    MakeLink {
+        /// Where it points, as it is written.
+        target: String,
+        /// Everything that it gets; else it belongs to whoever its directory belongs to.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        meta: Option<Meta>,
+    },
+    /// A file is made with the content of another.
+    Copy {
+        /// The other.
+        from: Anchor,
+        /// Its content, hex SHA-256.
+        sha256: String,
+        /// Permission bits.
+        mode: u32,
+        /// Everything that it gets; else it belongs to whoever its directory belongs to.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        meta: Option<Meta>,
+    },
+    /// Mode or owner of what is there is changed; content and times are left.
+    SetMeta {
+        /// New mode bits.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mode: Option<u32>,
+        /// New owner.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        uid: Option<u32>,
+        /// New group.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        gid: Option<u32>,
+    },
+    /// A thing comes here from another place of the plan, which has the step [`Step::Leave`] or, in an
+    /// undo, becomes again what it was. What was here is removed in the same moment.
+    Rename {
+        /// The other place.
+        from: Anchor,
+        /// Device of the thing.
+        dev: u64,
+        /// Its inode.
+        ino: u64,
+    },
+    /// The thing here goes to the place of the plan that has the step [`Step::Rename`].
+    Leave,
+}
+
+impl Step {
+    /// Whether it makes or removes a directory at its place.
+    fn makes_or_removes_dir(&self, before: &Image) -> bool {
+        match self {
+            Self::Delete => before.is_dir(),
+            Self::Restore { image } => image.is_dir(),
+            Self::MakeDir { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// Whether it changes which names the directory of its place has.
+    pub fn changes_names(&self) -> bool {
+        !matches!(
+            self,
+            Self::Write { .. }
+                | Self::SetMeta { .. }
+                | Self::Restore {
+                    image: Image::Node { .. }
+                }
+        )
+    }
 }
 
 /// One place and what happens to it.
@@ -53,6 +129,32 @@ pub struct Change {
     pub step: Step,
     /// What is there afterwards; known once it was done.
     pub after: Option<Image>,
+}
+
+impl Change {
+    /// A change that is not made yet.
+    pub fn new(anchor: Anchor, before: Image, step: Step) -> Self {
+        Self {
+            anchor,
+            before,
+            step,
+            after: None,
+        }
+    }
+
+    /// What is at the place now, looked at as its step needs it: things that are only moved or given
+    /// other bits are known by their inode.
+    pub(crate) fn look(&self, budget: &Budget) -> Result<Image> {
+        match &self.step {
+            Step::SetMeta { .. }
+            | Step::Rename { .. }
+            | Step::Leave
+            | Step::Restore {
+                image: Image::Node { .. },
+            } => take(&self.anchor, None, Depth::Outside, budget),
+            _ => take(&self.anchor, None, Depth::Whole, budget),
+        }
+    }
 }
 
 /// Times of a directory whose entries change.
@@ -79,6 +181,13 @@ pub struct Plan {
     pub dirs: Vec<DirTimes>,
     /// What the call answers when all of it is done.
     pub result: Value,
+    /// How many batches of inodes had been replaced by others when the plan was made, for what was there
+    /// before; see [`super::successors`].
+    #[serde(default)]
+    pub since: u64,
+    /// The same when it was done, for what is there afterwards.
+    #[serde(default)]
+    pub until: Option<u64>,
     /// Changes that this process began; `None` after a restart, when any may have been begun.
     #[serde(skip)]
     pub touched: Option<BTreeSet<usize>>,
@@ -89,18 +198,32 @@ impl Plan {
     ///
     /// # Errors
     /// A directory is no longer the same.
-    pub fn new(tag: String, changes: Vec<Change>, result: Value) -> Result<Self> {
+    pub fn new(tag: String, mut changes: Vec<Change>, result: Value) -> Result<Self> {
+        let own: HashSet<String> = changes
+            .iter()
+            .filter(|change| change.step.makes_or_removes_dir(&change.before))
+            .map(|change| change.anchor.path())
+            .collect();
         let mut dirs: Vec<DirTimes> = Vec::new();
-        for change in &changes {
-            let anchor = &change.anchor;
-            if !dirs
-                .iter()
-                .any(|dir| (dir.anchor.dev, dir.anchor.ino) == (anchor.dev, anchor.ino))
-            {
-                let before = dir_times(anchor)?;
+        let mut seen = HashSet::new();
+        for change in &mut changes {
+            let anchor = &mut change.anchor;
+            if own.contains(&anchor.parent) {
+                (anchor.dev, anchor.ino) = (0, 0);
+            }
+            // A directory that the plan makes or removes has its times in its image.
+            let counts = !anchor.is_own()
+                && !matches!(
+                    change.step,
+                    Step::SetMeta { .. }
+                        | Step::Restore {
+                            image: Image::Node { .. }
+                        }
+                );
+            if counts && seen.insert((anchor.dev, anchor.ino)) {
                 dirs.push(DirTimes {
+                    before: dir_times(anchor)?,
                     anchor: anchor.clone(),
-                    before,
                     after: None,
                     restore: None,
                 });
@@ -111,6 +234,8 @@ impl Plan {
             changes,
             dirs,
             result,
+            since: 0,
+            until: None,
             touched: None,
         })
     }
@@ -130,6 +255,11 @@ impl Plan {
             .is_none_or(|touched| touched.contains(&index))
     }
 
+    /// From when on what the plan left there is to be followed.
+    pub fn left_at(&self) -> u64 {
+        self.until.unwrap_or(self.since)
+    }
+
     /// Bytes that the changes touch.
     pub fn bytes(&self) -> u64 {
         self.changes.iter().map(|change| change.before.bytes()).sum()
@@ -139,26 +269,52 @@ impl Plan {
 /// Access and change time of the directory that holds a place.
 pub(crate) fn dir_times(anchor: &Anchor) -> Result<(Moment, Moment)> {
     let dir = anchor.open_parent()?;
-    let stat = fstat(&dir).map_err(|errno| crate::error::ToolError::io("look at", &anchor.parent, errno))?;
+    let stat = fstat(&dir).map_err(|errno| ToolError::io("look at", &anchor.parent, errno))?;
     Ok((
         moment(stat.st_atime, stat.st_atime_nsec),
         moment(stat.st_mtime, stat.st_mtime_nsec),
     ))
 }
 
-/// What is at a place now, digested but not kept.
-pub(crate) fn look(anchor: &Anchor, budget: &Budget) -> Result<Image> {
-    take(anchor, None, budget)
+/// How closely a place is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Depth {
+    /// With content.
+    Whole,
+    /// Kind, inode and what is outside of the content.
+    Outside,
 }
 
-/// What is at a place now, with its content kept in the store.
-pub(crate) fn keep(anchor: &Anchor, store: &Store, budget: &Budget) -> Result<Image> {
-    take(anchor, Some(store), budget)
+impl Depth {
+    /// As closely as an earlier image was taken.
+    pub(crate) fn of(image: &Image) -> Self {
+        if matches!(image, Image::Node { .. }) {
+            Self::Outside
+        } else {
+            Self::Whole
+        }
+    }
 }
 
-fn take(anchor: &Anchor, store: Option<&Store>, budget: &Budget) -> Result<Image> {
-    let dir = anchor.open_parent()?;
+/// What is at a place now; with a store its content is kept there.
+pub(crate) fn take(anchor: &Anchor, store: Option<&Store>, depth: Depth, budget: &Budget) -> Result<Image> {
+    let Some(dir) = anchor.parent_if_there()? else {
+        return Ok(Image::Absent);
+    };
     let path = anchor.path();
     let entry = entry_in(dir.as_fd(), &anchor.name, &path, &anchor.root)?;
-    capture(entry.as_ref(), &path, store, budget)
+    match depth {
+        Depth::Whole => capture(entry.as_ref(), &path, store, budget),
+        Depth::Outside => capture_node(entry.as_ref(), &path),
+    }
+}
+
+/// Which inode is at a place now; none also when its directory is gone.
+pub(crate) fn inode_at(anchor: &Anchor) -> Result<Option<(u64, u64)>> {
+    let dir = match anchor.open_parent() {
+        Err(ToolError::NotFound { .. }) => return Ok(None),
+        dir => dir?,
+    };
+    let entry = entry_in(dir.as_fd(), &anchor.name, &anchor.path(), &anchor.root)?;
+    Ok(entry.map(|(_, stat)| (stat.st_dev, stat.st_ino)))
 }

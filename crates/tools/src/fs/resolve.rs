@@ -25,6 +25,8 @@ const BENEATH: ResolveFlags = ResolveFlags::BENEATH
     .union(ResolveFlags::NO_XDEV);
 const STRICT: ResolveFlags = BENEATH.union(ResolveFlags::NO_SYMLINKS);
 const LONGEST_PATH: usize = 4095;
+/// Actions that change nothing.
+const LOOKING: &[&str] = &["list", "stat", "search", "read", "disk_usage", "grep"];
 
 /// Whether a symbolic link at the end of a path is followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,9 +44,10 @@ pub struct Anchor {
     pub root: String,
     /// Absolute path of the parent directory, without links.
     pub parent: String,
-    /// Device of the parent directory.
+    /// Device of the parent directory; 0 with an inode of 0.
     pub dev: u64,
-    /// Inode of the parent directory.
+    /// Inode of the parent directory; 0 for a directory that the same plan makes or removes, which is
+    /// then known by its path below the root alone.
     pub ino: u64,
     /// Name in the parent directory; `.` for the root itself.
     pub name: String,
@@ -75,13 +78,42 @@ impl Anchor {
             .map_err(|errno| refusal(errno, &self.parent, &self.root))?
         };
         let stat = fstat(&dir).map_err(|errno| ToolError::io("look at", &self.parent, errno))?;
-        if (stat.st_dev, stat.st_ino) != (self.dev, self.ino) {
+        if !self.is_own() && (stat.st_dev, stat.st_ino) != (self.dev, self.ino) {
             return Err(ToolError::Changed {
                 path: self.path(),
                 difference: format!("`{}` is another directory now", self.parent),
             });
         }
         Ok(dir)
+    }
+
+    /// Whether the parent is a directory that the same plan makes or removes.
+    pub fn is_own(&self) -> bool {
+        self.ino == 0
+    }
+
+    /// The parent directory; `None` when the plan itself makes or removes it and it is not there.
+    ///
+    /// # Errors
+    /// As [`Anchor::open_parent`].
+    pub fn parent_if_there(&self) -> Result<Option<OwnedFd>> {
+        match self.open_parent() {
+            Ok(dir) => Ok(Some(dir)),
+            Err(ToolError::NotFound { .. }) if self.is_own() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The place of a name in a directory that the plan makes or removes at this one.
+    #[must_use]
+    pub fn below(&self, name: &str) -> Self {
+        Self {
+            root: self.root.clone(),
+            parent: self.path(),
+            dev: 0,
+            ino: 0,
+            name: name.to_owned(),
+        }
     }
 
     /// The absolute path.
@@ -193,7 +225,12 @@ impl Resolver {
 
     /// Whether no grant opens the path for `action`.
     pub fn is_protected(&self, action: &str, path: &str) -> bool {
-        self.protected.covers(path, matches!(action, "write" | "delete"))
+        self.protected.covers(path, !LOOKING.contains(&action))
+    }
+
+    /// Whether something that no grant opens lies at or below a path.
+    pub fn is_above_protected(&self, path: &str) -> bool {
+        self.protected.is_above(path)
     }
 
     /// Resolves `path` for `action` within what `caps` allow.
@@ -227,8 +264,36 @@ impl Resolver {
         }))
     }
 
+    /// As [`Resolver::resolve`], but as a name in the directory that holds it, also when the path is the
+    /// granted directory itself: for what makes, removes or moves names, and for what changes a thing itself.
+    ///
+    /// # Errors
+    /// A refusal; see the module.
+    pub fn resolve_name(
+        &self,
+        caps: &CapabilitySet,
+        action: &str,
+        path: &str,
+        follow: Follow,
+    ) -> Result<Place> {
+        let place = self.resolve(caps, action, path, follow)?;
+        if place.anchor.name != "." {
+            return Ok(place);
+        }
+        if place.path == "/" {
+            return Err(ToolError::BadPath {
+                path: place.path,
+                problem: "the root directory itself is not changed",
+            });
+        }
+        self.resolve_in(parent_of(&place.path), &place.path, Follow::No)
+    }
+
     /// Whether token and protection let `resolved` pass; the error names the path as it was `written`.
-    fn admit(&self, caps: &CapabilitySet, action: &str, resolved: &str, written: &str) -> Result<()> {
+    ///
+    /// # Errors
+    /// [`ToolError::NotGranted`] or [`ToolError::Protected`].
+    pub fn admit(&self, caps: &CapabilitySet, action: &str, resolved: &str, written: &str) -> Result<()> {
         if !caps.allows(self.namespace, action, resolved) {
             return Err(ToolError::NotGranted {
                 namespace: self.namespace.to_owned(),

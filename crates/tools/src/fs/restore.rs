@@ -4,18 +4,15 @@
 use crate::budget::Budget;
 use crate::error::{Result, ToolError};
 use crate::fs::args::Kind;
-use crate::fs::image::{Image, Meta};
-use crate::fs::plan::{Change, Plan, Step, look};
-use crate::fs::resolve::{Anchor, entry_in, kind_of, open_inode, proc_path};
+use crate::fs::image::{Image, Meta, set_dir_times};
+use crate::fs::make::{Spot, link, remove, sync};
+use crate::fs::plan::{Change, Depth, Plan, Step, take};
+use crate::fs::resolve::{Anchor, entry_in, kind_of, open_inode};
 use crate::worker::store::Store;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{
-    AtFlags, CWD, Mode, OFlags, RenameFlags, fsync, ftruncate, linkat, openat, renameat_with, symlinkat,
-    unlinkat,
-};
+use rustix::fs::{CWD, Mode, OFlags, RenameFlags, Stat, fsync, ftruncate, openat, renameat_with};
 use rustix::io::Errno;
 use std::collections::HashMap;
-use std::fs::File;
 
 /// Restores places of one plan. It remembers which inodes it made, so that names that shared one
 /// share one again.
@@ -51,7 +48,8 @@ impl<'a> Restorer<'a> {
         }
     }
 
-    /// Makes the place of `change` be `goal`.
+    /// Makes the place of `change` be `goal`. Directories get their times when all is done, from
+    /// [`give_dir_times`].
     ///
     /// # Errors
     /// Something foreign is there, or the machine refuses.
@@ -62,40 +60,54 @@ impl<'a> Restorer<'a> {
         if self.take_from_aside(index, change, dir.as_fd(), goal)? {
             return Ok(());
         }
+        let aside = self.aside(index).to_owned();
+        let spot = Spot {
+            dir: dir.as_fd(),
+            anchor,
+            aside: &aside,
+        };
         let entry = entry_in(dir.as_fd(), &anchor.name, &path, &anchor.root)?;
-        match (goal, entry) {
-            (Image::Absent, None) => Ok(()),
-            (Image::Absent, Some(_)) => unlink(dir.as_fd(), &anchor.name, &path),
-            (Image::File { .. }, None) => self.make(index, anchor, dir.as_fd(), goal),
-            (Image::File { meta, sha256, .. }, Some((fd, stat))) if kind_of(&stat) == Kind::File => {
+        match entry {
+            None => self.make(spot, goal),
+            Some(_) if *goal == Image::Absent => remove(dir.as_fd(), &anchor.name, &path),
+            Some((fd, stat)) => {
                 let inode = Some((stat.st_dev, stat.st_ino));
                 if goal.inode() != inode && change.before.inode() != inode {
-                    return Err(foreign(&path));
+                    // Made by an earlier, interrupted taking back.
+                    let now = take(anchor, None, Depth::of(goal), &Budget::of_ms(LONG_MS))?;
+                    if !goal.same_as(&now) {
+                        return Err(foreign(&path));
+                    }
+                    if let (Image::File { .. }, Some(inode)) = (goal, goal.inode()) {
+                        self.made.insert(inode, anchor.clone());
+                    }
+                    return Ok(());
                 }
-                self.rewrite(&fd, meta, sha256, &path)
+                self.rewrite(spot, &fd, &stat, goal)
             }
-            (Image::Symlink { meta, target, .. }, None) => {
-                symlinkat(target.as_str(), &dir, anchor.name.as_str())
-                    .map_err(|errno| ToolError::io("make the link", &path, errno))?;
-                meta.apply_to_link(dir.as_fd(), &anchor.name, &path)
-            }
-            (Image::Symlink { meta, .. }, Some(_)) => {
-                let now = look(anchor, &Budget::of_ms(u64::from(u32::MAX)))?;
-                if now.inode() != goal.inode() {
-                    return Err(foreign(&path));
-                }
-                meta.apply_to_link(dir.as_fd(), &anchor.name, &path)
-            }
-            (Image::File { .. }, Some(_)) => Err(foreign(&path)),
         }
     }
 
-    /// Removes the temporary name that a killed making of a file may have left.
+    /// Gives back the name of what a deletion has moved aside and not removed yet.
+    pub(crate) fn put_back_caught(&self, index: usize, change: &Change) -> Result<()> {
+        if change.step == Step::Delete
+            && !change.before.is_dir()
+            && let Some(dir) = change.anchor.parent_if_there()?
+        {
+            self.take_from_aside(index, change, dir.as_fd(), &change.before)?;
+        }
+        Ok(())
+    }
+
+    /// Removes the temporary name that a killed making may have left.
     pub(crate) fn drop_aside(&self, index: usize, change: &Change) -> Result<()> {
-        let dir = change.anchor.open_parent()?;
-        match unlinkat(&dir, self.aside(index), AtFlags::empty()) {
-            Ok(()) | Err(Errno::NOENT) => Ok(()),
-            Err(errno) => Err(ToolError::io("clean up", change.anchor.path(), errno)),
+        let Some(dir) = change.anchor.parent_if_there()? else {
+            return Ok(());
+        };
+        let (aside, path) = (self.aside(index), change.anchor.path());
+        match entry_in(dir.as_fd(), aside, &path, &change.anchor.root)? {
+            Some(_) => remove(dir.as_fd(), aside, &path),
+            None => Ok(()),
         }
     }
 
@@ -116,10 +128,11 @@ impl<'a> Restorer<'a> {
             return Ok(false);
         };
         let authorized = goal.inode() == Some((stat.st_dev, stat.st_ino));
-        // Whatever a deletion caught goes back, also when it was not what was authorized.
-        if !authorized && change.step != Step::Delete {
-            // A half-made file: its content comes from the store once more.
-            unlink(dir, aside, &path)?;
+        // Whatever a deletion caught goes back, also when it was not what was authorized. Directories are
+        // never caught: one that stands aside is half made.
+        if !authorized && (change.step != Step::Delete || kind_of(&stat) == Kind::Dir) {
+            // What is half made is made once more.
+            remove(dir, aside, &path)?;
             return Ok(false);
         }
         match renameat_with(dir, aside, dir, anchor.name.as_str(), RenameFlags::NOREPLACE) {
@@ -129,27 +142,65 @@ impl<'a> Restorer<'a> {
         }
     }
 
-    fn make(&mut self, index: usize, anchor: &Anchor, dir: BorrowedFd<'_>, goal: &Image) -> Result<()> {
-        let Image::File {
-            meta, sha256, others, ..
-        } = goal
-        else {
-            return Err(ToolError::Defect("only files are made from the store".to_owned()));
-        };
-        let inode = goal.inode().unwrap_or_default();
-        if self.link_to_sibling(inode, others, anchor, dir)? {
-            return Ok(());
+    fn make(&mut self, spot: Spot<'_>, goal: &Image) -> Result<()> {
+        match goal {
+            Image::Absent => Ok(()),
+            Image::File {
+                meta, sha256, others, ..
+            } => {
+                let inode = goal.inode().unwrap_or_default();
+                if self.link_to_sibling(inode, others, spot.anchor, spot.dir)? {
+                    return Ok(());
+                }
+                spot.file(|file, path| {
+                    self.store.copy_to(sha256, file, path)?;
+                    meta.apply(file, path)
+                })?;
+                self.made.insert(inode, spot.anchor.clone());
+                Ok(())
+            }
+            Image::Symlink { meta, target, .. } => spot.symlink(target, |name| {
+                meta.apply_to_link(spot.dir, name, &spot.anchor.path())
+            }),
+            Image::Dir { meta, .. } => spot.directory(|dir, path| meta.apply_outside(dir, path)),
+            Image::Node { .. } => Err(ToolError::Changed {
+                path: spot.anchor.path(),
+                difference: "nothing is there now".to_owned(),
+            }),
         }
-        make_file(
-            self.store,
-            dir,
-            anchor,
-            self.aside(index),
-            sha256,
-            |file, path| meta.apply(file, path),
-        )?;
-        self.made.insert(inode, anchor.clone());
-        Ok(())
+    }
+
+    fn rewrite(&self, spot: Spot<'_>, fd: &OwnedFd, stat: &Stat, goal: &Image) -> Result<()> {
+        let (anchor, path) = (spot.anchor, spot.anchor.path());
+        match (goal, kind_of(stat)) {
+            (Image::File { meta, sha256, .. }, Kind::File) => {
+                let long = Budget::of_ms(LONG_MS);
+                let reader = open_inode(fd.as_fd(), OFlags::RDONLY, &path)?;
+                let mut file = open_inode(fd.as_fd(), OFlags::WRONLY, &path)?;
+                if Store::digest(&reader, &path, &long)?.0 != *sha256 {
+                    ftruncate(&file, 0).map_err(|errno| ToolError::io("cut", &path, errno))?;
+                    self.store.copy_to(sha256, &mut file, &path)?;
+                }
+                meta.apply(&file, &path)?;
+                fsync(&file).map_err(|errno| ToolError::io("make durable", &path, errno))
+            }
+            (Image::Symlink { meta, .. }, Kind::Symlink) => {
+                if goal.inode() != Some((stat.st_dev, stat.st_ino)) {
+                    return Err(foreign(&path));
+                }
+                meta.apply_to_link(spot.dir, &anchor.name, &path)
+            }
+            (Image::Dir { meta, .. }, Kind::Dir) => {
+                meta.apply_outside(&open_inode(fd.as_fd(), OFlags::RDONLY, &path)?, &path)
+            }
+            (Image::Node { what, meta, .. }, kind) if *what == kind => {
+                if kind == Kind::Symlink {
+                    return meta.own_link(fd.as_fd(), &path);
+                }
+                meta.apply_outside(&open_inode(fd.as_fd(), OFlags::RDONLY, &path)?, &path)
+            }
+            _ => Err(foreign(&path)),
+        }
     }
 
     /// Gives the inode that is still there under another name this name too.
@@ -176,7 +227,9 @@ impl<'a> Restorer<'a> {
             .flatten()
             .filter(|sibling| *sibling != anchor)
         {
-            let from = sibling.open_parent()?;
+            let Some(from) = sibling.parent_if_there()? else {
+                continue;
+            };
             if same(from.as_fd(), &sibling.name)? {
                 link(from.as_fd(), &sibling.name, dir, anchor)?;
                 return Ok(true);
@@ -200,89 +253,24 @@ impl<'a> Restorer<'a> {
         }
         Ok(false)
     }
-
-    fn rewrite(&self, fd: &OwnedFd, meta: &Meta, sha256: &str, path: &str) -> Result<()> {
-        let long = Budget::of_ms(u64::from(u32::MAX));
-        let reader = open_inode(fd.as_fd(), OFlags::RDONLY, path)?;
-        let mut file = open_inode(fd.as_fd(), OFlags::WRONLY, path)?;
-        if Store::digest(&reader, path, &long)?.0 != sha256 {
-            ftruncate(&file, 0).map_err(|errno| ToolError::io("cut", path, errno))?;
-            self.store.copy_to(sha256, &mut file, path)?;
-        }
-        meta.apply(&file, path)?;
-        fsync(&file).map_err(|errno| ToolError::io("make durable", path, errno))
-    }
 }
 
-/// Makes a whole file with content from the store and then gives it its name, which must be free.
-pub(crate) fn make_file(
-    store: &Store,
-    dir: BorrowedFd<'_>,
-    anchor: &Anchor,
-    aside: &str,
-    sha256: &str,
-    finish: impl FnOnce(&File, &str) -> Result<()>,
-) -> Result<()> {
+/// Gives a directory that was made, or whose names came and went, its times.
+pub(crate) fn give_dir_times(anchor: &Anchor, meta: &Meta) -> Result<()> {
     let path = anchor.path();
-    let (mut file, named) = match openat(
-        dir,
-        ".",
-        OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC,
-        Mode::from_raw_mode(0o600),
-    ) {
-        Ok(fd) => (File::from(fd), false),
-        // Not every file system makes files without a name.
-        Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOSYS) => {
-            let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-            let fd = openat(dir, aside, flags, Mode::from_raw_mode(0o600))
-                .map_err(|errno| ToolError::io("make", &path, errno))?;
-            (File::from(fd), true)
-        }
-        Err(errno) => return Err(ToolError::io("make", path, errno)),
+    let dir = anchor.open_parent()?;
+    let Some((fd, _)) = entry_in(dir.as_fd(), &anchor.name, &path, &anchor.root)? else {
+        return Err(ToolError::NotFound { path });
     };
-    store.copy_to(sha256, &mut file, &path)?;
-    finish(&file, &path)?;
-    fsync(&file).map_err(|errno| ToolError::io("make durable", &path, errno))?;
-    let done = if named {
-        renameat_with(dir, aside, dir, anchor.name.as_str(), RenameFlags::NOREPLACE)
-    } else {
-        linkat(
-            CWD,
-            proc_path(file.as_fd()),
-            dir,
-            anchor.name.as_str(),
-            AtFlags::SYMLINK_FOLLOW,
-        )
-    };
-    match done {
-        Ok(()) => Ok(()),
-        Err(Errno::EXIST) => Err(ToolError::Exists { path }),
-        Err(errno) => Err(ToolError::io("name", path, errno)),
-    }
+    let open = open_inode(fd.as_fd(), OFlags::RDONLY, &path)?;
+    set_dir_times(open.as_fd(), meta.atime, meta.mtime, &path)?;
+    sync(open.as_fd(), &path)
 }
 
-fn link(from: BorrowedFd<'_>, name: &str, dir: BorrowedFd<'_>, anchor: &Anchor) -> Result<()> {
-    linkat(from, name, dir, anchor.name.as_str(), AtFlags::empty())
-        .map_err(|errno| ToolError::io("link", anchor.path(), errno))
-}
+/// Restoring is not stopped by the caller's deadline.
+const LONG_MS: u64 = 3_600_000;
 
-pub(crate) fn unlink(dir: BorrowedFd<'_>, name: &str, path: &str) -> Result<()> {
-    unlinkat(dir, name, AtFlags::empty()).map_err(|errno| ToolError::io("delete", path, errno))
-}
-
-/// Makes the entries of a directory durable.
-pub(crate) fn sync(dir: BorrowedFd<'_>, path: &str) -> Result<()> {
-    let open = openat(
-        dir,
-        ".",
-        OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
-        Mode::empty(),
-    );
-    open.and_then(fsync)
-        .map_err(|errno| ToolError::io("make durable", path, errno))
-}
-
-fn foreign(path: &str) -> ToolError {
+pub(crate) fn foreign(path: &str) -> ToolError {
     ToolError::Changed {
         path: path.to_owned(),
         difference: "somebody else put something there".to_owned(),

@@ -28,21 +28,22 @@ pub(super) fn spec() -> ToolSpec {
 
 pub(super) fn canonical(mut args: SearchArgs) -> Result<SearchArgs> {
     args.root = normalize(&args.root)?;
-    matcher(&args.name_glob)?;
+    matcher(NAME, &args.name_glob)?;
     if !(1..=MAX_ENTRIES).contains(&args.limit) {
         return Err(bad_input(NAME, "limit", "must be 1 to 10000"));
     }
     Ok(args)
 }
 
-fn matcher(glob: &str) -> Result<GlobMatcher> {
+/// A glob on names without directory.
+pub(super) fn matcher(tool: &str, glob: &str) -> Result<GlobMatcher> {
     if glob.is_empty() || glob.len() > 255 || glob.contains('/') {
-        return Err(bad_input(NAME, "name_glob", "must be 1 to 255 bytes without `/`"));
+        return Err(bad_input(tool, "name_glob", "must be 1 to 255 bytes without `/`"));
     }
     let glob = GlobBuilder::new(glob)
         .literal_separator(true)
         .build()
-        .map_err(|error| bad_input(NAME, "name_glob", error.kind().to_string()))?;
+        .map_err(|error| bad_input(tool, "name_glob", error.kind().to_string()))?;
     Ok(glob.compile_matcher())
 }
 
@@ -69,7 +70,7 @@ fn wanted(kind: Kind, search: SearchKind) -> bool {
 pub(super) fn run(fs: &Fs, call: &Call<'_>, identities: &[Identity]) -> Result<SearchResult> {
     let args: SearchArgs = typed(NAME, call.args)?;
     let place = fs.target(call, identities, "search", &args.root, Follow::Yes)?;
-    let glob = matcher(&args.name_glob)?;
+    let glob = matcher(NAME, &args.name_glob)?;
     let granted =
         |path: &str| call.caps.allows("fs", "search", path) && !fs.resolver.is_protected("search", path);
     let mut found = Vec::new();

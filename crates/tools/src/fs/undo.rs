@@ -1,16 +1,19 @@
-//! fs.undo: brings every place of a finished execution back to what it was, exactly.
+//! fs.undo: brings every place of a finished execution back to what it was, exactly; or those places
+//! that nobody changed since. What is where now is found out in [`super::survey`].
 
-use super::args::{UndoArgs, UndoResult};
+use super::args::{LeftPlace, UndoArgs, UndoResult};
 use super::image::Image;
-use super::plan::{Change, DirTimes, Plan, Step, keep, look};
-use super::resolve::{Anchor, Follow, absent, kind_name};
-use super::{Fs, bad_input, same_identities, value_of};
+use super::plan::{Change, DirTimes, Plan, Step};
+use super::survey::{Spot, Survey, survey};
+use super::{Fs, bad_input, kind_name, same_identities, tag, typed, value_of};
 use crate::error::{Result, ToolError};
+use crate::fs::resolve::absent;
 use crate::registry::{About, ToolSpec};
 use crate::worker::{Call, Prepared, Target};
 use aios_auth::level::Risk;
 use aios_core::id::TaskId;
 use aios_proto::common::v1::Identity;
+use std::collections::HashMap;
 
 const NAME: &str = "fs.undo";
 /// Most differences that an error lists.
@@ -19,7 +22,7 @@ const SHOWN: usize = 5;
 pub(super) fn spec() -> ToolSpec {
     ToolSpec::of::<UndoArgs, UndoResult>(About {
         name: NAME,
-        summary: "Undoes a finished call exactly; refused when somebody changed the place since.",
+        summary: "Undoes a finished call exactly; refused when somebody changed the place since, or done for what nobody changed.",
         risk: Risk::High,
         idempotent: false,
         reversible: true,
@@ -37,37 +40,39 @@ pub(super) fn canonical(mut args: UndoArgs) -> Result<UndoArgs> {
     Ok(args)
 }
 
-/// Resolves the place again within the undoing token's grants: it must still be the same directory.
-fn admit(fs: &Fs, call: &Call<'_>, target: &Target<Plan>, anchor: &Anchor) -> Result<()> {
-    let path = anchor.path();
-    let needed = target.required.iter().filter(|access| access.resource() == path);
-    let mut actions = needed
-        .map(|access| access.action().to_owned())
-        .collect::<Vec<_>>();
-    if actions.is_empty() {
-        actions.push("write".to_owned());
+/// What can be undone; an error when that is not all, unless only what is untouched was asked for.
+fn undoable(fs: &Fs, call: &Call<'_>, target: &Target<Plan>, kept: bool) -> Result<Survey> {
+    let args: UndoArgs = typed(NAME, call.args)?;
+    let found = survey(fs, call, target, kept)?;
+    let nothing = found.spots.is_empty() && !target.plan.changes.is_empty();
+    if !found.left.is_empty() && (!args.untouched_only || nothing) {
+        return Err(conflict(target, &found.left));
     }
-    for action in actions {
-        let place = fs.resolve(call, &action, &path, Follow::No)?;
-        if (place.anchor.dev, place.anchor.ino) != (anchor.dev, anchor.ino) {
-            return Err(conflict(
-                target,
-                &[format!("{}: its directory is another one now", path)],
-            ));
+    for spot in &found.spots {
+        if let Image::File { sha256, .. } = &spot.back
+            && !fs.store.has(sha256)
+        {
+            return Err(ToolError::NotUndoable {
+                key: target.key.to_string(),
+                why: format!(
+                    "the snapshot of `{}` was kept for its time and then removed",
+                    spot.path()
+                ),
+            });
         }
     }
-    Ok(())
+    Ok(found)
 }
 
-fn conflict(target: &Target<Plan>, differences: &[String]) -> ToolError {
-    let mut shown = differences
+fn conflict(target: &Target<Plan>, left: &[LeftPlace]) -> ToolError {
+    let mut shown = left
         .iter()
         .take(SHOWN)
-        .cloned()
+        .map(|it| format!("{}: {}", it.path, it.why))
         .collect::<Vec<_>>()
         .join("; ");
-    if differences.len() > SHOWN {
-        shown.push_str(&format!("; and {} more", differences.len() - SHOWN));
+    if left.len() > SHOWN {
+        shown.push_str(&format!("; and {} more", left.len() - SHOWN));
     }
     ToolError::UndoConflict {
         key: target.key.to_string(),
@@ -75,52 +80,23 @@ fn conflict(target: &Target<Plan>, differences: &[String]) -> ToolError {
     }
 }
 
-/// What is at each place now, which must be what the execution left there.
-fn unchanged(fs: &Fs, call: &Call<'_>, target: &Target<Plan>, kept: bool) -> Result<Vec<Image>> {
-    let mut images = Vec::with_capacity(target.plan.changes.len());
-    let mut differences = Vec::new();
-    for change in &target.plan.changes {
-        call.budget.check()?;
-        admit(fs, call, target, &change.anchor)?;
-        let now = if kept {
-            keep(&change.anchor, &fs.store, call.budget)
-        } else {
-            look(&change.anchor, call.budget)
-        };
-        let path = change.anchor.path();
-        match now {
-            Ok(now) => {
-                let left = change.after.as_ref().unwrap_or(&Image::Absent);
-                if let Some(difference) = left.difference(&now) {
-                    differences.push(format!("{path}: {difference}"));
-                }
-                images.push(now);
-            }
-            Err(ToolError::Changed { difference, .. }) => differences.push(format!("{path}: {difference}")),
-            Err(ToolError::WrongKind { is, .. }) => differences.push(format!("{path}: a {is} is there now")),
-            Err(error) => return Err(error),
-        }
-    }
-    if differences.is_empty() {
-        Ok(images)
-    } else {
-        Err(conflict(target, &differences))
-    }
-}
-
 pub(super) fn prepare(fs: &Fs, call: &Call<'_>, target: &Target<Plan>) -> Result<Prepared> {
-    let images = unchanged(fs, call, target, false)?;
-    let identities = identities_of(target, &images);
+    let found = undoable(fs, call, target, false)?;
+    let identities = identities_of(&found.spots);
     let files = identities.len() as u64;
-    let bytes = target.plan.bytes();
+    let bytes = bytes_of(&found.spots);
     // Giving back what was deleted is small; taking away or replacing what is there now is more.
-    let risk = if images.iter().all(|now| *now == Image::Absent) {
+    let risk = if found.spots.iter().all(|spot| spot.now == Image::Absent) {
         Risk::Low
     } else {
         Risk::Medium
     };
+    let mut summary = format!("Undo {}: restore {files} places, {bytes} bytes", target.key);
+    if !found.left.is_empty() {
+        summary.push_str(&format!("; leave {} that were changed since", found.left.len()));
+    }
     Ok(Prepared {
-        summary: format!("Undo {}: restore {files} places, {bytes} bytes", target.key),
+        summary,
         required: target.required.clone(),
         identities,
         risk,
@@ -131,71 +107,96 @@ pub(super) fn prepare(fs: &Fs, call: &Call<'_>, target: &Target<Plan>) -> Result
     })
 }
 
-fn identities_of(target: &Target<Plan>, images: &[Image]) -> Vec<Identity> {
-    let pairs = target.plan.changes.iter().zip(images);
-    let mut identities: Vec<Identity> = pairs
-        .map(|(change, now)| identity(&change.anchor.path(), now))
+fn bytes_of(spots: &[Spot]) -> u64 {
+    spots.iter().map(|spot| spot.back.bytes()).sum()
+}
+
+fn identities_of(spots: &[Spot]) -> Vec<Identity> {
+    let mut identities: Vec<Identity> = spots
+        .iter()
+        .map(|spot| identity(&spot.path(), &spot.now))
         .collect();
     identities.sort_by(|a, b| a.path.cmp(&b.path));
     identities
 }
 
 fn identity(path: &str, image: &Image) -> Identity {
-    let kind = match image {
-        Image::Absent => return absent(path),
-        Image::File { .. } => kind_name(super::args::Kind::File),
-        Image::Symlink { .. } => kind_name(super::args::Kind::Symlink),
+    let (Some(kind), Some((dev, ino))) = (image.kind(), image.inode()) else {
+        return absent(path);
     };
-    let (dev, ino) = image.inode().unwrap_or_default();
     Identity {
         path: path.to_owned(),
         dev,
         ino,
-        kind: kind.to_owned(),
+        kind: kind_name(kind).to_owned(),
     }
 }
 
 pub(super) fn plan(fs: &Fs, call: &Call<'_>, target: &Target<Plan>, identities: &[Identity]) -> Result<Plan> {
-    let images = unchanged(fs, call, target, true)?;
-    same_identities(identities, &identities_of(target, &images))?;
-    let changes: Vec<Change> = target
-        .plan
-        .changes
-        .iter()
-        .zip(images)
-        .map(|(change, now)| Change {
-            anchor: change.anchor.clone(),
-            before: now,
-            step: back_to(&change.before),
-            after: None,
-        })
-        .collect();
-    let mut restored: Vec<String> = changes.iter().map(|change| change.anchor.path()).collect();
+    let found = undoable(fs, call, target, true)?;
+    same_identities(identities, &identities_of(&found.spots))?;
+    let mut restored: Vec<String> = found.spots.iter().map(Spot::path).collect();
     restored.sort();
+    let mut left = found.left;
+    left.sort_by(|a, b| a.path.cmp(&b.path));
     let result = value_of(&UndoResult {
         files: restored.len() as u64,
-        bytes: target.plan.bytes(),
+        bytes: bytes_of(&found.spots),
         restored,
+        left,
     })?;
-    let mut plan = Plan::new(call.key.to_string().replace('/', "-"), changes, result)?;
-    for dir in &mut plan.dirs {
-        dir.restore = times_to_give_back(dir, &target.plan);
-    }
+    let steps: Vec<Step> = found
+        .spots
+        .iter()
+        .map(|spot| step_of(spot, &found.spots))
+        .collect::<Result<_>>()?;
+    let changes = found
+        .spots
+        .into_iter()
+        .zip(steps)
+        .map(|(spot, step)| Change::new(spot.anchor, spot.now, step))
+        .collect();
+    let mut plan = Plan::new(tag(call), changes, result)?;
+    give_times_back(fs, &mut plan, &target.plan);
     Ok(plan)
 }
 
-fn back_to(image: &Image) -> Step {
-    match image {
-        Image::Absent => Step::Delete,
-        image => Step::Restore { image: image.clone() },
+/// Directories get their earlier times back when nothing but the execution changed them.
+fn give_times_back(fs: &Fs, plan: &mut Plan, target: &Plan) {
+    let then: HashMap<(u64, u64), &DirTimes> = target
+        .dirs
+        .iter()
+        .map(|dir| {
+            let inode = (dir.anchor.dev, dir.anchor.ino);
+            (fs.successors.follow(inode, target.left_at()), dir)
+        })
+        .collect();
+    for dir in &mut plan.dirs {
+        let known = then.get(&(dir.anchor.dev, dir.anchor.ino));
+        dir.restore = known
+            .filter(|then| then.after.is_some_and(|after| after.1 == dir.before.1))
+            .map(|then| then.before);
     }
 }
 
-/// A directory gets its earlier times back when nothing but the execution changed them.
-fn times_to_give_back(dir: &DirTimes, target: &Plan) -> Option<(super::image::Moment, super::image::Moment)> {
-    let then = target
-        .dirs
-        .iter()
-        .find(|it| (it.anchor.dev, it.anchor.ino) == (dir.anchor.dev, dir.anchor.ino))?;
-    (then.after?.1 == dir.before.1).then_some(then.before)
+/// How a place becomes what it was.
+fn step_of(spot: &Spot, all: &[Spot]) -> Result<Step> {
+    Ok(match (&spot.back, &spot.now) {
+        // It goes to the place that it came from.
+        (Image::Absent, Image::Node { .. }) => Step::Leave,
+        (Image::Absent, _) => Step::Delete,
+        (back @ Image::Node { .. }, now) if now.inode() != back.inode() => {
+            let from = all
+                .iter()
+                .find(|other| other.now.inode() == back.inode() && matches!(other.now, Image::Node { .. }))
+                .ok_or_else(|| ToolError::Defect("a moved thing has no place".to_owned()))?;
+            let (dev, ino) = back.inode().unwrap_or_default();
+            Step::Rename {
+                from: from.anchor.clone(),
+                dev,
+                ino,
+            }
+        }
+        (back, _) => Step::Restore { image: back.clone() },
+    })
 }

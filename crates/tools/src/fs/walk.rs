@@ -4,10 +4,11 @@
 use crate::budget::Budget;
 use crate::error::{Result, ToolError};
 use crate::fs::args::Kind;
-use crate::fs::resolve::{join, kind_of};
+use crate::fs::resolve::{Anchor, join, kind_of};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, Dir, Mode, OFlags, ResolveFlags, Stat, openat2, statat};
 use rustix::io::Errno;
+use std::collections::{HashMap, HashSet};
 
 const STRICT: ResolveFlags = ResolveFlags::BENEATH
     .union(ResolveFlags::NO_MAGICLINKS)
@@ -120,7 +121,7 @@ pub(crate) fn walk(
     Ok(left_out)
 }
 
-fn open_below(root: &OwnedFd, below: &str) -> rustix::io::Result<OwnedFd> {
+pub(crate) fn open_below(root: &OwnedFd, below: &str) -> rustix::io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     match openat2(
         root.as_fd(),
@@ -136,11 +137,28 @@ fn open_below(root: &OwnedFd, below: &str) -> rustix::io::Result<OwnedFd> {
 
 /// Names of one inode below a granted directory, other than `except`.
 pub(crate) fn other_names(
-    anchor: &crate::fs::resolve::Anchor,
+    anchor: &Anchor,
     except: &str,
     inode: (u64, u64),
     budget: &Budget,
 ) -> Result<Vec<String>> {
+    let mut names = names_of(anchor, &HashSet::from([inode]), budget)?
+        .remove(&inode)
+        .unwrap_or_default();
+    names.retain(|name| name != except);
+    Ok(names)
+}
+
+/// Names of inodes below a granted directory, sorted, in one walk.
+pub(crate) fn names_of(
+    anchor: &Anchor,
+    inodes: &HashSet<(u64, u64)>,
+    budget: &Budget,
+) -> Result<HashMap<(u64, u64), Vec<String>>> {
+    let mut names: HashMap<(u64, u64), Vec<String>> = HashMap::new();
+    if inodes.is_empty() {
+        return Ok(names);
+    }
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     let root = openat2(
@@ -151,20 +169,20 @@ pub(crate) fn other_names(
         resolve,
     )
     .map_err(|errno| ToolError::io("open", &anchor.root, errno))?;
-    let mut names = Vec::new();
     walk(
         &root,
         &anchor.root,
         budget,
         |_| true,
         |met| {
-            if (met.stat.st_dev, met.stat.st_ino) == inode && met.path != except {
-                names.push(met.path.to_owned());
+            let inode = (met.stat.st_dev, met.stat.st_ino);
+            if inodes.contains(&inode) {
+                names.entry(inode).or_default().push(met.path.to_owned());
             }
             Ok(())
         },
     )?;
-    names.sort();
+    names.values_mut().for_each(|names| names.sort());
     Ok(names)
 }
 

@@ -1,11 +1,12 @@
-//! fs.write: makes a file, replaces its content, or adds to it.
+//! fs.write: makes a file, replaces its content, or adds to it. fs.append is the last of these with a
+//! verb, and so a capability, of its own.
 
-use super::args::{How, Kind, MAX_WRITE, WriteArgs, WriteResult};
+use super::args::{AppendArgs, How, Kind, MAX_WRITE, WriteArgs, WriteResult};
 use super::image::{Image, capture};
 use super::plan::{Change, Plan, Step};
 use super::resolve::{Follow, Place, kind_of, normalize, wrong_kind};
 use super::walk::{other_names, size};
-use super::{Fs, access, bad_input, is_system, same_identities, typed, value_of};
+use super::{Fs, access, bad_input, is_system, same_identities, tag, typed, value_of};
 use crate::error::{Result, ToolError};
 use crate::registry::{About, ToolSpec};
 use crate::worker::store::Store;
@@ -17,6 +18,7 @@ use base64::engine::general_purpose::STANDARD;
 use rustix::fs::OFlags;
 
 const NAME: &str = "fs.write";
+const APPEND: &str = "fs.append";
 const DEFAULT_MODE: u32 = 0o644;
 
 pub(super) fn spec() -> ToolSpec {
@@ -31,9 +33,55 @@ pub(super) fn spec() -> ToolSpec {
     })
 }
 
-pub(super) fn canonical(mut args: WriteArgs) -> Result<WriteArgs> {
+pub(super) fn append_spec() -> ToolSpec {
+    ToolSpec::of::<AppendArgs, WriteResult>(About {
+        name: APPEND,
+        summary: "Adds at the end of a file; makes it when it is not there.",
+        risk: Risk::High,
+        idempotent: false,
+        reversible: true,
+        capability: "fs:append:PATH",
+        timeout_ms: 30_000,
+    })
+}
+
+pub(super) fn append_canonical(mut args: AppendArgs) -> Result<AppendArgs> {
     args.path = normalize(&args.path)?;
-    let length = content(&args)?.len() as u64;
+    within(content(APPEND, args.content.as_deref(), args.content_base64.as_deref())?.len() as u64)?;
+    Ok(args)
+}
+
+/// What a call writes, and the verb that must be granted for it.
+struct Writing {
+    path: String,
+    bytes: Vec<u8>,
+    how: How,
+    mode: u32,
+    action: &'static str,
+}
+
+fn writing(call: &Call<'_>) -> Result<Writing> {
+    if call.tool == APPEND {
+        let args: AppendArgs = typed(APPEND, call.args)?;
+        return Ok(Writing {
+            bytes: content(APPEND, args.content.as_deref(), args.content_base64.as_deref())?,
+            path: args.path,
+            how: How::Append,
+            mode: DEFAULT_MODE,
+            action: "append",
+        });
+    }
+    let args: WriteArgs = typed(NAME, call.args)?;
+    Ok(Writing {
+        bytes: content(NAME, args.content.as_deref(), args.content_base64.as_deref())?,
+        mode: mode(&args)?,
+        path: args.path,
+        how: args.how,
+        action: "write",
+    })
+}
+
+fn within(length: u64) -> Result<()> {
     if length > MAX_WRITE {
         return Err(ToolError::TooLarge {
             what: "the content",
@@ -41,19 +89,25 @@ pub(super) fn canonical(mut args: WriteArgs) -> Result<WriteArgs> {
             limit: MAX_WRITE,
         });
     }
+    Ok(())
+}
+
+pub(super) fn canonical(mut args: WriteArgs) -> Result<WriteArgs> {
+    args.path = normalize(&args.path)?;
+    within(content(NAME, args.content.as_deref(), args.content_base64.as_deref())?.len() as u64)?;
     let mode = mode(&args)?;
     args.mode = Some(format!("{mode:04o}"));
     Ok(args)
 }
 
-fn content(args: &WriteArgs) -> Result<Vec<u8>> {
-    match (&args.content, &args.content_base64) {
+fn content(tool: &str, text: Option<&str>, base64: Option<&str>) -> Result<Vec<u8>> {
+    match (text, base64) {
         (Some(text), None) => Ok(text.as_bytes().to_vec()),
         (None, Some(text)) => STANDARD
             .decode(text)
-            .map_err(|error| bad_input(NAME, "content_base64", format!("is not base64: {error}"))),
+            .map_err(|error| bad_input(tool, "content_base64", format!("is not base64: {error}"))),
         _ => Err(bad_input(
-            NAME,
+            tool,
             "content",
             "exactly one of `content` and `content_base64` is wanted",
         )),
@@ -71,13 +125,13 @@ fn mode(args: &WriteArgs) -> Result<u32> {
 }
 
 /// Resolves the file and refuses what must not be written.
-fn target(fs: &Fs, call: &Call<'_>, args: &WriteArgs) -> Result<Place> {
+fn target(fs: &Fs, call: &Call<'_>, args: &Writing) -> Result<Place> {
     let follow = if args.how == How::Create {
         Follow::No
     } else {
         Follow::Yes
     };
-    let place = fs.resolve(call, "write", &args.path, follow)?;
+    let place = fs.resolve(call, args.action, &args.path, follow)?;
     let Some((_, stat)) = &place.entry else {
         return Ok(place);
     };
@@ -96,7 +150,7 @@ fn target(fs: &Fs, call: &Call<'_>, args: &WriteArgs) -> Result<Place> {
         )?;
         let inside = others
             .iter()
-            .filter(|name| call.caps.allows("fs", "write", name))
+            .filter(|name| call.caps.allows("fs", args.action, name))
             .count() as u64
             + 1;
         if inside < stat.st_nlink {
@@ -112,9 +166,9 @@ fn target(fs: &Fs, call: &Call<'_>, args: &WriteArgs) -> Result<Place> {
 }
 
 pub(super) fn prepare(fs: &Fs, call: &Call<'_>) -> Result<Prepared> {
-    let args: WriteArgs = typed(NAME, call.args)?;
+    let args = writing(call)?;
     let place = target(fs, call, &args)?;
-    let new = content(&args)?.len() as u64;
+    let new = args.bytes.len() as u64;
     let old = place.entry.as_ref().map(|(_, stat)| size(stat));
     let (risk, summary) = match (old, args.how) {
         (None, _) => (Risk::Low, format!("Make {} with {new} bytes", place.path)),
@@ -129,7 +183,7 @@ pub(super) fn prepare(fs: &Fs, call: &Call<'_>) -> Result<Prepared> {
     };
     Ok(Prepared {
         identities: vec![place.identity()],
-        required: vec![access("write", &place.path)?],
+        required: vec![access(args.action, &place.path)?],
         risk: if is_system(&place.path) { Risk::High } else { risk },
         mutating: true,
         reversible: true,
@@ -144,10 +198,10 @@ pub(super) fn prepare(fs: &Fs, call: &Call<'_>) -> Result<Prepared> {
 }
 
 pub(super) fn plan(fs: &Fs, call: &Call<'_>, identities: &[Identity]) -> Result<Plan> {
-    let args: WriteArgs = typed(NAME, call.args)?;
+    let args = writing(call)?;
     let place = target(fs, call, &args)?;
     same_identities(identities, &[place.identity()])?;
-    let bytes = content(&args)?;
+    let bytes = args.bytes;
     let before = capture(place.entry.as_ref(), &place.path, Some(&fs.store), call.budget)?;
     let (sha256, length) = (Store::digest_of(&bytes), bytes.len() as u64);
     let (step, whole, size) = match &before {
@@ -173,7 +227,7 @@ pub(super) fn plan(fs: &Fs, call: &Call<'_>, identities: &[Identity]) -> Result<
         _ => (
             Step::Create {
                 sha256: sha256.clone(),
-                mode: mode(&args)?,
+                mode: args.mode,
             },
             sha256,
             length,
@@ -187,11 +241,6 @@ pub(super) fn plan(fs: &Fs, call: &Call<'_>, identities: &[Identity]) -> Result<
         created: before == Image::Absent,
         sha256: whole,
     })?;
-    let change = Change {
-        anchor: place.anchor,
-        before,
-        step,
-        after: None,
-    };
-    Plan::new(call.key.to_string().replace('/', "-"), vec![change], result)
+    let change = Change::new(place.anchor, before, step);
+    Plan::new(tag(call), vec![change], result)
 }

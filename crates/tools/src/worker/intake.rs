@@ -14,7 +14,7 @@ use aios_proto::common::v1::Identity;
 use aios_proto::worker::v1::PrepareResponse;
 use prost::Message;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// Longest time that a call may be given, milliseconds.
 const LONGEST_MS: u64 = 600_000;
@@ -74,10 +74,10 @@ pub(super) fn understand(
             problem: "must be set for an undo and for nothing else".to_owned(),
         });
     }
-    let text = undo_of.map_or_else(
-        || raw.args_json.to_owned(),
-        |target| json!({"task_id": target.task.to_string(), "step": target.step}).to_string(),
-    );
+    let text = match undo_of {
+        None => raw.args_json.to_owned(),
+        Some(target) => undo_args(spec.name, raw.args_json, target)?,
+    };
     let args = canonical(spec.name, &text)?;
     let args_text = canonical_args(&args).map_err(ToolError::auth)?;
     let timeout_ms = if raw.timeout_ms == 0 {
@@ -101,6 +101,24 @@ pub(super) fn understand(
         undo_of,
         timeout_ms,
     })
+}
+
+/// Arguments of an undo: what it undoes is what the request names, whatever they say; the rest of them
+/// says how.
+fn undo_args(tool: &str, args_json: &str, target: ExecutionKey) -> Result<String> {
+    let given = if args_json.trim().is_empty() {
+        "{}"
+    } else {
+        args_json
+    };
+    let mut args: Map<String, Value> = serde_json::from_str(given).map_err(|error| ToolError::BadInput {
+        tool: tool.to_owned(),
+        field: ".".to_owned(),
+        problem: error.to_string(),
+    })?;
+    args.insert("task_id".to_owned(), json!(target.task.to_string()));
+    args.insert("step".to_owned(), json!(target.step));
+    Ok(Value::Object(args).to_string())
 }
 
 /// The answer to a Prepare.

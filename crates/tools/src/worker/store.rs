@@ -1,10 +1,15 @@
 //! The snapshot store: content by its SHA-256, compressed, under the worker's state directory.
 //!
+//! It holds at most so many bytes. An object's time of change says when an execution last needed it, so
+//! what is older than the time for which undo is promised may go, the oldest first, when room is needed.
+//! What still does not fit is an error, and the change that needed it is not made.
+//!
 //! An object is written beside its place, made durable, then renamed: it is whole or not there. It is
 //! read back with its digest checked, so a damaged object is never restored as if it were right.
 
 use crate::budget::Budget;
 use crate::error::{Result, ToolError};
+use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
@@ -13,16 +18,48 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
 
 const CHUNK: usize = 128 << 10;
 const LEVEL: i32 = 3;
+
+/// Nothing younger is ever removed: an execution that runs may need it. Longer than any call may take.
+const ALWAYS_KEPT: Duration = Duration::from_secs(3600);
+
+/// How much is kept, and for how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Most bytes of all objects together, as they lie on the disk.
+    pub snapshot_bytes: u64,
+    /// How long an object is kept in any case after an execution needed it, milliseconds; at least an hour.
+    pub snapshot_keep_ms: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            snapshot_bytes: 10 << 30,
+            snapshot_keep_ms: 30 * 86_400_000,
+        }
+    }
+}
+
+/// Content that is held without being kept.
+#[derive(Debug, Clone)]
+enum Held {
+    Bytes(Arc<Vec<u8>>),
+    File(Arc<File>),
+}
 
 /// A directory of objects.
 #[derive(Debug)]
 pub struct Store {
     dir: PathBuf,
+    limits: Limits,
+    used: AtomicU64,
     next: AtomicU64,
-    held: Mutex<HashMap<String, Arc<Vec<u8>>>>,
+    held: Mutex<HashMap<String, Held>>,
 }
 
 impl Store {
@@ -30,7 +67,7 @@ impl Store {
     ///
     /// # Errors
     /// The directory cannot be made or read.
-    pub fn open(dir: &Path) -> Result<Self> {
+    pub fn open(dir: &Path, limits: Limits) -> Result<Self> {
         let shown = dir.display().to_string();
         let partial = dir.join("partial");
         fs::create_dir_all(&partial).map_err(|error| ToolError::io("make", &shown, error))?;
@@ -38,10 +75,83 @@ impl Store {
             let entry = entry.map_err(|error| ToolError::io("list", &shown, error))?;
             fs::remove_file(entry.path()).map_err(|error| ToolError::io("clean", &shown, error))?;
         }
-        Ok(Self {
+        let store = Self {
             dir: dir.to_owned(),
+            limits,
+            used: AtomicU64::new(0),
             next: AtomicU64::new(1),
             held: Mutex::default(),
+        };
+        let used = store.objects()?.iter().map(|object| object.size).sum();
+        store.used.store(used, Ordering::SeqCst);
+        Ok(store)
+    }
+
+    /// The path of a file beside the objects.
+    pub fn beside(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+
+    /// A file without a name, for content that is made before it is held.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn unnamed(&self) -> Result<File> {
+        let (path, file) = self.partial()?;
+        fs::remove_file(&path).map_err(|error| ToolError::io("make", path.display().to_string(), error))?;
+        Ok(file)
+    }
+
+    /// Whether an object is there.
+    pub fn has(&self, sha256: &str) -> bool {
+        self.object(sha256).exists()
+    }
+
+    /// Every object.
+    fn objects(&self) -> Result<Vec<Object>> {
+        let failed = |error| ToolError::io("list", self.dir.display().to_string(), error);
+        let mut objects = Vec::new();
+        for part in fs::read_dir(&self.dir).map_err(failed)? {
+            let part = part.map_err(failed)?;
+            if part.file_name().len() != 2 {
+                continue;
+            }
+            for entry in fs::read_dir(part.path()).map_err(failed)? {
+                let entry = entry.map_err(failed)?;
+                let meta = entry.metadata().map_err(failed)?;
+                objects.push(Object {
+                    needed: meta.modified().map_err(failed)?,
+                    size: meta.len(),
+                    path: entry.path(),
+                });
+            }
+        }
+        Ok(objects)
+    }
+
+    /// Makes room for `more` bytes; objects whose time is over go, the oldest first.
+    fn make_room(&self, more: u64, path: &str) -> Result<()> {
+        let limit = self.limits.snapshot_bytes;
+        if self.used.load(Ordering::SeqCst).saturating_add(more) <= limit {
+            return Ok(());
+        }
+        let keep = Duration::from_millis(self.limits.snapshot_keep_ms).max(ALWAYS_KEPT);
+        let over = |object: &Object| object.needed.elapsed().is_ok_and(|age| age > keep);
+        let mut old: Vec<Object> = self.objects()?.into_iter().filter(over).collect();
+        old.sort_by_key(|object| object.needed);
+        for object in old {
+            fs::remove_file(&object.path)
+                .map_err(|error| ToolError::io("remove", object.path.display().to_string(), error))?;
+            let used = self.used.fetch_sub(object.size, Ordering::SeqCst) - object.size;
+            tracing::info!(object = %object.path.display(), bytes = object.size, "removed an old snapshot");
+            if used.saturating_add(more) <= limit {
+                return Ok(());
+            }
+        }
+        Err(ToolError::StoreFull {
+            path: path.to_owned(),
+            used: self.used.load(Ordering::SeqCst),
+            limit,
         })
     }
 
@@ -62,7 +172,13 @@ impl Store {
     /// Holds bytes in memory until they are let go, for content that only this execution needs: a change
     /// that a crash interrupts is taken back, never made again from here.
     pub fn hold(&self, bytes: Vec<u8>) {
-        self.held().insert(Self::digest_of(&bytes), Arc::new(bytes));
+        let sha256 = Self::digest_of(&bytes);
+        self.held().insert(sha256, Held::Bytes(Arc::new(bytes)));
+    }
+
+    /// The same for a file with that digest.
+    pub fn hold_file(&self, sha256: &str, file: File) {
+        self.held().insert(sha256.to_owned(), Held::File(Arc::new(file)));
     }
 
     /// SHA-256 of bytes, hex.
@@ -75,7 +191,7 @@ impl Store {
         self.held().remove(sha256);
     }
 
-    fn held(&self) -> MutexGuard<'_, HashMap<String, Arc<Vec<u8>>>> {
+    fn held(&self) -> MutexGuard<'_, HashMap<String, Held>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -90,13 +206,28 @@ impl Store {
         let writing = |error| ToolError::io("write", temporary.display().to_string(), error);
         let mut packer = zstd::stream::write::Encoder::new(object, LEVEL).map_err(writing)?;
         let (sha256, size) = each_chunk(file, path, budget, |chunk| {
-            packer.write_all(chunk).map_err(writing)
+            packer.write_all(chunk).map_err(writing)?;
+            let packed = object.metadata().map_err(writing)?.len();
+            // What can never fit is not written to its end first.
+            if packed > self.limits.snapshot_bytes {
+                self.make_room(packed, path)
+            } else {
+                Ok(())
+            }
         })?;
         packer.finish().map_err(writing)?;
-        if self.object(&sha256).exists() {
+        let place = self.object(&sha256);
+        if place.exists() {
+            // Its time begins anew.
+            File::open(&place)
+                .and_then(|known| known.set_modified(SystemTime::now()))
+                .map_err(|error| ToolError::io("touch", place.display().to_string(), error))?;
             fs::remove_file(temporary).map_err(writing)?;
         } else {
+            let packed = object.metadata().map_err(writing)?.len();
+            self.make_room(packed, path)?;
             self.publish(object, temporary, &sha256)?;
+            self.used.fetch_add(packed, Ordering::SeqCst);
         }
         Ok((sha256, size))
     }
@@ -105,6 +236,7 @@ impl Store {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let path = self.dir.join("partial").join(number.to_string());
         let file = OpenOptions::new()
+            .read(true)
             .write(true)
             .create_new(true)
             .mode(0o600)
@@ -140,10 +272,21 @@ impl Store {
     /// [`ToolError::Corrupt`] when the object is missing or damaged.
     pub fn copy_to(&self, sha256: &str, out: &mut impl Write, path: &str) -> Result<u64> {
         let held = self.held().get(sha256).cloned();
-        if let Some(bytes) = held {
-            out.write_all(&bytes)
-                .map_err(|error| ToolError::io("write", path, error))?;
-            return Ok(bytes.len() as u64);
+        match held {
+            Some(Held::Bytes(bytes)) => {
+                out.write_all(&bytes)
+                    .map_err(|error| ToolError::io("write", path, error))?;
+                return Ok(bytes.len() as u64);
+            }
+            Some(Held::File(file)) => {
+                let long = Budget::of_ms(u64::from(u32::MAX));
+                let written = each_chunk(&file, path, &long, |chunk| {
+                    out.write_all(chunk)
+                        .map_err(|error| ToolError::io("write", path, error))
+                });
+                return written.map(|(_, size)| size);
+            }
+            None => {}
         }
         let place = self.object(sha256);
         let shown = place.display().to_string();
@@ -197,6 +340,14 @@ impl Store {
     }
 }
 
+/// An object on the disk.
+struct Object {
+    path: PathBuf,
+    size: u64,
+    /// When an execution last needed it.
+    needed: SystemTime,
+}
+
 fn each_chunk(
     file: &File,
     path: &str,
@@ -234,7 +385,7 @@ mod tests {
     #[test]
     fn content_comes_back_and_damage_is_found() {
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(dir.path()).unwrap();
+        let store = Store::open(dir.path(), Limits::default()).unwrap();
         let source = dir.path().join("source");
         fs::write(&source, vec![7; 300_000]).unwrap();
         let (sha256, size) = store
@@ -265,7 +416,51 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir_all(dir.path().join("partial")).unwrap();
         fs::write(dir.path().join("partial/1"), "half").unwrap();
-        Store::open(dir.path()).unwrap();
+        Store::open(dir.path(), Limits::default()).unwrap();
         assert_eq!(fs::read_dir(dir.path().join("partial")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_full_store_gives_up_what_is_old_first_and_refuses_when_nothing_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let limits = Limits {
+            snapshot_bytes: 10_000,
+            snapshot_keep_ms: 7_200_000,
+        };
+        let store = Store::open(dir.path(), limits).unwrap();
+        let put = |store: &Store, seed: u8| {
+            let source = dir.path().join("source");
+            // Bytes that do not pack.
+            let noise: Vec<u8> = (0..125)
+                .flat_map(|index: u8| Sha256::digest([seed, index]).to_vec())
+                .collect();
+            fs::write(&source, noise).unwrap();
+            store.put(&File::open(&source).unwrap(), "source", &Budget::of_ms(9000))
+        };
+        let first = put(&store, 1).unwrap().0;
+        let second = put(&store, 2).unwrap().0;
+        assert!(matches!(
+            put(&store, 3),
+            Err(ToolError::StoreFull { limit: 10_000, .. })
+        ));
+        assert!(store.has(&first) && store.has(&second), "what is young stays");
+        let age = |sha256: &str, hours: u64| {
+            let then = SystemTime::now() - Duration::from_secs(hours * 3600);
+            File::open(store.object(sha256))
+                .unwrap()
+                .set_modified(then)
+                .unwrap();
+        };
+        age(&first, 3);
+        age(&second, 4);
+        let third = put(&store, 3).unwrap().0;
+        assert!(
+            store.has(&first) && !store.has(&second) && store.has(&third),
+            "the oldest went"
+        );
+        put(&store, 1).unwrap();
+        assert!(put(&store, 4).is_err(), "what is needed again is young again");
+        let again = Store::open(dir.path(), limits).unwrap();
+        assert!(put(&again, 4).is_err(), "a new start knows how much there is");
     }
 }

@@ -6,6 +6,15 @@ use serde_json::{Value, json};
 use std::fs;
 use std::os::unix::fs::symlink;
 
+/// A tree with a file of two names.
+fn plant(house: &House) {
+    fs::create_dir_all(house.path("t/sub/deep")).unwrap();
+    fs::write(house.path("t/f"), "tree").unwrap();
+    fs::hard_link(house.path("t/f"), house.path("t/sub/deep/g")).unwrap();
+    symlink("f", house.path("t/l")).unwrap();
+    xattr::set(house.path("t/sub"), "user.name", b"sub").unwrap();
+}
+
 const POINTS: [&str; 8] = [
     "worker.fs.before_snapshot",
     "worker.fs.after_snapshot",
@@ -123,5 +132,92 @@ async fn an_undo_happens_once_wherever_the_worker_is_killed() {
         );
         result(house.call_as(house.token(), undo, "fs.undo", args).await);
         assert_eq!(photograph(&house.data), before, "{point}");
+    }
+}
+
+#[tokio::test]
+async fn trees_links_bits_and_moves_happen_once_wherever_the_worker_is_killed() {
+    let mut house = House::with_process().await;
+    furnish(&house);
+    plant(&house);
+    for point in POINTS {
+        for (tool, args) in [
+            ("fs.delete", json!({"path": house.path("t"), "recursive": true})),
+            (
+                "fs.copy",
+                json!({"source": house.path("t"), "target": house.path("u"), "recursive": true, "preserve": true}),
+            ),
+            (
+                "fs.copy",
+                json!({"source": house.path("t"), "target": house.path("u"), "recursive": true}),
+            ),
+            ("fs.mkdir", json!({"path": house.path("x/y/z"), "parents": true})),
+            (
+                "fs.move",
+                json!({"source": house.path("t"), "target": house.path("u")}),
+            ),
+            (
+                "fs.move",
+                json!({"source": house.path("b"), "target": house.path("c"), "replace": true}),
+            ),
+            (
+                "fs.chmod",
+                json!({"path": house.path("t"), "mode": "0711", "recursive": true}),
+            ),
+            ("fs.symlink", json!({"path": house.path("s"), "target": "t"})),
+            (
+                "fs.archive",
+                json!({"paths": [house.path("t")], "target": house.path("t.tar.zst")}),
+            ),
+        ] {
+            through_a_crash(&mut house, point, tool, &args).await;
+        }
+    }
+    let args = json!({"source": house.path("b"), "target": house.path("c"), "replace": true});
+    let (_, done) = through_a_crash(&mut house, "worker.fs.mid_rename", "fs.move", &args).await;
+    assert!(done, "both had changed places, so the move is finished");
+}
+
+#[tokio::test]
+async fn the_undo_of_a_tree_and_of_a_move_happens_once_wherever_the_worker_is_killed() {
+    let mut house = House::with_process().await;
+    furnish(&house);
+    plant(&house);
+    let before = photograph(&house.data);
+    for (tool, args) in [
+        ("fs.delete", json!({"path": house.path("t"), "recursive": true})),
+        (
+            "fs.copy",
+            json!({"source": house.path("t"), "target": house.path("u"), "recursive": true}),
+        ),
+        (
+            "fs.move",
+            json!({"source": house.path("b"), "target": house.path("c"), "replace": true}),
+        ),
+        (
+            "fs.chmod",
+            json!({"path": house.path("t"), "mode": "0711", "recursive": true}),
+        ),
+    ] {
+        for point in POINTS {
+            let key = house.key();
+            result(house.call_as(house.token(), key, tool, args.clone()).await);
+            let after = photograph(&house.data);
+            let undo = house.key();
+            house.arm(point);
+            let undoing = json!({"task_id": key.task.to_string(), "step": key.step});
+            let lost = house
+                .try_call(house.token(), undo, "fs.undo", undoing.clone())
+                .await;
+            assert!(lost.is_err(), "{tool} {point}");
+            house.after_crash().await;
+            let now = photograph(&house.data);
+            assert!(
+                now == after || now == before,
+                "undo of {tool} is half done after a crash at {point}"
+            );
+            result(house.call_as(house.token(), undo, "fs.undo", undoing).await);
+            assert_eq!(photograph(&house.data), before, "undo of {tool} at {point}");
+        }
     }
 }

@@ -391,6 +391,13 @@ impl House {
         std::fs::write(self.home.path().join("failpoints").join(failpoint), "").unwrap();
     }
 
+    /// Takes that back, when it did not happen.
+    pub(crate) fn disarm(&self, failpoint: &str) {
+        drop(std::fs::remove_file(
+            self.home.path().join("failpoints").join(failpoint),
+        ));
+    }
+
     /// Kills the process and starts another.
     pub(crate) async fn restart_process(&mut self) {
         self.process.as_mut().unwrap().kill().unwrap();
@@ -621,7 +628,7 @@ pub(crate) fn photograph(root: &Path) -> Vec<String> {
                 waiting.push(path.clone());
                 String::new()
             };
-            let attributes: Vec<_> = if meta.is_symlink() {
+            let mut attributes: Vec<_> = if meta.is_symlink() {
                 Vec::new()
             } else {
                 xattr::list(&path)
@@ -629,6 +636,7 @@ pub(crate) fn photograph(root: &Path) -> Vec<String> {
                     .map(|name| (name.clone(), xattr::get(&path, &name).unwrap()))
                     .collect()
             };
+            attributes.sort();
             lines.push(format!(
                 "{} mode={:o} owner={}:{} mtime={}.{} links={} inode#{group} {attributes:?} {content}",
                 path.display(),

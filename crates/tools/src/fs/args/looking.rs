@@ -1,17 +1,8 @@
-//! What goes into the fs tools and what comes out, as types. The JSON Schemas, the Python methods
-//! and the reference pages are made from these, so the comments here are read by people and models.
+//! Arguments and results of the fs tools that only look.
 
+use super::Kind;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-
-/// Most entries that one answer carries.
-pub const MAX_ENTRIES: u32 = 10_000;
-/// Most bytes that one read returns.
-pub const MAX_READ: u64 = 1 << 20;
-/// Most bytes that one write takes.
-pub const MAX_WRITE: u64 = 512 << 10;
-/// Most paths in one deletion.
-pub const MAX_PATHS: usize = 10_000;
 
 fn default_entries() -> u32 {
     1000
@@ -21,20 +12,6 @@ fn default_read() -> u64 {
 }
 fn default_glob() -> String {
     "*".to_owned()
-}
-
-/// Kind of a thing in a directory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Kind {
-    /// A regular file.
-    File,
-    /// A directory.
-    Dir,
-    /// A symbolic link.
-    Symlink,
-    /// A device, pipe or socket.
-    Other,
 }
 
 /// Arguments of fs.list.
@@ -266,100 +243,75 @@ pub struct DiskUsageResult {
     pub fs_free_bytes: u64,
 }
 
-/// How fs.write treats what is there.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum How {
-    /// Nothing may be there.
-    #[default]
-    Create,
-    /// Replace the content; the file is made when it is not there.
-    Overwrite,
-    /// Add at the end; the file is made when it is not there.
-    Append,
+fn default_matches() -> u32 {
+    200
+}
+fn default_file_bytes() -> u64 {
+    8 << 20
 }
 
-/// Arguments of fs.write. Exactly one of `content` and `content_base64` is given.
+/// Arguments of fs.grep.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct WriteArgs {
-    /// Absolute path of the file; its directory must exist.
+pub struct GrepArgs {
+    /// Absolute path of a file, or of a directory whose files are searched; links are not followed, other
+    /// mounts not entered.
     pub path: String,
-    /// Text to write, at most 524288 bytes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub content: Option<String>,
-    /// Bytes to write, base64 (RFC 4648, with padding), at most 524288 bytes decoded.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub content_base64: Option<String>,
-    /// Permission bits of a new file, octal text; `0644` when not given. An existing file keeps its own.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = "^0?[0-7]{3}$"))]
-    pub mode: Option<String>,
-    /// What to do with what is there.
+    /// What to look for in each line: text, or a regular expression (Rust syntax) when `regex` is true.
+    pub pattern: String,
+    /// Whether `pattern` is a regular expression.
     #[serde(default)]
-    pub how: How,
+    pub regex: bool,
+    /// Whether large and small letters are the same.
+    #[serde(default)]
+    pub ignore_case: bool,
+    /// Glob on the file's name without directory, `*.conf`.
+    #[serde(default = "default_glob")]
+    pub name_glob: String,
+    /// Larger files are left out and counted; 1 to 1073741824 bytes.
+    #[serde(default = "default_file_bytes")]
+    #[schemars(range(min = 1, max = 1_073_741_824))]
+    pub max_file_bytes: u64,
+    /// Most matching lines wanted, 1 to 10000.
+    #[serde(default = "default_matches")]
+    #[schemars(range(min = 1, max = 10000))]
+    pub limit: u32,
 }
 
-/// Result of fs.write.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct WriteResult {
-    /// Path with every symbolic link resolved.
-    pub path: String,
-    /// Bytes written.
-    pub bytes: u64,
-    /// Size of the file afterwards, bytes.
-    pub size: u64,
-    /// True when the file was made.
-    pub created: bool,
-    /// SHA-256 of the file afterwards, hex.
-    pub sha256: String,
-}
-
-/// Arguments of fs.delete. Exactly one of `path` and `paths` is given.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct DeleteArgs {
-    /// Absolute path of one file or symbolic link.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub path: Option<String>,
-    /// Absolute paths of files and symbolic links, 1 to 10000: all are deleted, or none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 10000))]
-    pub paths: Option<Vec<String>>,
-}
-
-/// Result of fs.delete.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct DeleteResult {
-    /// What was deleted, sorted.
-    pub deleted: Vec<String>,
-    /// How many.
-    pub files: u64,
-    /// Space given back, bytes: files whose last name was deleted.
-    pub bytes_freed: u64,
-}
-
-/// Arguments of fs.undo.
+/// One line that matches.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct UndoArgs {
-    /// Task of the execution to undo, a UUID.
-    pub task_id: String,
-    /// Step of the execution to undo, from 1.
-    #[schemars(range(min = 1))]
-    pub step: u64,
+pub struct MatchedLine {
+    /// Absolute path of the file.
+    pub path: String,
+    /// Number of the line, from 1.
+    pub line: u64,
+    /// The line without its end, at most 500 bytes around the match; bytes that are not UTF-8 are shown as U+FFFD.
+    pub text: String,
+    /// True when the line is longer than `text`.
+    pub cut: bool,
 }
 
-/// Result of fs.undo.
+/// Result of fs.grep.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct UndoResult {
-    /// Paths that are again as they were, sorted.
-    pub restored: Vec<String>,
-    /// How many.
+pub struct GrepResult {
+    /// Path with every symbolic link resolved.
+    pub path: String,
+    /// Matching lines by path and line.
+    pub matches: Vec<MatchedLine>,
+    /// Files that were read.
     pub files: u64,
-    /// Bytes of content restored.
+    /// Bytes that were read.
     pub bytes: u64,
+    /// Files left out because they hold a NUL byte in their first 8192 bytes.
+    pub binary: u64,
+    /// Files left out because they are larger than `max_file_bytes`.
+    pub too_large: u64,
+    /// Directories not entered (another mount, not granted, protected or not readable) and files not readable.
+    pub skipped: u64,
+    /// True when there may be more than `limit` matches, or more than 1 GiB would have had to be read.
+    pub truncated: bool,
+    /// Always true: content of a file is not to be trusted.
+    pub tainted: bool,
 }
