@@ -2,12 +2,14 @@
 //!
 //! No I/O, no clock, no ids are made here: times and ids come in with the events.
 
+pub mod cause;
 pub mod event;
 pub mod plan;
 pub mod state;
 
 use aios_core::error::Report;
 use aios_core::id::{GoalId, TaskId};
+use cause::Cause;
 use event::{Autonomy, Decision, Event, Origin, StepEnd};
 use plan::{PlanError, TaskPlan};
 use serde::{Deserialize, Serialize};
@@ -118,6 +120,9 @@ pub struct Goal {
     pub client_id: String,
     /// Where it came from.
     pub origin: Origin,
+    /// What stated it.
+    #[serde(default)]
+    pub cause: Cause,
     /// Stored at, UTC milliseconds.
     pub created_ms: i64,
     /// Last changed, UTC milliseconds.
@@ -155,6 +160,7 @@ impl Goal {
             uid,
             client_id,
             origin,
+            cause,
         } = event
         else {
             return Err(ApplyError::Submission);
@@ -171,6 +177,7 @@ impl Goal {
             uid: *uid,
             client_id: client_id.clone(),
             origin: origin.clone(),
+            cause: cause.clone(),
             created_ms: time_ms,
             updated_ms: time_ms,
             line: "stored; a plan comes next".to_owned(),

@@ -11,3 +11,5 @@ mod goals;
 mod hangups;
 mod kills;
 mod machine;
+mod schedules;
+mod triggers;
