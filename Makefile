@@ -44,6 +44,7 @@ down: ## Stops it; leaves no process, container, mount or socket.
 test: setup-test build test-rust test-python test-page test-system test-vm ## Runs every test.
 
 test-rust: build
+	$(XTASK) docs --check
 	$(XTASK) agent-image
 	cargo nextest run --release --workspace --no-fail-fast -E 'not package(aios-tests-e2e)'
 
@@ -60,11 +61,15 @@ test-vm: build ## The whole path in the booted image.
 	$(XTASK) image
 	$(XTASK) vm --test
 
-check: setup ## Formatting, lints, licences.
+check: build ## Formatting, lints, licences, and whether the reference is current.
 	cargo fmt --all --check
 	cargo clippy --release --workspace --all-targets -- -D warnings
 	cd python && ../.venv/bin/ruff check . && ../.venv/bin/ruff format --check . && ../.venv/bin/mypy
 	$(XTASK) deny
+	$(XTASK) docs --check
+
+docs: build ## Writes the reference, man pages and completions from the code.
+	$(XTASK) docs
 
 image: build ## Builds the bootable OCI image.
 	$(XTASK) image

@@ -22,6 +22,10 @@ done
 ln -sf ../lib/aios/bin/aios-init /usr/sbin/init
 ln -sf ../lib/aios/bin/aiosctl /usr/bin/aiosctl
 
+# Man pages and completions go where man and the shells look.
+cp -r /usr/lib/aios/share/. /usr/share/
+rm -r /usr/lib/aios/share
+
 # bootc wants kernel and initramfs below /usr/lib/modules, and /boot empty.
 for initramfs in /boot/initrd.img-*; do
     [ -e "$initramfs" ] || continue

@@ -9,8 +9,9 @@ use crate::error::Error;
 use crate::guard_view::GuardView;
 use crate::journal::{Journal, Store};
 use crate::router::Router;
+use crate::schedule::Schedules;
 use crate::service::Service;
-use crate::{projection, runbook};
+use crate::{projection, runbook, trigger};
 use aios_auth::peer::{Roles, Users};
 use aios_core::clock::SystemClock;
 use aios_core::paths::Paths;
@@ -34,6 +35,7 @@ pub async fn run(paths: Paths) -> anyhow::Result<()> {
     let users: Users = config::load(&paths, "users")?;
     let roles = Roles::resolve(&users)?;
     let runbooks = runbook::load(&paths)?;
+    let triggers = trigger::load(&paths).map_err(Error::from)?;
     let directory = paths.state_of("orchestrator");
     std::fs::create_dir_all(&directory).map_err(|source| Error::Io {
         what: format!("making {}", directory.display()),
@@ -53,6 +55,7 @@ pub async fn run(paths: Paths) -> anyhow::Result<()> {
         journal,
         runbooks,
         vendor: paths.vendor.clone(),
+        triggers,
         config: settings,
         clock: Arc::new(SystemClock),
         ids: Arc::new(FreshIds),
@@ -60,7 +63,9 @@ pub async fn run(paths: Paths) -> anyhow::Result<()> {
     });
     let engine = Engine::start(&core).await?;
     projection::start(&core);
-    let service = Service::new(core, engine, callers);
+    let schedules = Schedules::start(&core, &engine);
+    trigger::watch::start(&core, &engine);
+    let service = Service::new(core, engine, callers, schedules);
     let routes = Routes::new(service.orchestrator()).add_service(service.agent_session());
     let names = ["aios.orchestrator.v1.Orchestrator", "aios.agent.v1.AgentSession"];
     let server = rpc::serve(listener, routes, &names, owner.token());

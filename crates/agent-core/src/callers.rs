@@ -116,6 +116,11 @@ impl Callers {
             goal_id: goal.id.to_string(),
             report,
         };
+        self.refusal(refused).await;
+    }
+
+    /// Has a refusal recorded.
+    pub(crate) async fn refusal(&self, refused: Refused) {
         self.refusals.note(refused).await;
     }
 

@@ -7,6 +7,8 @@ use aios_core::paths::Paths;
 use aios_core::rpc;
 use aios_proto::guard::v1 as guard;
 use aios_proto::guard::v1::guard_client::GuardClient;
+use aios_proto::init::v1 as init;
+use aios_proto::init::v1::init_client::InitClient;
 use aios_proto::memory::v1::memory_client::MemoryClient;
 use aios_proto::sandbox::v1::sandbox_client::SandboxClient;
 use aios_proto::tools::v1 as tools;
@@ -29,6 +31,7 @@ pub struct Clients {
     tools: ToolRegistryClient<Channel>,
     sandbox: SandboxClient<Channel>,
     memory: MemoryClient<Channel>,
+    init: InitClient<Channel>,
     /// Tools that were asked about; their description does not change while the service runs.
     known_tools: Arc<Mutex<BTreeMap<String, tools::Tool>>>,
 }
@@ -67,6 +70,7 @@ impl Clients {
             tools: ToolRegistryClient::new(channel("tools")).max_decoding_message_size(MAX_MESSAGE),
             sandbox: SandboxClient::new(channel("sandbox")),
             memory: MemoryClient::new(channel("memory")).max_decoding_message_size(MAX_MESSAGE),
+            init: InitClient::new(channel("init")),
             known_tools: Arc::default(),
         }
     }
@@ -84,6 +88,21 @@ impl Clients {
     /// Memory.
     pub fn memory(&self) -> MemoryClient<Channel> {
         self.memory.clone()
+    }
+
+    /// Every service and its state.
+    ///
+    /// # Errors
+    /// The supervisor is away.
+    pub async fn services(&self) -> Result<Vec<init::ServiceInfo>, Error> {
+        let answer = self
+            .init
+            .clone()
+            .list_services(soon(init::ListServicesRequest {}))
+            .await;
+        answer
+            .map(|list| list.into_inner().services)
+            .map_err(|status| failure("aios-init", &status))
     }
 
     /// Asks for a token.

@@ -25,6 +25,8 @@ pub struct Config {
     pub approval_poll_ms: u64,
     /// Pause between attempts to reach a service that is away.
     pub retry_ms: u64,
+    /// How often services are looked at for triggers.
+    pub event_poll_ms: u64,
 }
 
 impl Default for Config {
@@ -39,6 +41,7 @@ impl Default for Config {
             token_ttl_ms: 600_000,
             approval_poll_ms: 1_000,
             retry_ms: 500,
+            event_poll_ms: 5_000,
         }
     }
 }

@@ -9,8 +9,9 @@ use crate::journal::Journal;
 use crate::model::event::Event;
 use crate::router::Router;
 use crate::runbook::Runbook;
+use crate::trigger::Trigger;
 use aios_core::clock::Clock;
-use aios_core::id::{GoalId, TaskId};
+use aios_core::id::{GoalId, ScheduleId, TaskId};
 use aios_core::tasks::Tasks;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,6 +22,8 @@ pub trait Ids: Send + Sync + 'static {
     fn goal(&self) -> GoalId;
     /// An id for a task.
     fn task(&self) -> TaskId;
+    /// An id for a schedule.
+    fn schedule(&self) -> ScheduleId;
 }
 
 /// Fresh UUIDv7s.
@@ -33,6 +36,9 @@ impl Ids for FreshIds {
     }
     fn task(&self) -> TaskId {
         TaskId::new()
+    }
+    fn schedule(&self) -> ScheduleId {
+        ScheduleId::new()
     }
 }
 
@@ -50,6 +56,8 @@ pub struct Core {
     pub runbooks: Vec<Runbook>,
     /// Directory of what the vendor wrote; a runbook from elsewhere is the administrator's.
     pub vendor: PathBuf,
+    /// What happenings are answered with a goal.
+    pub triggers: Vec<Trigger>,
     /// Settings.
     pub config: Config,
     /// Time.

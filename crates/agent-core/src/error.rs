@@ -4,6 +4,7 @@ use crate::analyze::AnalyzeError;
 use crate::intent::IntentError;
 use crate::model::ApplyError;
 use crate::runbook::RunbookError;
+use crate::schedule::ScheduleError;
 use aios_core::error::{Class, Coded, Report};
 use aios_core::id::GoalId;
 
@@ -184,6 +185,9 @@ pub enum Error {
         /// The tool.
         tool: String,
     },
+    /// A schedule or trigger is wrong.
+    #[error(transparent)]
+    Schedule(#[from] ScheduleError),
     /// The service is ending.
     #[error("the orchestrator is shutting down")]
     ShuttingDown,
@@ -257,6 +261,7 @@ impl Coded for Error {
             Self::NotYours { .. } => "AIOS-ORCH-0031",
             Self::Analyze(_) => "AIOS-ORCH-0033",
             Self::LooksOnly { .. } => "AIOS-ORCH-0034",
+            Self::Schedule(error) => error.code(),
         }
     }
 
@@ -278,6 +283,7 @@ impl Coded for Error {
             Self::Peer(report) => return report.next_step.clone(),
             Self::Runbook(_) => "correct the runbook file and restart the orchestrator",
             Self::Intent(error) => return error.next_step(),
+            Self::Schedule(error) => return error.next_step(),
             Self::NoAgent { .. } => "look at the agents with `aiosctl agent list` and at the sandbox's log",
             Self::Session(_) => "repair the agent; its log is in `aiosctl agent logs ID`",
             Self::NotYourTask { .. } => "send messages only for tasks that this session was given",
@@ -325,6 +331,7 @@ impl Coded for Error {
             | Self::NotEnrolled { .. }
             | Self::NotYours { .. } => Class::PermissionDenied,
             Self::ClientId(_) => Class::AlreadyExists,
+            Self::Schedule(error) => error.class(),
             Self::Cancelled => Class::Cancelled,
             Self::AgentSilent { .. } => Class::DeadlineExceeded,
             Self::NoModel => Class::Unimplemented,

@@ -9,6 +9,7 @@
 //! | [`engine`], [`conductor`] | which goals run, and how one goal is carried through |
 //! | [`steps`], [`executor`], [`agent_task`] | one call; a task done by itself; a task done by an agent |
 //! | [`router`], [`session`] | which agents are there, and the conversation with each |
+//! | [`schedule`], [`trigger`] | goals that are stated at given times, or when something happens |
 //! | [`guard_view`], [`clients`] | what the guard tells; the other services |
 //! | [`aggregator`], [`projection`] | the result of a goal; telling memory |
 //! | [`service`], [`callers`], [`app`] | the gRPC surface, who may use it, and putting it all together |
@@ -38,9 +39,11 @@ pub mod projection;
 pub mod remedies;
 pub mod router;
 pub mod runbook;
+pub mod schedule;
 pub mod service;
 pub mod session;
 pub mod steps;
+pub mod trigger;
 
 /// Kind under which the guard knows the built-in executor.
 pub const EXECUTOR_KIND: &str = "executor";

@@ -64,6 +64,8 @@ person_request! {
     orchestrator::CancelGoalRequest = "aios.orchestrator.v1.Orchestrator/CancelGoal",
     orchestrator::ReplyGoalRequest = "aios.orchestrator.v1.Orchestrator/ReplyGoal",
     orchestrator::UndoGoalRequest = "aios.orchestrator.v1.Orchestrator/UndoGoal",
+    orchestrator::AddScheduleRequest = "aios.orchestrator.v1.Orchestrator/AddSchedule",
+    orchestrator::RemoveScheduleRequest = "aios.orchestrator.v1.Orchestrator/RemoveSchedule",
 }
 
 /// Why a proof is refused.

@@ -1,6 +1,10 @@
 //! The grammar of the command line: nouns, then verbs. Only shapes and help texts; what a command
 //! does is in [`crate::command`].
 
+mod schedule;
+
+pub use schedule::{Schedule, ScheduleAdd};
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -62,6 +66,9 @@ pub enum Command {
     /// What can be done on this machine, and a call by hand
     #[command(subcommand)]
     Tool(Tool),
+    /// Goals that are stated at given times, or when something happens
+    #[command(subcommand)]
+    Schedule(Schedule),
     /// Agents and their containers
     #[command(subcommand)]
     Agent(Agent),

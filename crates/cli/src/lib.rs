@@ -10,6 +10,7 @@ mod exit;
 mod instance;
 mod person;
 mod problem;
+mod reference;
 mod render;
 mod terminal;
 
@@ -23,6 +24,10 @@ use clap::Parser;
 /// Parses `words` (without the program's name), runs the command, and says how it ended. Nothing
 /// is written but through `terminal`.
 pub async fn run(words: &[String], surroundings: &Surroundings, terminal: &mut Terminal) -> Exit {
+    // Beside the grammar, for `cargo xtask docs`: the grammar is what a person types, and completions offer all of it.
+    if words.len() == 1 && words.iter().all(|word| word == "reference") {
+        return command::reference(terminal).unwrap_or_else(|error| problem::report(&error, terminal));
+    }
     let words = std::iter::once("aiosctl").chain(words.iter().map(String::as_str));
     let cli = match Cli::try_parse_from(words) {
         Ok(cli) => cli,

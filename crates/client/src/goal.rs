@@ -167,6 +167,8 @@ pub struct GoalView {
     pub error: Option<ErrorView>,
     /// Whether it changed something that can be undone.
     pub undoable: bool,
+    /// What stated it: a schedule, or a trigger and what happened; empty for a person.
+    pub cause: String,
 }
 
 impl From<Goal> for GoalView {
@@ -187,6 +189,7 @@ impl From<Goal> for GoalView {
             undo_of: goal.undo_of,
             undone_by: goal.undone_by,
             undoable: goal.undoable,
+            cause: goal.cause,
         }
     }
 }

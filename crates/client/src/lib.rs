@@ -21,6 +21,7 @@ pub mod doubles;
 mod failure;
 pub mod goal;
 mod json;
+pub mod schedule;
 pub mod system;
 pub mod time;
 pub mod verify;

@@ -89,6 +89,8 @@ id! {
     AgentId = "agent",
     /// A request for a person's decision.
     ApprovalId = "approval",
+    /// A goal that is stated again and again.
+    ScheduleId = "schedule",
 }
 
 /// Names one call: the same task and step is the same effect, however often it is sent.

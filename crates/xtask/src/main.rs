@@ -12,6 +12,7 @@ mod agent_image;
 mod base;
 mod cached;
 mod deny;
+mod docs;
 mod host;
 mod image;
 mod instance;
@@ -57,6 +58,8 @@ enum Command {
     Page(page::Args),
     /// Checks the dependencies' licences and sources.
     Deny,
+    /// Writes the reference pages, man pages and completions from the code.
+    Docs(docs::Args),
     /// Starts aiOS here, does a first goal, and stays until Ctrl-C.
     Run(instance::RunArgs),
     /// Starts aiOS here in the background.
@@ -104,6 +107,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Vm(args) => return vm::run(&host, &args),
         Command::Page(args) => page::run(&host, &args)?,
         Command::Deny => deny::run(&host)?,
+        Command::Docs(args) => docs::run(&host, &args)?,
         Command::Run(args) => instance::run(&host, &args)?,
         Command::Up => instance::up(&host)?,
         Command::TestSystem { only } => system_test::run(&host, only.as_deref())?,

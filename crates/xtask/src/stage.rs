@@ -9,7 +9,16 @@ use crate::agent_image;
 use crate::host::{Host, readable, say};
 
 /// Vendor configuration, copied as it is.
-const CONFIG: &[&str] = &["services", "agents", "runbooks", "config.toml", "policy.toml"];
+const CONFIG: &[&str] = &[
+    "services",
+    "agents",
+    "runbooks",
+    "config.toml",
+    "policy.toml",
+    "triggers.toml",
+];
+/// Man pages and completions, as `docs` made them, laid out as below `/usr/share`.
+const SHARE: &str = "docs/reference/share";
 const CONSOLE: &str = "crates/console/web/dist";
 
 /// Arguments of `stage`.
@@ -35,6 +44,7 @@ pub(crate) fn tree(host: &Host, dir: &Path) -> Result<()> {
     for name in CONFIG {
         replace(host, &host.root.join("configs").join(name), &dir.join(name))?;
     }
+    replace(host, &host.root.join(SHARE), &dir.join("share"))?;
     replace(host, &layout, &dir.join("agent-image"))?;
     host.shell
         .write_file(dir.join("agent-image.digest"), format!("{digest}\n"))?;

@@ -44,14 +44,21 @@ impl Random {
     pub(crate) fn one_of<'a, T>(&mut self, from: &'a [T]) -> Result<&'a T> {
         let last = u64::try_from(from.len())?.saturating_sub(1);
         let index = usize::try_from(self.between(0, last))?;
-        from.get(index).ok_or_else(|| anyhow::anyhow!("nothing to choose from"))
+        from.get(index)
+            .ok_or_else(|| anyhow::anyhow!("nothing to choose from"))
     }
 
     /// A name that could be somebody's.
     pub(crate) fn name(&mut self) -> Result<String> {
-        const FIRST: &[&str] = &["amber", "birch", "cobalt", "delta", "ember", "fjord", "grove", "heron"];
+        const FIRST: &[&str] = &[
+            "amber", "birch", "cobalt", "delta", "ember", "fjord", "grove", "heron",
+        ];
         const SECOND: &[&str] = &["api", "batch", "cache", "feed", "index", "mail", "shop", "sync"];
         let number = self.between(1, 99);
-        Ok(format!("{}-{}{number}", self.one_of(FIRST)?, self.one_of(SECOND)?))
+        Ok(format!(
+            "{}-{}{number}",
+            self.one_of(FIRST)?,
+            self.one_of(SECOND)?
+        ))
     }
 }

@@ -20,7 +20,8 @@ pub(crate) fn run(instance: &Instance, fault: &dyn Fault, random: &mut Random) -
         name: fault.name(),
         ..Row::default()
     };
-    let done = faulty(instance, fault, random, &mut row).and_then(|()| control(instance, fault, random, &mut row));
+    let done =
+        faulty(instance, fault, random, &mut row).and_then(|()| control(instance, fault, random, &mut row));
     if let Err(error) = done {
         row.problem = format!("{error:#}");
     }
@@ -101,14 +102,20 @@ fn goal(instance: &Instance, text: &str, row: &mut Row) -> Result<Value> {
             }
             "awaiting_input" => {
                 instance.json(&["goal", "cancel", &id]);
-                bail!("`{text}` was not understood: {}", string(&detail, "/goal/status_line"));
+                bail!(
+                    "`{text}` was not understood: {}",
+                    string(&detail, "/goal/status_line")
+                );
             }
             "awaiting_approval" => row.approvals += approve(instance, &id),
             _ => {}
         }
         if begun.elapsed() > LONGEST {
             instance.json(&["goal", "cancel", &id]);
-            bail!("`{text}` took longer than {LONGEST:?}: {}", string(&detail, "/goal/status_line"));
+            bail!(
+                "`{text}` took longer than {LONGEST:?}: {}",
+                string(&detail, "/goal/status_line")
+            );
         }
         pause();
     }
@@ -139,9 +146,17 @@ fn is(finding: &Value, wanted: &Wanted) -> bool {
 /// How many paths changed that no repair needs.
 fn beyond(before: &BTreeMap<PathBuf, Picture>, dir: &Path, made: &Made) -> usize {
     let after = tree::pictures(dir);
-    let changed = before.keys().chain(after.keys()).filter(|path| before.get(*path) != after.get(*path));
+    let changed = before
+        .keys()
+        .chain(after.keys())
+        .filter(|path| before.get(*path) != after.get(*path));
     let mut beyond: Vec<&PathBuf> = changed
-        .filter(|path| !made.needed.iter().any(|needed| dir.join(path).starts_with(needed)))
+        .filter(|path| {
+            !made
+                .needed
+                .iter()
+                .any(|needed| dir.join(path).starts_with(needed))
+        })
         .collect();
     beyond.sort();
     beyond.dedup();

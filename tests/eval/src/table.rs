@@ -46,7 +46,10 @@ pub(crate) struct Table {
 
 impl Table {
     pub(crate) fn new(seed: u64) -> Self {
-        Self { seed, rows: Vec::new() }
+        Self {
+            seed,
+            rows: Vec::new(),
+        }
     }
 
     pub(crate) fn add(&mut self, row: Row) {
@@ -80,7 +83,12 @@ impl Table {
                 row.problem
             )?;
         }
-        let bad: Vec<&str> = self.rows.iter().filter(|row| !row.good()).map(|row| row.name).collect();
+        let bad: Vec<&str> = self
+            .rows
+            .iter()
+            .filter(|row| !row.good())
+            .map(|row| row.name)
+            .collect();
         let good = self.rows.len() - bad.len();
         writeln!(out, "{good} of {} as they should be", self.rows.len())?;
         ensure!(bad.is_empty(), "not as they should be: {}", bad.join(", "));

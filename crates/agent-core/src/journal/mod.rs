@@ -3,9 +3,11 @@
 //!
 //! Not for reading around it: other processes see goals only through the service.
 
+mod schedules;
 mod schema;
 mod store;
 
+pub use schedules::Settled;
 pub use store::{Recorded, Store, Submission};
 
 use crate::error::Error;

@@ -6,8 +6,9 @@ use rusqlite::Connection;
 use rusqlite_migration::{M, Migrations};
 use std::path::Path;
 
-const MIGRATIONS: &[M<'_>] = &[M::up(
-    "CREATE TABLE events (
+const MIGRATIONS: &[M<'_>] = &[M::up(GOALS), M::up(SCHEDULES)];
+
+const GOALS: &str = "CREATE TABLE events (
         seq INTEGER PRIMARY KEY,
         time_ms INTEGER NOT NULL,
         goal_id TEXT NOT NULL,
@@ -41,8 +42,30 @@ const MIGRATIONS: &[M<'_>] = &[M::up(
         step INTEGER NOT NULL,
         body TEXT NOT NULL,
         PRIMARY KEY (task_id, step)
-    ) STRICT, WITHOUT ROWID;",
-)];
+    ) STRICT, WITHOUT ROWID;";
+
+/// Beside the journal, and in its database so that a goal and what stated it are stored together.
+const SCHEDULES: &str = "CREATE TABLE schedules (
+        schedule_id TEXT PRIMARY KEY,
+        settled_ms INTEGER NOT NULL,
+        body TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE schedule_runs (
+        schedule_id TEXT NOT NULL,
+        planned_ms INTEGER NOT NULL,
+        goal_id TEXT NOT NULL,
+        body TEXT NOT NULL,
+        PRIMARY KEY (schedule_id, planned_ms)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE triggered (
+        trigger_name TEXT NOT NULL,
+        subject TEXT NOT NULL,
+        goal_id TEXT NOT NULL,
+        stated_ms INTEGER NOT NULL,
+        suppressed INTEGER NOT NULL,
+        reason TEXT NOT NULL,
+        PRIMARY KEY (trigger_name, subject)
+    ) STRICT, WITHOUT ROWID;";
 
 /// Opens the database at `path` and brings it up to date.
 pub(super) fn open(path: &Path) -> Result<Connection, Error> {
@@ -66,5 +89,29 @@ mod tests {
     #[test]
     fn every_migration_applies() {
         assert!(Migrations::from_slice(MIGRATIONS).validate().is_ok());
+    }
+
+    #[test]
+    fn a_journal_of_the_first_release_is_brought_up_to_a_fresh_one() {
+        let schema = |connection: &Connection| -> Vec<String> {
+            let mut rows = connection
+                .prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name")
+                .unwrap();
+            let rows = rows.query_map([], |row| row.get(0)).unwrap();
+            rows.map(Result::unwrap).collect()
+        };
+        let mut old = Connection::open_in_memory().unwrap();
+        Migrations::from_slice(&MIGRATIONS[..1])
+            .to_latest(&mut old)
+            .unwrap();
+        old.execute("INSERT INTO goals VALUES ('g', 'completed', 0, '', '{}')", [])
+            .unwrap();
+        let old = prepare(old).unwrap();
+        let fresh = prepare(Connection::open_in_memory().unwrap()).unwrap();
+        assert_eq!(schema(&old), schema(&fresh));
+        let goals: u32 = old
+            .query_row("SELECT count(*) FROM goals", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(goals, 1);
     }
 }

@@ -52,8 +52,8 @@ pub enum Submission {
 
 /// The database and what is kept of it in memory.
 pub struct Store {
-    connection: Connection,
-    clock: Arc<dyn Clock>,
+    pub(super) connection: Connection,
+    pub(super) clock: Arc<dyn Clock>,
     last_seq: u64,
     /// Goals that have not ended, so that appending need not read them.
     active: BTreeMap<GoalId, Goal>,
@@ -97,18 +97,30 @@ impl Store {
     /// # Errors
     /// [`Error::ClientId`] when that goal was another one; storage errors.
     pub fn submit(&mut self, id: GoalId, event: &Event) -> Result<(Goal, Submission), Error> {
+        self.submit_with(id, event, |_, _| Ok(()))
+    }
+
+    /// The same, and `also` in the same transaction: with the new goal, or with that of the first time.
+    pub(super) fn submit_with(
+        &mut self,
+        id: GoalId,
+        event: &Event,
+        also: impl FnOnce(&Transaction<'_>, &Goal) -> Result<(), Error>,
+    ) -> Result<(Goal, Submission), Error> {
         let goal = Goal::begin(id, event, self.clock.now_ms())?;
         if !goal.client_id.is_empty()
             && let Some(earlier) = self.of_client(goal.uid, &goal.client_id)?
         {
             let same = earlier.text == goal.text && earlier.origin == goal.origin;
-            return if same {
-                Ok((earlier, Submission::Repeated))
-            } else {
-                Err(Error::ClientId(goal.client_id))
-            };
+            if !same {
+                return Err(Error::ClientId(goal.client_id));
+            }
+            let transaction = self.connection.transaction()?;
+            also(&transaction, &earlier)?;
+            transaction.commit()?;
+            return Ok((earlier, Submission::Repeated));
         }
-        self.commit(&goal, &[(event.clone(), goal.state)], &BTreeSet::new())?;
+        self.commit(&goal, &[(event.clone(), goal.state)], &BTreeSet::new(), also)?;
         self.active.insert(id, goal.clone());
         Ok((goal, Submission::New))
     }
@@ -129,7 +141,7 @@ impl Store {
                 steps.insert((task, event.step()));
             }
         }
-        self.commit(&goal, &recorded, &steps)?;
+        self.commit(&goal, &recorded, &steps, |_, _| Ok(()))?;
         if goal.state.is_final() {
             self.active.remove(&id);
         } else {
@@ -143,6 +155,7 @@ impl Store {
         goal: &Goal,
         events: &[(Event, GoalState)],
         steps: &BTreeSet<(TaskId, u64)>,
+        also: impl FnOnce(&Transaction<'_>, &Goal) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let transaction = self.connection.transaction()?;
         let mut seq = self.last_seq;
@@ -167,6 +180,7 @@ impl Store {
                 upsert_step(&transaction, task.plan.id, step)?;
             }
         }
+        also(&transaction, goal)?;
         failpoint::hit("orch.before_commit");
         transaction.commit()?;
         self.last_seq = seq;
@@ -460,15 +474,15 @@ fn recorded(row: &Row<'_>) -> Result<Recorded, Error> {
     })
 }
 
-fn read<T: DeserializeOwned>(body: &str) -> Result<T, Error> {
+pub(super) fn read<T: DeserializeOwned>(body: &str) -> Result<T, Error> {
     serde_json::from_str(body).map_err(|error| Error::Corrupt(error.to_string()))
 }
 
-fn write(value: &impl Serialize) -> Result<String, Error> {
+pub(super) fn write(value: &impl Serialize) -> Result<String, Error> {
     serde_json::to_string(value).map_err(|error| Error::Corrupt(error.to_string()))
 }
 
-fn parse_goal(id: &str) -> Result<GoalId, Error> {
+pub(super) fn parse_goal(id: &str) -> Result<GoalId, Error> {
     GoalId::parse(id).map_err(|error| Error::Corrupt(error.to_string()))
 }
 

@@ -1,6 +1,7 @@
 //! What can happen to a goal. The events of a goal, in order, are the goal; everything else is
 //! derived from them.
 
+use super::cause::Cause;
 use super::finding::Answer;
 use super::plan::TaskPlan;
 use super::remedy::Book;
@@ -103,6 +104,9 @@ pub enum Event {
         client_id: String,
         /// Where it came from.
         origin: Origin,
+        /// What stated it.
+        #[serde(default)]
+        cause: Cause,
     },
     /// The state changed, or the sentence about it.
     #[serde(rename = "goal.state")]
@@ -327,8 +331,17 @@ impl Event {
     pub fn sentence(&self) -> String {
         match self {
             Self::Submitted {
-                text, submitted_by, ..
+                text,
+                submitted_by,
+                cause: Cause::Person,
+                ..
             } => format!("{submitted_by} asks: {text}"),
+            Self::Submitted {
+                text,
+                submitted_by,
+                cause,
+                ..
+            } => format!("{} asks for {submitted_by}: {text}", cause.phrase()),
             Self::State { line, .. } => line.clone(),
             Self::Planned { source, tasks, .. } => {
                 let names: Vec<&str> = tasks.iter().map(|task| task.name.as_str()).collect();

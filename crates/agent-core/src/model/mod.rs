@@ -2,6 +2,7 @@
 //!
 //! No I/O, no clock, no ids are made here: times and ids come in with the events.
 
+pub mod cause;
 pub mod event;
 mod extend;
 pub mod finding;
@@ -13,6 +14,7 @@ pub use extend::MAX_ROUNDS;
 
 use aios_core::error::Report;
 use aios_core::id::{GoalId, TaskId};
+use cause::Cause;
 use event::{Autonomy, Decision, Event, Origin, StepEnd};
 use finding::Extension;
 use plan::{PlanError, TaskPlan};
@@ -127,6 +129,9 @@ pub struct Goal {
     pub client_id: String,
     /// Where it came from.
     pub origin: Origin,
+    /// What stated it.
+    #[serde(default)]
+    pub cause: Cause,
     /// Stored at, UTC milliseconds.
     pub created_ms: i64,
     /// Last changed, UTC milliseconds.
@@ -169,6 +174,7 @@ impl Goal {
             uid,
             client_id,
             origin,
+            cause,
         } = event
         else {
             return Err(ApplyError::Submission);
@@ -185,6 +191,7 @@ impl Goal {
             uid: *uid,
             client_id: client_id.clone(),
             origin: origin.clone(),
+            cause: cause.clone(),
             created_ms: time_ms,
             updated_ms: time_ms,
             line: "stored; a plan comes next".to_owned(),

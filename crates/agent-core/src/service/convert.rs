@@ -79,6 +79,7 @@ pub(super) fn goal(goal: &Goal) -> api::Goal {
         undone_by: goal.undone_by.map(|by| by.to_string()).unwrap_or_default(),
         error: goal.error.clone().map(Into::into),
         undoable: goal.is_undoable(),
+        cause: goal.cause.phrase(),
     }
 }
 

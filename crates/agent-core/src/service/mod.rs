@@ -3,6 +3,7 @@
 mod convert;
 mod requests;
 mod runbooks;
+mod schedules;
 mod watch;
 
 use crate::callers::{Callers, Person};
@@ -11,8 +12,10 @@ use crate::engine::Engine;
 use crate::error::Error;
 use crate::journal::Submission;
 use crate::model::Goal;
+use crate::model::cause::Cause;
 use crate::model::event::{Event, Origin};
 use crate::model::state::GoalState;
+use crate::schedule::Schedules;
 use crate::session;
 use aios_core::failpoint;
 use aios_proto::agent::v1::agent_session_server::{AgentSession, AgentSessionServer};
@@ -39,15 +42,17 @@ pub struct Service {
     core: Arc<Core>,
     engine: Engine,
     callers: Arc<Callers>,
+    schedules: Schedules,
 }
 
 impl Service {
     /// The service over a core and its engine.
-    pub fn new(core: Arc<Core>, engine: Engine, callers: Callers) -> Self {
+    pub fn new(core: Arc<Core>, engine: Engine, callers: Callers, schedules: Schedules) -> Self {
         Self {
             core,
             engine,
             callers: Arc::new(callers),
+            schedules,
         }
     }
 
@@ -91,6 +96,7 @@ impl Service {
             uid: person.uid,
             client_id: submit.client_id,
             origin,
+            cause: Cause::Person,
         };
         let (goal, submission) = self.core.journal.submit(self.core.ids.goal(), event).await?;
         if submission == Submission::New {
@@ -364,6 +370,32 @@ impl Orchestrator for Service {
             &self.core.vendor,
             request.into_inner(),
         ))
+    }
+
+    async fn add_schedule(
+        &self,
+        request: Request<api::AddScheduleRequest>,
+    ) -> Result<Response<api::Schedule>, Status> {
+        let proof = request.get_ref().proof.as_ref();
+        let person = self.callers.person("AddSchedule", &request, proof).await?;
+        answer(self.add_schedule(request.into_inner(), person).await)
+    }
+
+    async fn list_schedules(
+        &self,
+        request: Request<api::ListSchedulesRequest>,
+    ) -> Result<Response<api::ListSchedulesResponse>, Status> {
+        self.callers.reader("ListSchedules", &request)?;
+        answer(self.list_schedules().await)
+    }
+
+    async fn remove_schedule(
+        &self,
+        request: Request<api::RemoveScheduleRequest>,
+    ) -> Result<Response<api::Schedule>, Status> {
+        let proof = request.get_ref().proof.as_ref();
+        let person = self.callers.person("RemoveSchedule", &request, proof).await?;
+        answer(self.remove_schedule(&request.get_ref().schedule_id, person).await)
     }
 }
 

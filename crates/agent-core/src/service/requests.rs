@@ -24,22 +24,24 @@ pub(super) struct Submit {
 
 pub(super) fn submit(request: api::SubmitGoalRequest) -> Result<Submit, Error> {
     let autonomy = autonomy(request.autonomy)?;
-    let priority = match request.priority.unwrap_or(5) {
-        priority @ 0..=9 => u8::try_from(priority).unwrap_or(9),
-        other => {
-            return Err(Error::field(
-                "priority",
-                format!("{other} is not between 0 and 9"),
-            ));
-        }
-    };
     Ok(Submit {
+        priority: priority(request.priority)?,
         text: goal_text(request.text)?,
-        priority,
         autonomy,
         dry_run: request.dry_run,
         client_id: client_id(request.client_id)?,
     })
+}
+
+pub(super) fn priority(priority: Option<u32>) -> Result<u8, Error> {
+    let priority = priority.unwrap_or(5);
+    match u8::try_from(priority) {
+        Ok(fits @ 0..=9) => Ok(fits),
+        _ => Err(Error::field(
+            "priority",
+            format!("{priority} is not between 0 and 9"),
+        )),
+    }
 }
 
 pub(super) fn call(request: api::CallToolRequest) -> Result<(Submit, Origin), Error> {
@@ -126,7 +128,7 @@ fn client_id(id: String) -> Result<String, Error> {
     }
 }
 
-fn autonomy(value: i32) -> Result<Option<Autonomy>, Error> {
+pub(super) fn autonomy(value: i32) -> Result<Option<Autonomy>, Error> {
     match common::Autonomy::try_from(value) {
         Ok(common::Autonomy::Unspecified) => Ok(None),
         Ok(common::Autonomy::Manual) => Ok(Some(Autonomy::Manual)),

@@ -5,6 +5,7 @@ use aios_core::clock::ManualClock;
 use aios_core::id::{GoalId, TaskId};
 use aios_orchestrator::journal::{Store, Submission};
 use aios_orchestrator::model::Goal;
+use aios_orchestrator::model::cause::Cause;
 use aios_orchestrator::model::event::{Autonomy, Decision, Event, Origin, StepEnd};
 use aios_orchestrator::model::plan::TaskPlan;
 use aios_orchestrator::model::state::{GoalState, StepState, TaskState};
@@ -53,6 +54,7 @@ fn submitted(client_id: &str) -> Event {
         uid: 1000,
         client_id: client_id.to_owned(),
         origin: Origin::Text,
+        cause: Cause::Person,
     }
 }
 

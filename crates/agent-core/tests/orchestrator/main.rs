@@ -12,3 +12,5 @@ mod goals;
 mod hangups;
 mod kills;
 mod machine;
+mod schedules;
+mod triggers;

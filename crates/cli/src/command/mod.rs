@@ -11,6 +11,7 @@ mod memory;
 mod persons;
 mod policy;
 mod runbook;
+mod schedule;
 mod service;
 mod status;
 mod tool;
@@ -33,6 +34,7 @@ pub(crate) async fn dispatch(command: Command, instance: &Instance, terminal: &m
         Command::Goal(verb) => goal::run(verb, instance, terminal).await,
         Command::Approval(verb) => approval::run(verb, instance, terminal).await,
         Command::Tool(verb) => tool::run(verb, instance, terminal).await,
+        Command::Schedule(verb) => schedule::run(verb, instance, terminal).await,
         Command::Agent(verb) => agent::run(verb, instance, terminal).await,
         Command::Memory(verb) => memory::run(verb, instance, terminal).await,
         Command::Audit(verb) => audit::run(verb, instance, terminal).await,
@@ -57,5 +59,19 @@ fn completions(shell: clap_complete::Shell, terminal: &mut Terminal) -> Ended {
     } else {
         terminal.raw(script.as_bytes());
     }
+    Ok(Exit::Done)
+}
+
+/// Prints the pages of the reference, JSON: content by path.
+pub(crate) fn reference(terminal: &mut Terminal) -> Ended {
+    let pages = crate::reference::pages(Cli::command()).map_err(|error| {
+        Failure::new(
+            aios_client::Kind::Failed,
+            "AIOS-CLI-0017",
+            format!("the reference cannot be made: {error}"),
+            "this is a defect of aiosctl: report it",
+        )
+    })?;
+    terminal.document(&pages);
     Ok(Exit::Done)
 }

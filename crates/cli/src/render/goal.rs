@@ -139,6 +139,7 @@ fn head(terminal: &mut Terminal, goal: &GoalView) {
             ("state", state),
             ("status", one_line(&goal.status_line)),
             ("by", format!("{}, {created}", one_line(&goal.submitted_by))),
+            ("cause", one_line(&goal.cause)),
             ("level", goal.level.clone()),
             (
                 "mode",

@@ -74,6 +74,44 @@ async fn tools_memory_and_policy_are_shown() {
 }
 
 #[tokio::test]
+async fn schedules_are_added_listed_with_triggers_and_removed() {
+    let bench = Bench::new().await;
+    let words = ["schedule", "add", "0 2 * * *", "free space under /var/tmp"];
+    insta::assert_snapshot!("schedule_add", bench.run(&words).await.stable());
+    let zone = [
+        "schedule",
+        "add",
+        "@daily",
+        "clean up",
+        "--time-zone",
+        "Europe/Berlin",
+        "--level",
+        "manual",
+    ];
+    let added = bench.run(&[&zone[..], &["--json"]].concat()).await.json();
+    assert_eq!(
+        (&added["cron"], &added["time_zone"], &added["autonomy"]),
+        (&"@daily".into(), &"Europe/Berlin".into(), &"manual".into())
+    );
+    insta::assert_snapshot!("schedule_list", bench.run(&["schedule", "list"]).await.stable());
+    let id = added["schedule_id"].as_str().unwrap().to_owned();
+    insta::assert_snapshot!(
+        "schedule_remove",
+        bench.run(&["schedule", "remove", &id]).await.stable()
+    );
+    let listed = bench.run(&["--json", "schedule", "list"]).await.json();
+    assert_eq!(listed["schedules"].as_array().unwrap().len(), 1);
+    assert_eq!(listed["triggers"][0]["subjects"][0]["suppressed"], 3);
+    let gone = bench.run(&["schedule", "remove", &id]).await;
+    assert!(
+        gone.exit == Exit::Failed && gone.err.contains("there is no schedule"),
+        "{gone:?}"
+    );
+    let wrong = bench.run(&["schedule", "add", "99 * * * *", "free space"]).await;
+    assert!(wrong.err.contains("the minute is not between"), "{wrong:?}");
+}
+
+#[tokio::test]
 async fn the_log_is_tailed_verified_live_and_a_record_proved() {
     let bench = Bench::new().await;
     bench

@@ -13,6 +13,7 @@
 mod guard;
 mod orchestrator;
 mod others;
+mod schedules;
 mod script;
 mod world;
 

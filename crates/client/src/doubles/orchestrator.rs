@@ -8,10 +8,11 @@ use aios_core::tasks::Tasks;
 use aios_proto::guard::v1::ApprovalState;
 use aios_proto::orchestrator::v1::orchestrator_server::Orchestrator;
 use aios_proto::orchestrator::v1::{
-    CallToolRequest, CancelGoalRequest, CheckRunbookRequest, CheckRunbookResponse, Decision, GetGoalRequest,
-    Goal, GoalDetail, GoalEvent, GoalState, ListAgentsRequest, ListAgentsResponse, ListDecisionsRequest,
-    ListDecisionsResponse, ListGoalsRequest, ListGoalsResponse, ListRunbooksRequest, ListRunbooksResponse,
-    ReplyGoalRequest, RunbookCase, RunbookInfo, RunbookInput, StatusRequest, StatusResponse,
+    AddScheduleRequest, CallToolRequest, CancelGoalRequest, CheckRunbookRequest, CheckRunbookResponse,
+    Decision, GetGoalRequest, Goal, GoalDetail, GoalEvent, GoalState, ListAgentsRequest, ListAgentsResponse,
+    ListDecisionsRequest, ListDecisionsResponse, ListGoalsRequest, ListGoalsResponse, ListRunbooksRequest,
+    ListRunbooksResponse, ListSchedulesRequest, ListSchedulesResponse, RemoveScheduleRequest,
+    ReplyGoalRequest, RunbookCase, RunbookInfo, RunbookInput, Schedule, StatusRequest, StatusResponse,
     SubmitGoalRequest, UndoGoalRequest, WatchGoalsRequest,
 };
 use tokio::sync::mpsc;
@@ -19,6 +20,7 @@ use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
+use super::schedules;
 use super::script::{self, Order};
 use super::world::World;
 use super::{not_found, refusal};
@@ -257,6 +259,26 @@ impl Orchestrator for OrchestratorDouble {
                 cases: request.cases.then_some(case).into_iter().collect(),
             },
         }))
+    }
+
+    async fn add_schedule(&self, request: Request<AddScheduleRequest>) -> Result<Response<Schedule>, Status> {
+        let person = self.world.person_or_peer(&request)?;
+        schedules::add(&self.world, request.into_inner(), person).map(Response::new)
+    }
+
+    async fn list_schedules(
+        &self,
+        _: Request<ListSchedulesRequest>,
+    ) -> Result<Response<ListSchedulesResponse>, Status> {
+        Ok(Response::new(schedules::list(&self.world)))
+    }
+
+    async fn remove_schedule(
+        &self,
+        request: Request<RemoveScheduleRequest>,
+    ) -> Result<Response<Schedule>, Status> {
+        self.world.person_or_peer(&request)?;
+        schedules::remove(&self.world, &request.get_ref().schedule_id).map(Response::new)
     }
 }
 

@@ -11,7 +11,7 @@ use aios_core::error::Class;
 use aios_core::rpc;
 use aios_proto::common::v1::person_proof::Credential;
 use aios_proto::guard::v1::{Approval, EmergencyState};
-use aios_proto::orchestrator::v1::{GoalDetail, GoalEvent};
+use aios_proto::orchestrator::v1::{GoalDetail, GoalEvent, Schedule};
 use tokio::sync::watch;
 use tonic::{Request, Status};
 
@@ -30,6 +30,7 @@ pub(crate) struct State {
     pub(crate) goals: Vec<GoalDetail>,
     pub(crate) events: Vec<GoalEvent>,
     pub(crate) approvals: Vec<Approval>,
+    pub(crate) schedules: Vec<Schedule>,
     pub(crate) persons: HashMap<Vec<u8>, Person>,
     pub(crate) codes: HashSet<String>,
     pub(crate) sessions: HashMap<Vec<u8>, Person>,

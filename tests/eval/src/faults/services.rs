@@ -198,7 +198,12 @@ impl Parts {
             Some(Why::MissingBinary) => self.home.join("bin").join(&self.name),
             _ => self.script.clone(),
         };
-        let conf = self.conf.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let conf = self
+            .conf
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         let directory = match why {
             Some(Why::WrongWorkingDirectory) => "/var",
             _ => &*self.home.to_string_lossy(),
@@ -262,7 +267,10 @@ impl Fault for Crashing {
             steady(&instance, &name)?;
         }
         Ok(Made {
-            goal: format!("why does the service {} keep crashing? find out and fix it", parts.name),
+            goal: format!(
+                "why does the service {} keep crashing? find out and fix it",
+                parts.name
+            ),
             wanted: broken.then(|| Wanted {
                 cause: self.0.cause(),
                 subject,
@@ -272,7 +280,10 @@ impl Fault for Crashing {
             needed: vec![parts.data.clone()],
             healthy: Box::new(move || {
                 steady(&instance, &name)?;
-                ensure!(TcpStream::connect(("127.0.0.1", port)).is_ok(), "nobody listens on {port}");
+                ensure!(
+                    TcpStream::connect(("127.0.0.1", port)).is_ok(),
+                    "nobody listens on {port}"
+                );
                 Ok(())
             }),
             _held: held,
@@ -298,7 +309,13 @@ fn dependency(place: &Place<'_>, random: &mut Random, held: &mut Vec<Box<dyn Any
 
 impl Crashing {
     /// Breaks what is to be broken; answers what the finding must be about.
-    fn spoil(&self, parts: &Parts, why: Option<Why>, line: u64, held: &mut Vec<Box<dyn Any>>) -> Result<String> {
+    fn spoil(
+        &self,
+        parts: &Parts,
+        why: Option<Why>,
+        line: u64,
+        held: &mut Vec<Box<dyn Any>>,
+    ) -> Result<String> {
         let data = parts.data.display().to_string();
         Ok(match why {
             Some(Why::WrongOwner) => {

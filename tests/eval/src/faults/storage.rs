@@ -12,7 +12,11 @@ use std::path::{Path, PathBuf};
 const MIB: u64 = 1 << 20;
 
 pub(super) fn all() -> Vec<Box<dyn Fault>> {
-    vec![Box::new(DiskFull), Box::new(OldTemporaryFiles), Box::new(BigDirectory)]
+    vec![
+        Box::new(DiskFull),
+        Box::new(OldTemporaryFiles),
+        Box::new(BigDirectory),
+    ]
 }
 
 /// A file system of its own, in memory; it goes away with this.
@@ -23,7 +27,13 @@ impl Mounted {
     pub(super) fn new(dir: &Path, mib: u64) -> Result<Self> {
         fs::create_dir_all(dir)?;
         let options = CString::new(format!("size={mib}m,mode=755"))?;
-        mount("tmpfs", dir, "tmpfs", MountFlags::empty(), Some(options.as_c_str()))?;
+        mount(
+            "tmpfs",
+            dir,
+            "tmpfs",
+            MountFlags::empty(),
+            Some(options.as_c_str()),
+        )?;
         Ok(Self(dir.to_owned()))
     }
 
@@ -78,7 +88,11 @@ impl Fault for DiskFull {
         file(&data, mib * MIB / 5, 0)?;
         file(&dir.join("log").join(format!("{app}.log")), 40_000, 0)?;
         let rotated = random.between(3, 7);
-        let each = if broken { mib * MIB * 78 / 100 / rotated } else { 20_000 };
+        let each = if broken {
+            mib * MIB * 78 / 100 / rotated
+        } else {
+            20_000
+        };
         let mut needed = Vec::new();
         for number in 1..=rotated {
             let log = dir.join("log").join(format!("{app}.log.{number}"));
@@ -158,11 +172,17 @@ impl Fault for BigDirectory {
     fn make(&self, place: &Place<'_>, random: &mut Random, broken: bool) -> Result<Made> {
         let dir = place.dir.join(random.name()?);
         fs::create_dir_all(&dir)?;
-        let names: Vec<String> = (0..4).map(|number| Ok(format!("{}-{number}", random.name()?))).collect::<Result<_>>()?;
+        let names: Vec<String> = (0..4)
+            .map(|number| Ok(format!("{}-{number}", random.name()?)))
+            .collect::<Result<_>>()?;
         let big = random.one_of(&names)?.clone();
         if broken {
             for name in &names {
-                let bytes = if *name == big { random.between(9, 20) * MIB } else { random.between(1, 200_000) };
+                let bytes = if *name == big {
+                    random.between(9, 20) * MIB
+                } else {
+                    random.between(1, 200_000)
+                };
                 file(&dir.join(name).join("content"), bytes, 1)?;
             }
         }

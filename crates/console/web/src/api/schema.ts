@@ -439,6 +439,8 @@ export interface components {
         GoalView: {
             /** @description `manual`, `supervised`, `full` or `default`. */
             autonomy: string;
+            /** @description What stated it: a schedule, or a trigger and what happened; empty for a person. */
+            cause: string;
             /** @description When, RFC 3339. */
             created_at?: string | null;
             /** @description Dry run. */
