@@ -47,11 +47,10 @@ impl Default for Config {
             push_ms: 1000,
             autonomy: Autonomy::Supervised,
             executor_capabilities: [
+                "firewall:*:**",
                 "fs:*:/**",
                 "hw:*:host",
                 "monitor:*:host",
-            executor_capabilities: [
-                "firewall:*:**",
                 "monitor:logs:/var/log/**",
                 "net:check_port:**",
                 "net:configure:**",
@@ -71,9 +70,6 @@ impl Default for Config {
                 "sec:*:host",
                 "sec:*:log",
                 "service:*:**",
-            ]
-            .map(str::to_owned)
-            .to_vec(),
             ]
             .map(str::to_owned)
             .to_vec(),

@@ -14,10 +14,10 @@ use crate::pkg::Pkg;
 use crate::pkg::root::Root;
 use crate::process::Process;
 use crate::registry::Registry;
-use crate::service::Services;
-use crate::service::init::Init;
 use crate::sec::Sec;
 use crate::sec::machine::Machine;
+use crate::service::Services;
+use crate::service::init::Init;
 use crate::worker::Namespace;
 use crate::worker::executor::Executor;
 use crate::worker::gate::Gate;
@@ -145,6 +145,10 @@ pub async fn worker_net(paths: &Paths) -> Result<(), Failure> {
             house.serve(Firewall::new(Arc::clone(&pending)), "net", LOOKING_LANES)?,
             house.serve(Net::new(pending, Path::new("/etc")), "net", NET_LANES)?,
         ])
+    })
+    .await
+}
+
 /// Runs the worker that looks for weaknesses.
 ///
 /// # Errors

@@ -147,4 +147,9 @@ impl<'a> Evidence<'a> {
             .and_then(Value::as_u64)
             .unwrap_or(otherwise)
     }
+
+    /// A text that the runbook may set.
+    pub(super) fn text(&self, setting: &str) -> Option<&str> {
+        self.settings.get(setting).and_then(Value::as_str)
+    }
 }

@@ -15,7 +15,13 @@
 //! assert_eq!(analysis.findings[0].cause, "disk_full");
 //! ```
 
+mod access;
+mod clues;
+mod crash;
 mod evidence;
+mod holders;
+mod machine;
+mod network;
 mod processes;
 mod storage;
 mod words;
@@ -114,7 +120,17 @@ pub struct Analyzer {
 
 /// Every analyzer.
 pub fn all() -> impl Iterator<Item = &'static Analyzer> {
-    [storage::ANALYZERS, processes::ANALYZERS].into_iter().flatten()
+    [
+        storage::ANALYZERS,
+        processes::ANALYZERS,
+        holders::ANALYZERS,
+        crash::ANALYZERS,
+        access::ANALYZERS,
+        machine::ANALYZERS,
+        network::ANALYZERS,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 /// The analyzer of a name.

@@ -1,11 +1,12 @@
-//! Processes: which run away, which are dead or stuck, which hold space or memory.
+//! Processes: which run away, which are dead or stuck.
 
-use super::words::{count, percent, size, some_of};
+use super::words::{count, percent, some_of};
 use super::{AnalyzeError, Analyzer, Cause, Evidence, Finding, Found, Sample, Severity, Wanted};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
-const PROCESS: &[(&str, Sample)] = &[
+/// Values of a finding about a process.
+pub(super) const PROCESS: &[(&str, Sample)] = &[
     ("pid", Sample::Number),
     ("start_ticks", Sample::Number),
     ("name", Sample::Name),
@@ -118,122 +119,38 @@ pub(super) const ANALYZERS: &[Analyzer] = &[
         }],
         tell: zombie_parent,
     },
-    Analyzer {
-        name: "memory_short",
-        summary: "whether memory is short, and who has most of it",
-        evidence: &[
-            Wanted {
-                name: "memory",
-                needed: true,
-                says: "monitor.memory",
-            },
-            Wanted {
-                name: "pressure",
-                needed: false,
-                says: "monitor.pressure",
-            },
-            Wanted {
-                name: "top",
-                needed: true,
-                says: "monitor.top by memory",
-            },
-        ],
-        settings: &[
-            ("available_percent", Sample::Number),
-            ("stalled_percent", Sample::Number),
-        ],
-        causes: &[Cause {
-            id: "memory_short",
-            says: "memory is short",
-            values: PROCESS,
-        }],
-        tell: memory_short,
-    },
-    Analyzer {
-        name: "memory_pressure",
-        summary: "who makes memory short",
-        evidence: &[
-            Wanted {
-                name: "memory",
-                needed: true,
-                says: "monitor.memory",
-            },
-            Wanted {
-                name: "biggest",
-                needed: true,
-                says: "process.info of the biggest process",
-            },
-        ],
-        settings: &[("share_percent", Sample::Number)],
-        causes: &[Cause {
-            id: "memory_pressure",
-            says: "memory is short because of one process, or of many",
-            values: PROCESS,
-        }],
-        tell: memory_pressure,
-    },
-    Analyzer {
-        name: "deleted_open",
-        summary: "which processes hold deleted files open, whose space is not given back",
-        evidence: &[
-            Wanted {
-                name: "files",
-                needed: true,
-                says: "process.open_files of deleted files",
-            },
-            Wanted {
-                name: "services",
-                needed: false,
-                says: "service.list",
-            },
-        ],
-        settings: &[("least_bytes", Sample::Number)],
-        causes: &[Cause {
-            id: "deleted_open",
-            says: "a process holds deleted files open",
-            values: &[
-                ("pid", Sample::Number),
-                ("start_ticks", Sample::Number),
-                ("name", Sample::Name),
-                ("says", Sample::Text),
-                ("service", Sample::Name),
-                ("size", Sample::Text),
-            ],
-        }],
-        tell: deleted_open,
-    },
 ];
 
 /// What of monitor.top is read.
 #[derive(Debug, Deserialize)]
-struct Top {
-    processes: Vec<Heavy>,
+pub(super) struct Top {
+    pub(super) processes: Vec<Heavy>,
 }
 
 #[derive(Debug, Deserialize)]
-struct Heavy {
-    pid: u64,
-    name: String,
-    cpu_percent: f64,
-    resident_bytes: u64,
+pub(super) struct Heavy {
+    pub(super) pid: u64,
+    pub(super) name: String,
+    pub(super) cpu_percent: f64,
+    pub(super) resident_bytes: u64,
 }
 
 /// What of process.list and process.info is read.
 #[derive(Debug, Clone, Deserialize)]
-struct Line {
-    pid: u64,
-    start_ticks: u64,
+pub(super) struct Line {
+    pub(super) pid: u64,
+    pub(super) start_ticks: u64,
     #[serde(default)]
-    ppid: u64,
-    name: String,
+    pub(super) ppid: u64,
+    pub(super) name: String,
     #[serde(default)]
-    user: String,
+    pub(super) user: String,
     #[serde(default)]
-    command: String,
+    pub(super) command: String,
     #[serde(default)]
-    cpu_ms: u64,
+    pub(super) cpu_ms: u64,
     #[serde(default)]
-    resident_bytes: u64,
+    pub(super) resident_bytes: u64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -242,8 +159,8 @@ struct List {
 }
 
 #[derive(Debug, Deserialize)]
-struct Info {
-    process: Line,
+pub(super) struct Info {
+    pub(super) process: Line,
 }
 
 /// What must not be ended: init, and aiOS itself.
@@ -252,7 +169,7 @@ fn is_ours(line: &Line) -> bool {
 }
 
 /// A finding about one process; with what a signal needs unless it must not be sent.
-fn about(cause: &str, severity: Severity, line: &Line, title: String) -> Finding {
+pub(super) fn about(cause: &str, severity: Severity, line: &Line, title: String) -> Finding {
     Finding::new(cause, severity, format!("process {}", line.pid), title.clone())
         .value("pid", line.pid)
         .value("name", line.name.as_str())
@@ -260,7 +177,8 @@ fn about(cause: &str, severity: Severity, line: &Line, title: String) -> Finding
         .value_if("start_ticks", (!is_ours(line)).then_some(line.start_ticks))
 }
 
-fn fine(seen: impl Into<String>) -> Found {
+/// Nothing is wrong.
+pub(super) fn fine(seen: impl Into<String>) -> Found {
     Found {
         seen: seen.into(),
         findings: Vec::new(),
@@ -430,325 +348,5 @@ fn zombie_parent(evidence: &Evidence<'_>) -> Result<Found, AnalyzeError> {
     })
 }
 
-/// What of monitor.memory is read.
-#[derive(Debug, Deserialize)]
-struct Memory {
-    total_bytes: u64,
-    available_bytes: Option<u64>,
-    free_bytes: u64,
-}
-
-impl Memory {
-    fn available(&self) -> u64 {
-        self.available_bytes.unwrap_or(self.free_bytes)
-    }
-
-    fn says(&self) -> String {
-        format!(
-            "{} of {} are available",
-            size(self.available()),
-            size(self.total_bytes)
-        )
-    }
-}
-
-/// What of monitor.pressure is read.
-#[derive(Debug, Deserialize)]
-struct Pressures {
-    memory: Option<Pressure>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Pressure {
-    some: Stall,
-}
-
-#[derive(Debug, Deserialize)]
-struct Stall {
-    avg10_percent: f64,
-}
-
-fn memory_short(evidence: &Evidence<'_>) -> Result<Found, AnalyzeError> {
-    let memory: Memory = evidence.need("memory")?;
-    let top: Top = evidence.need("top")?;
-    let stalled = evidence
-        .maybe::<Pressures>("pressure")?
-        .and_then(|it| it.memory)
-        .map_or(0.0, |it| it.some.avg10_percent);
-    let seen = memory.says();
-    let short = percent(memory.available(), memory.total_bytes) < evidence.number("available_percent", 10);
-    let waits = stalled >= evidence.number("stalled_percent", 20) as f64;
-    if !short && !waits {
-        return Ok(fine(seen));
-    }
-    let biggest = top.processes.iter().max_by_key(|it| it.resident_bytes);
-    let mut finding = Finding::new(
-        "memory_short",
-        Severity::Critical,
-        "memory",
-        format!("memory is short: {seen}"),
-    )
-    .shown(evidence.shows("memory", "/available_bytes", seen.clone()));
-    if waits {
-        let shows = format!("{stalled}% of the last 10 s was lost waiting for memory");
-        finding = finding.shown(evidence.shows("pressure", "/memory/some", shows));
-    }
-    if let Some(biggest) = biggest {
-        let shows = format!(
-            "the biggest is {} with {}",
-            biggest.name,
-            size(biggest.resident_bytes)
-        );
-        finding = finding
-            .shown(evidence.shows("top", "/processes", shows))
-            .value("pid", biggest.pid);
-    }
-    Ok(Found {
-        seen,
-        findings: vec![finding],
-    })
-}
-
-fn memory_pressure(evidence: &Evidence<'_>) -> Result<Found, AnalyzeError> {
-    let memory: Memory = evidence.need("memory")?;
-    if let Some(failure) = evidence.failure("biggest") {
-        return Ok(fine(format!(
-            "the biggest process has ended meanwhile: {}",
-            failure.message
-        )));
-    }
-    let biggest: Info = evidence.need("biggest")?;
-    let mut biggest = biggest.process;
-    let share = percent(biggest.resident_bytes, memory.total_bytes);
-    let title = format!(
-        "memory is short ({}), and {} ({}) has {} of it",
-        memory.says(),
-        biggest.name,
-        biggest.pid,
-        size(biggest.resident_bytes)
-    );
-    // To end one of many small ones would not help.
-    let alone = share >= evidence.number("share_percent", 25);
-    if !alone {
-        biggest.pid = 0;
-    }
-    let finding = about("memory_pressure", Severity::Critical, &biggest, title.clone())
-        .shown(evidence.shows("memory", "/available_bytes", memory.says()))
-        .shown(evidence.shows(
-            "biggest",
-            "/process/resident_bytes",
-            format!("{share}% of all memory"),
-        ));
-    Ok(Found {
-        seen: title,
-        findings: vec![finding],
-    })
-}
-
-/// What of process.open_files is read.
-#[derive(Debug, Deserialize)]
-struct Open {
-    files: Vec<OpenFile>,
-}
-
-#[derive(Debug, Deserialize)]
-struct OpenFile {
-    pid: u64,
-    start_ticks: u64,
-    name: String,
-    #[serde(default)]
-    user: String,
-    path: String,
-    deleted: bool,
-    allocated_bytes: u64,
-    dev: u64,
-    ino: u64,
-}
-
-#[derive(Debug, Deserialize)]
-struct Services {
-    services: Vec<Service>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Service {
-    name: String,
-    pid: Option<u64>,
-    #[serde(default)]
-    core: bool,
-}
-
-fn deleted_open(evidence: &Evidence<'_>) -> Result<Found, AnalyzeError> {
-    let open: Open = evidence.need("files")?;
-    let services = evidence.maybe::<Services>("services")?;
-    let least = evidence.number("least_bytes", 1 << 20);
-    // A file that a process has open more than once takes its space once.
-    let mut holders: BTreeMap<u64, BTreeMap<(u64, u64), &OpenFile>> = BTreeMap::new();
-    for file in open.files.iter().filter(|file| file.deleted) {
-        holders
-            .entry(file.pid)
-            .or_default()
-            .insert((file.dev, file.ino), file);
-    }
-    let mut findings = Vec::new();
-    let mut all = 0;
-    for (pid, files) in holders {
-        let bytes: u64 = files.values().map(|file| file.allocated_bytes).sum();
-        all += bytes;
-        let Some(biggest) = files.values().max_by_key(|file| file.allocated_bytes) else {
-            continue;
-        };
-        if bytes < least {
-            continue;
-        }
-        let line = Line {
-            pid,
-            start_ticks: biggest.start_ticks,
-            ppid: 0,
-            name: biggest.name.clone(),
-            user: biggest.user.clone(),
-            command: String::new(),
-            cpu_ms: 0,
-            resident_bytes: 0,
-        };
-        let title = format!(
-            "{} ({pid}) holds {} open whose {} nobody gets back, {} among them",
-            biggest.name,
-            count(files.len(), "deleted file"),
-            size(bytes),
-            biggest.path
-        );
-        let service = services
-            .iter()
-            .flat_map(|it| &it.services)
-            .find(|it| it.pid == Some(pid) && !it.core);
-        findings.push(
-            about("deleted_open", Severity::Warning, &line, title)
-                .shown(evidence.shows(
-                    "files",
-                    "/files",
-                    format!("{} deleted, {}", biggest.path, size(bytes)),
-                ))
-                .value("size", size(bytes))
-                .value_if("service", service.map(|service| service.name.as_str())),
-        );
-    }
-    let seen = format!("deleted files that are still open take {}", size(all));
-    Ok(Found { seen, findings })
-}
-
 #[cfg(test)]
-mod tests {
-    use super::super::testing::{causes, tell};
-    use serde_json::{Value, json};
-
-    fn top(pids: &[(u64, f64)]) -> Value {
-        let processes: Vec<Value> = pids
-            .iter()
-            .map(|(pid, cpu)| {
-                json!({"pid": pid, "name": format!("p{pid}"), "uid": 0, "cpu_percent": cpu,
-                    "resident_bytes": pid * 1_000_000, "state": "R"})
-            })
-            .collect();
-        json!({"interval_ms": 1000, "processes": processes, "count": 90})
-    }
-
-    fn line(pid: u64, name: &str, cpu_ms: u64) -> Value {
-        json!({"pid": pid, "start_ticks": 777, "ppid": 42, "user": "web", "uid": 33, "state": "running",
-            "name": name, "command": format!("/usr/bin/{name} --x"), "cpu_percent": 3.0, "cpu_ms": cpu_ms,
-            "resident_bytes": 900_000_000_u64, "threads": 1, "started_ms": 1})
-    }
-
-    #[test]
-    fn a_process_is_busy_only_when_it_was_before() {
-        let parts = [
-            ("first", top(&[(7, 99.0), (8, 10.0)])),
-            ("again", top(&[(7, 98.5), (8, 99.0)])),
-        ];
-        let analysis = tell("busy_processes", &parts, json!({}));
-        assert_eq!(causes(&analysis), [("busy_process", "process 7")]);
-    }
-
-    #[test]
-    fn a_process_runs_away_when_it_goes_on_and_what_is_ours_gets_no_signal() {
-        let tell_of = |name: &str, before: u64, after: u64| {
-            let parts = [
-                ("busy", json!({"process": line(7, name, before)})),
-                ("later", json!({"process": line(7, name, after)})),
-            ];
-            tell("runaway_process", &parts, json!({}))
-        };
-        let runs = tell_of("spin", 10_000, 12_500);
-        assert_eq!(causes(&runs), [("runaway_process", "process 7")]);
-        assert_eq!(runs.findings[0].values["start_ticks"], 777);
-        assert!(tell_of("spin", 10_000, 10_500).findings.is_empty());
-        let ours = tell_of("aios-guard", 10_000, 12_500);
-        assert!(!ours.findings[0].values.contains_key("start_ticks"));
-    }
-
-    #[test]
-    fn a_process_that_ended_meanwhile_is_no_finding() {
-        let gone = json!({"failed": {"code": "AIOS-TOOLS-0100", "message": "there is no process 7"}});
-        let parts = [("busy", json!({"process": line(7, "x", 1)})), ("later", gone)];
-        let analysis = tell("runaway_process", &parts, json!({}));
-        assert!(analysis.findings.is_empty() && analysis.seen.contains("no process 7"));
-    }
-
-    #[test]
-    fn zombies_are_told_by_parent_and_the_stuck_by_staying_so() {
-        let list = |lines: Vec<Value>| json!({"processes": lines, "matched": 1, "truncated": false, "tainted": true});
-        let parts = [
-            ("zombies", list(vec![line(50, "a", 0), line(51, "b", 0)])),
-            ("blocked", list(vec![line(60, "nfs", 5), line(61, "dd", 5)])),
-            ("still_blocked", list(vec![line(60, "nfs", 5), line(61, "dd", 6)])),
-        ];
-        let analysis = tell("zombies", &parts, json!({}));
-        assert_eq!(
-            causes(&analysis),
-            [("has_zombies", "process 42"), ("stuck_process", "process 60")]
-        );
-    }
-
-    #[test]
-    fn memory_is_short_by_what_is_left_or_by_what_is_lost() {
-        let memory =
-            |available: u64| json!({"total_bytes": 1000, "available_bytes": available, "free_bytes": 1});
-        let pressure = |percent: f64| {
-            let stall = json!({"avg10_percent": percent, "avg60_percent": 0.0, "avg300_percent": 0.0});
-            json!({"cpu": null, "io": null, "memory": {"some": stall, "full": stall}})
-        };
-        for (available, lost, short) in [(500, 0.0, false), (99, 0.0, true), (500, 30.0, true)] {
-            let parts = [
-                ("memory", memory(available)),
-                ("pressure", pressure(lost)),
-                ("top", top(&[(7, 0.0), (9, 0.0)])),
-            ];
-            let analysis = tell("memory_short", &parts, json!({}));
-            assert_eq!(!analysis.findings.is_empty(), short, "{available} {lost}");
-            if short {
-                assert_eq!(analysis.findings[0].values["pid"], 9);
-            }
-        }
-    }
-
-    #[test]
-    fn a_deleted_file_counts_once_and_little_ones_do_not_matter() {
-        let file = |pid: u64, ino: u64, bytes: u64| {
-            json!({"pid": pid, "start_ticks": 5, "name": "rsyslogd", "user": "root", "fd": 3, "path": "/var/log/x",
-                "deleted": true, "size_bytes": bytes, "allocated_bytes": bytes, "dev": 1, "ino": ino})
-        };
-        let big = 10 << 20;
-        let files = json!({"files": [file(7, 1, big), file(7, 1, big), file(8, 2, 100)], "matched": 3,
-            "allocated_bytes": big, "truncated": false, "not_readable": 0, "tainted": true});
-        let services = json!({"services": [{"name": "rsyslog", "description": "", "state": "ready", "enabled": true,
-            "core": false, "pid": 7, "restarts": 0, "last_exit": ""}]});
-        let analysis = tell(
-            "deleted_open",
-            &[("files", files), ("services", services)],
-            json!({}),
-        );
-        assert_eq!(causes(&analysis), [("deleted_open", "process 7")]);
-        assert_eq!(analysis.findings[0].values["service"], "rsyslog");
-        assert_eq!(analysis.findings[0].values["size"], "10.0 MiB");
-    }
-}
+mod tests;

@@ -65,6 +65,8 @@ pub struct Miss {
     pub understood: String,
     /// How many they are.
     pub count: usize,
+    /// Whether any of them is a word of the trigger itself; a slot takes words that mean something else.
+    pub literal: bool,
     /// The word where it stopped; `None` at the end of the text.
     pub at: Option<String>,
     /// What could have stood there.
@@ -115,7 +117,8 @@ pub fn understand<'a, T>(
         match pattern.fit(&words) {
             Ok(slots) => return Ok((which, slots)),
             Err(miss) => {
-                if best.as_ref().is_none_or(|best| miss.count > best.count) {
+                let better = best.as_ref().is_none_or(|best| miss.count > best.count);
+                if miss.literal && better {
                     best = Some(miss);
                 }
             }

@@ -63,6 +63,7 @@ impl Pattern {
     pub(super) fn fit(&self, words: &[Word]) -> Result<Slots, Miss> {
         let mut fit = Fit {
             words,
+            literal: 0,
             miss: Miss::default(),
         };
         let mut slots = Slots::new();
@@ -219,6 +220,8 @@ struct Rest<'a> {
 
 struct Fit<'a> {
     words: &'a [Word],
+    /// Words of the trigger that stand before the place, as they were said.
+    literal: usize,
     miss: Miss,
 }
 
@@ -245,7 +248,10 @@ impl Fit<'_> {
                     .get(at)
                     .is_some_and(|word| !word.quoted && word.text.to_lowercase() == *wanted);
                 if fits {
-                    return self.run(&rest, at + 1, slots);
+                    self.literal += 1;
+                    let whole = self.run(&rest, at + 1, slots);
+                    self.literal -= 1;
+                    return whole;
                 }
                 self.missed(at, &format!("`{wanted}`"), None);
                 false
@@ -291,6 +297,7 @@ impl Fit<'_> {
                 ..Miss::default()
             };
         }
+        self.miss.literal |= self.literal > 0;
         if !self.miss.expected.iter().any(|it| it == expected) {
             self.miss.expected.push(expected.to_owned());
         }
@@ -371,6 +378,19 @@ mod tests {
         ] {
             assert_eq!(Pattern::parse(text, &kinds()), Err(error), "{text}");
         }
+    }
+
+    #[test]
+    fn words_that_only_a_slot_took_were_not_understood() {
+        let pattern = pattern("{dir} is full");
+        assert_eq!(
+            understand_with(&pattern, "/srv sings").unwrap_err(),
+            IntentError::Unknown
+        );
+        assert!(matches!(
+            understand_with(&pattern, "/srv is red").unwrap_err(),
+            IntentError::Near(_)
+        ));
     }
 
     proptest! {

@@ -7,7 +7,7 @@ use aios_orchestrator::journal::{Store, Submission};
 use aios_orchestrator::model::Goal;
 use aios_orchestrator::model::cause::Cause;
 use aios_orchestrator::model::event::{Autonomy, Decision, Event, Origin, StepEnd};
-use aios_orchestrator::model::plan::TaskPlan;
+use aios_orchestrator::model::plan::{Operation, TaskPlan};
 use aios_orchestrator::model::state::{GoalState, StepState, TaskState};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -37,11 +37,32 @@ fn plan() -> Vec<TaskPlan> {
         looks: false,
         tainted: false,
     };
+    let look = TaskPlan {
+        operations: vec![Operation::Analyze {
+            analyzer: "old_files".to_owned(),
+            evidence: std::collections::BTreeMap::new(),
+            settings: serde_json::Map::new(),
+        }],
+        ..task(survey, "survey", &[], false)
+    };
     vec![
-        task(survey, "survey", &[], false),
+        look,
         task(clean, "clean", &["survey"], false),
         task(verify, "verify", &["clean"], true),
     ]
+}
+
+/// A plan's extension by one task, after the analysis of a task.
+fn extended(analysed: TaskId) -> Event {
+    let more = TaskId::parse("01939f2e-0000-7000-8000-000000000004").unwrap();
+    let [mut task, ..] = <[TaskPlan; 3]>::try_from(plan()).unwrap();
+    task.id = more;
+    task.name = "more".to_owned();
+    Event::Extended {
+        analysed: vec![analysed],
+        answers: Vec::new(),
+        tasks: vec![task],
+    }
 }
 
 fn submitted(client_id: &str) -> Event {
@@ -80,6 +101,7 @@ fn any_event() -> impl Strategy<Value = Event> {
     prop_oneof![
         2 => goal_state.prop_map(move |state| Event::State { state, line: line(), error: None }),
         1 => Just(Event::Planned { level: "reactive".to_owned(), source: "x".to_owned(), tasks: plan(), book: None }),
+        2 => task.clone().prop_map(extended),
         1 => Just(Event::Reply { text: "again".to_owned(), by: "anna".to_owned() }),
         1 => Just(Event::CancelRequested { by: "anna".to_owned() }),
         1 => Just(Event::Result { result: json!({"x": 1}) }),
