@@ -438,19 +438,19 @@ mod tests {
                 "fs:delete:PATH",
                 true,
                 json!({"path": "/a", "recursive": true}),
-                &["fs:delete:/a", "fs:delete:/a/**"],
+                &["fs:delete:/a", "fs:delete:/a/**"][..],
             ),
             (
                 "fs:read:SOURCE/** fs:write:TARGET/**",
                 true,
                 json!({"source": "/a/", "target": "/b"}),
-                &["fs:read:/a/**", "fs:write:/b/**"],
+                &["fs:read:/a/**", "fs:write:/b/**"][..],
             ),
             (
                 "fs:read:PATH/** fs:write:TARGET",
                 true,
                 json!({"paths": ["/a"], "target": "/b.tar.gz"}),
-                &["fs:read:/a", "fs:read:/a/**", "fs:write:/b.tar.gz"],
+                &["fs:read:/a", "fs:read:/a/**", "fs:write:/b.tar.gz"][..],
             ),
         ] {
             assert_eq!(

@@ -169,7 +169,7 @@ pub(super) fn port_in(text: &str) -> Option<u64> {
         let is_host = word.contains('.') || word.ends_with([']', '*']);
         (is_host || port > 59).then_some(port)
     };
-    text.match_indices(':').filter_map(after_colon).last()
+    text.match_indices(':').filter_map(after_colon).next_back()
 }
 
 /// Words of which one stands in every complaint about a configuration.

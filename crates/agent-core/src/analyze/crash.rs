@@ -468,7 +468,7 @@ impl Case<'_> {
     fn port_nearby(&self, position: usize) -> Option<u64> {
         let first = position.saturating_sub(5);
         let around = self.lines.iter().skip(first).take(10);
-        let of_lines = around.filter_map(|(_, text)| clues::port_in(text)).last();
+        let of_lines = around.filter_map(|(_, text)| clues::port_in(text)).next_back();
         of_lines.or_else(|| self.port_of_command())
     }
 

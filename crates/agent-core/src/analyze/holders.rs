@@ -182,7 +182,7 @@ fn memory_pressure(evidence: &Evidence<'_>) -> Result<Found, AnalyzeError> {
         )));
     }
     let biggest: Info = evidence.need("biggest")?;
-    let mut biggest = biggest.process;
+    let biggest = biggest.process;
     let share = percent(biggest.resident_bytes, memory.total_bytes);
     let title = format!(
         "memory is short ({}), and {} ({}) has {} of it",
@@ -193,16 +193,16 @@ fn memory_pressure(evidence: &Evidence<'_>) -> Result<Found, AnalyzeError> {
     );
     // To end one of many small ones would not help.
     let alone = share >= evidence.number("share_percent", 25);
-    if !alone {
-        biggest.pid = 0;
-    }
-    let finding = about("memory_pressure", Severity::Critical, &biggest, title.clone())
+    let mut finding = about("memory_pressure", Severity::Critical, &biggest, title.clone())
         .shown(evidence.shows("memory", "/available_bytes", memory.says()))
         .shown(evidence.shows(
             "biggest",
             "/process/resident_bytes",
             format!("{share}% of all memory"),
         ));
+    if !alone {
+        finding.values.remove("start_ticks");
+    }
     Ok(Found {
         seen: title,
         findings: vec![finding],

@@ -369,7 +369,7 @@ fn whatever_was_done_is_undone_exactly_in_reverse() {
         ..Config::default()
     };
     let (ground, count) = (Ground::new(), AtomicUsize::new(0));
-    let strategy = (vec(dice(), 2..12), vec(dice(), 1..16));
+    let strategy = (vec(dice(), 4..16), vec(dice(), 4..24));
     TestRunner::new(config)
         .run(&strategy, |(seeds, calls)| {
             count.fetch_add(sequence(&ground, &seeds, &calls), Ordering::SeqCst);
@@ -392,8 +392,14 @@ const POINTS: [&str; 8] = [
     "worker.fs.before_answer",
 ];
 
-/// Sends a call, into a crash when the dice say so, until it is answered.
-async fn through(house: &mut House, key: ExecutionKey, tool: &str, args: &Value, die: u8) -> Answer {
+/// Sends a call, into a crash when the dice say so, until it is answered; counts the crashes.
+async fn through(
+    house: &mut House,
+    crashes: &mut usize,
+    key: ExecutionKey,
+    (tool, args): (&str, &Value),
+    die: u8,
+) -> Answer {
     let before = photo(&house.data);
     let point = POINTS.get(usize::from(die) % (2 * POINTS.len()));
     if let Some(point) = point {
@@ -407,6 +413,7 @@ async fn through(house: &mut House, key: ExecutionKey, tool: &str, args: &Value,
         return answer;
     }
     house.after_crash().await;
+    *crashes += 1;
     if house.status(key).await.state() != aios_proto::worker::v1::ExecutionState::Done {
         assert_eq!(
             photo(&house.data),
@@ -424,7 +431,8 @@ async fn whatever_was_done_is_undone_exactly_though_the_worker_is_killed_in_betw
         return;
     }
     let mut runner = TestRunner::deterministic();
-    let strategy = (vec(dice(), 4..12), vec(dice(), 8..12));
+    let strategy = (vec(dice(), 4..12), vec(dice(), 12..24));
+    let (mut crashes, mut undone) = (0, 0);
     for _ in 0..sequences().div_ceil(32) {
         use proptest::strategy::ValueTree;
         let (seeds, calls) = strategy.new_tree(&mut runner).unwrap().current();
@@ -437,7 +445,15 @@ async fn whatever_was_done_is_undone_exactly_though_the_worker_is_killed_in_betw
             let before = photo(&house.data);
             let (tool, args) = call_of(&house.data, *dice);
             let key = house.key();
-            match through(&mut house, key, tool, &args, dice.3.wrapping_mul(37)).await {
+            match through(
+                &mut house,
+                &mut crashes,
+                key,
+                (tool, &args),
+                dice.3.wrapping_mul(37),
+            )
+            .await
+            {
                 Answer::Done(_) => done.push((key, before, dice.3)),
                 _ => assert_eq!(photo(&house.data), before, "{tool} {args} was refused"),
             }
@@ -445,8 +461,15 @@ async fn whatever_was_done_is_undone_exactly_though_the_worker_is_killed_in_betw
         while let Some((key, before, die)) = done.pop() {
             let undo = house.key();
             let args = json!({"task_id": key.task.to_string(), "step": key.step});
-            result(through(&mut house, undo, "fs.undo", &args, die.wrapping_mul(59)).await);
+            let call = ("fs.undo", &args);
+            result(through(&mut house, &mut crashes, undo, call, die.wrapping_mul(59)).await);
             assert_eq!(photo(&house.data), before, "undo of {key}");
+            undone += 1;
         }
     }
+    eprintln!("{undone} calls had an effect and were undone, through {crashes} kills");
+    assert!(
+        crashes > 0 && undone > 0,
+        "nothing was killed, or nothing had an effect"
+    );
 }

@@ -130,8 +130,7 @@ impl World {
         let until = Instant::now() + Duration::from_secs(10);
         loop {
             let addresses = self.here.ip("-json addr show dev va");
-            if !addresses.contains("tentative") && (addresses.contains("fe80:") || addresses.contains("DOWN"))
-            {
+            if !addresses.contains("tentative") {
                 return self.picture(&addresses);
             }
             assert!(Instant::now() < until, "{addresses}");
