@@ -1,8 +1,10 @@
 //! The grammar of the command line: nouns, then verbs. Only shapes and help texts; what a command
 //! does is in [`crate::command`].
 
+mod notify;
 mod schedule;
 
+pub use notify::Notify;
 pub use schedule::{Schedule, ScheduleAdd};
 
 use std::path::PathBuf;
@@ -248,6 +250,8 @@ pub enum Approval {
     Approve(Decide),
     /// Say no
     Deny(Decide),
+    /// Tell a program or an address of each that waits, until interrupted
+    Notify(Notify),
 }
 
 /// A decision.
@@ -413,6 +417,20 @@ pub enum Service {
         #[arg(value_parser = name)]
         name: String,
     },
+    /// Start a service, and what it needs
+    Start {
+        /// Service name
+        #[arg(value_parser = name)]
+        name: String,
+    },
+    /// Stop a service, and what needs it
+    Stop {
+        /// Service name
+        #[arg(value_parser = name)]
+        name: String,
+    },
+    /// Read new and changed service files; what runs goes on as it is
+    Reload,
     /// Stop and start a service
     Restart {
         /// Service name

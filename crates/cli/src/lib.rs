@@ -7,6 +7,7 @@
 pub mod args;
 mod command;
 mod exit;
+mod hook;
 mod instance;
 mod person;
 mod problem;

@@ -6,6 +6,7 @@ use super::state::{GoalState, TaskState};
 use super::{ApplyError, Goal, Task};
 use aios_core::id::TaskId;
 use serde_json::Value;
+use std::sync::Arc;
 
 /// Most extensions of one plan: a diagnosis, two closer looks, the repair.
 pub const MAX_ROUNDS: usize = 4;
@@ -37,7 +38,8 @@ impl Goal {
             .chain(tasks.iter().cloned())
             .collect();
         plan::check(&all)?;
-        self.tasks.extend(tasks.iter().cloned().map(Task::planned));
+        self.tasks
+            .extend(tasks.iter().cloned().map(Task::planned).map(Arc::new));
         self.extensions.push(Extension {
             analysed: analysed.to_vec(),
             answers: answers.to_vec(),
@@ -57,7 +59,7 @@ impl Goal {
 
     /// What the completed analyses say, in plan order.
     pub fn analyses(&self) -> Vec<Analysis> {
-        self.tasks.iter().flat_map(analyses_of).collect()
+        self.tasks.iter().map(Arc::as_ref).flat_map(analyses_of).collect()
     }
 
     /// What follows a finding, so far.

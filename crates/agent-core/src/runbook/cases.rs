@@ -6,6 +6,7 @@ use super::file::Case;
 use crate::analyze;
 use crate::intent;
 use crate::model::Goal;
+use crate::model::cause::Cause;
 use crate::model::event::{Autonomy, Event, Origin};
 use crate::model::finding::Action;
 use crate::model::plan::{Operation, TaskPlan};
@@ -144,6 +145,7 @@ fn begun(words: &str, tasks: Vec<TaskPlan>) -> Result<Goal, String> {
         uid: 0,
         client_id: String::new(),
         origin: Origin::Text,
+        cause: Cause::Person,
     };
     let state = |state| Event::State {
         state,

@@ -117,18 +117,6 @@ impl Bench {
         panic!("the orchestrator does not serve");
     }
 
-    /// Starts the orchestrator and says whether it ended by itself, with an error, before it served.
-    pub(crate) async fn refuses_to_start(&mut self) -> bool {
-        self.spawn();
-        for _ in 0..500 {
-            if let Some(status) = self.process.as_mut().unwrap().try_wait().unwrap() {
-                return !status.success();
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        false
-    }
-
     fn spawn(&mut self) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_aios-orchestrator"));
         command.envs(self.paths.to_env().map(|(name, path)| (name, path.to_owned())));

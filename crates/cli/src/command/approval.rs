@@ -24,6 +24,7 @@ pub(crate) async fn run(verb: Approval, instance: &Instance, terminal: &mut Term
             show(&view, reason.as_deref(), terminal)
         }
         Approval::Approve(decision) => answer(decision, true, instance, terminal).await,
+        Approval::Notify(notify) => super::notify::run(notify, instance, terminal).await,
         Approval::Deny(decision) => answer(decision, false, instance, terminal).await,
     }
 }

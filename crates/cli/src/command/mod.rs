@@ -8,6 +8,7 @@ mod emergency;
 mod follow;
 mod goal;
 mod memory;
+mod notify;
 mod persons;
 mod policy;
 mod runbook;

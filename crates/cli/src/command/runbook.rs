@@ -100,7 +100,7 @@ fn installed(instance: &Instance) -> Result<Vec<PathBuf>, Failure> {
 fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
     Failure::new(
         Kind::Failed,
-        "AIOS-CLI-0018",
+        "AIOS-CLI-0019",
         format!("{}: {error}", path.display()),
         "name a file that you may read",
     )

@@ -2,7 +2,8 @@
 
 use aios_client::system::{BootView, ServiceView};
 use aios_proto::init::v1::{
-    GetBootRequest, GetServiceRequest, ListServicesRequest, LogsRequest, ServiceRequest,
+    GetBootRequest, GetServiceRequest, ListServicesRequest, LogsRequest, ReloadServicesRequest,
+    ServiceRequest,
 };
 use serde_json::json;
 use tokio_stream::StreamExt;
@@ -28,6 +29,17 @@ pub(crate) async fn run(verb: Service, instance: &Instance, terminal: &mut Termi
                 .await?;
             one(&service.into_inner().into(), terminal)
         }
+        Service::Start { name } => {
+            let request = ServiceRequest { name };
+            let service = instance.services.init().await?.start_service(request).await?;
+            one(&service.into_inner().into(), terminal)
+        }
+        Service::Stop { name } => {
+            let request = ServiceRequest { name };
+            let service = instance.services.init().await?.stop_service(request).await?;
+            one(&service.into_inner().into(), terminal)
+        }
+        Service::Reload => reload(instance, terminal).await,
         Service::Restart { name } => {
             let service = instance
                 .services
@@ -62,6 +74,37 @@ pub(crate) async fn all(instance: &Instance) -> Result<Vec<ServiceView>, aios_cl
         .into_inner()
         .services;
     Ok(services.into_iter().map(Into::into).collect())
+}
+
+/// Has init read its service files again; a wrong one is a failure.
+async fn reload(instance: &Instance, terminal: &mut Terminal) -> Ended {
+    let mut init = instance.services.init().await?;
+    let found = init.reload_services(ReloadServicesRequest {}).await?.into_inner();
+    if terminal.json() {
+        terminal.document(&json!({
+            "added": found.added, "changed": found.changed, "gone": found.gone, "errors": found.errors
+        }));
+    } else {
+        let lists = [
+            ("new", &found.added),
+            ("changed", &found.changed),
+            ("gone", &found.gone),
+        ];
+        for (what, names) in lists.iter().filter(|(_, names)| !names.is_empty()) {
+            terminal.line(format!("{what:<8} {}", names.join(", ")));
+        }
+        if lists.iter().all(|(_, names)| names.is_empty()) && found.errors.is_empty() {
+            terminal.line("no service file has changed");
+        }
+        for error in &found.errors {
+            terminal.line(format!("wrong    {}", printable(error)));
+        }
+    }
+    Ok(if found.errors.is_empty() {
+        Exit::Done
+    } else {
+        Exit::Failed
+    })
 }
 
 async fn list(instance: &Instance, terminal: &mut Terminal) -> Ended {

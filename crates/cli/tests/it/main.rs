@@ -3,6 +3,7 @@
 #![expect(clippy::string_slice, reason = "ids and hexadecimal are ASCII")]
 
 mod goals;
+mod notify;
 mod runbooks;
 mod support;
 mod system;

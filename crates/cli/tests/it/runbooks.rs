@@ -34,7 +34,7 @@ async fn a_broken_runbook_is_told_with_its_file_and_line_and_fails() {
     assert!(json[0]["problems"][0].as_str().unwrap().contains("bad.toml:2"));
     let ran = bench.run(&["runbook", "check", "/nowhere.toml"]).await;
     assert_eq!(ran.exit, Exit::Failed);
-    assert!(ran.err.contains("AIOS-CLI-0018"), "{ran:?}");
+    assert!(ran.err.contains("AIOS-CLI-0019"), "{ran:?}");
 }
 
 #[tokio::test]

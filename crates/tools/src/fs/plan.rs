@@ -296,6 +296,11 @@ impl Depth {
     }
 }
 
+/// What is at a place now, whole and digested but not kept.
+pub(crate) fn look(anchor: &Anchor, budget: &Budget) -> Result<Image> {
+    take(anchor, None, Depth::Whole, budget)
+}
+
 /// What is at a place now; with a store its content is kept there.
 pub(crate) fn take(anchor: &Anchor, store: Option<&Store>, depth: Depth, budget: &Budget) -> Result<Image> {
     let Some(dir) = anchor.parent_if_there()? else {

@@ -30,7 +30,7 @@ use crate::budget::Budget;
 use crate::error::Result;
 use crate::registry::{About, ToolSpec};
 use crate::typed::{bad_input, plain_name, typed, unknown, value_of};
-use crate::worker::store::Store;
+use crate::worker::store::{Limits, Store};
 use crate::worker::{Call, Namespace, Prepared, Target};
 use aios_auth::level::Risk;
 use aios_proto::common::v1::Identity;
@@ -175,7 +175,7 @@ impl Pkg {
     pub fn open(root: Root, state: &Path) -> Result<Self> {
         Ok(Self {
             root,
-            store: Store::open(&state.join("store"))?,
+            store: Store::open(&state.join("store"), Limits::default())?,
             debs: Debs::open(&state.join("debs"))?,
             journal: state.join("journal.db"),
         })

@@ -10,7 +10,7 @@ use crate::error::{Result, ToolError};
 use crate::fs::args::Kind;
 use crate::fs::image::{Moment, moment};
 use crate::fs::resolve::{kind_of, open_inode};
-use crate::worker::store::Store;
+use crate::worker::store::{Limits, Store};
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{Mode, OFlags, Stat, openat, readlinkat};
 use serde::{Deserialize, Serialize};
@@ -164,7 +164,7 @@ impl Baselines {
     pub(super) fn open(state: &Path) -> Result<Self> {
         let (dir, objects) = (state.join("baselines"), state.join("store"));
         fs::create_dir_all(&dir).map_err(|error| ToolError::io("make", dir.to_string_lossy(), error))?;
-        let store = Store::open(&objects)?;
+        let store = Store::open(&objects, Limits::default())?;
         Ok(Self { dir, objects, store })
     }
 

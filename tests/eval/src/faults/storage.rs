@@ -54,7 +54,7 @@ impl Drop for Mounted {
     fn drop(&mut self) {
         // Detached, it goes away with the last process that still looks at it; the directory then cannot be removed, and
         // the next run says so.
-        drop(unmount(&self.0, UnmountFlags::DETACH));
+        let _ = unmount(&self.0, UnmountFlags::DETACH);
     }
 }
 

@@ -130,16 +130,17 @@ complete -c aiosctl -n "__fish_aiosctl_using_subcommand goal; and __fish_seen_su
 complete -c aiosctl -n "__fish_aiosctl_using_subcommand goal; and __fish_seen_subcommand_from watch" -l detach -d 'Return as soon as the goal is stored'
 complete -c aiosctl -n "__fish_aiosctl_using_subcommand goal; and __fish_seen_subcommand_from watch" -l json -d 'Answer in JSON: one document, or one a line where the answer is a stream'
 complete -c aiosctl -n "__fish_aiosctl_using_subcommand goal; and __fish_seen_subcommand_from watch" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c aiosctl -n "__fish_aiosctl_using_subcommand approval; and not __fish_seen_subcommand_from list show approve deny" -l socket -d 'Directory of the sockets of the instance to talk to [default: /run/aios, else .aios/run of this checkout]' -r -F
-complete -c aiosctl -n "__fish_aiosctl_using_subcommand approval; and not __fish_seen_subcommand_from list show approve deny" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal only'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand approval; and not __fish_seen_subcommand_from list show approve deny notify" -l socket -d 'Directory of the sockets of the instance to talk to [default: /run/aios, else .aios/run of this checkout]' -r -F
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand approval; and not __fish_seen_subcommand_from list show approve deny notify" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal only'
 always\t'Always'
 never\t'Never'"
-complete -c aiosctl -n "__fish_aiosctl_using_subcommand approval; and not __fish_seen_subcommand_from list show approve deny" -l json -d 'Answer in JSON: one document, or one a line where the answer is a stream'
-complete -c aiosctl -n "__fish_aiosctl_using_subcommand approval; and not __fish_seen_subcommand_from list show approve deny" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c aiosctl -n "__fish_aiosctl_using_subcommand approval; and not __fish_seen_subcommand_from list show approve deny" -f -a "list" -d 'Approvals that wait for a person'
-complete -c aiosctl -n "__fish_aiosctl_using_subcommand approval; and not __fish_seen_subcommand_from list show approve deny" -f -a "show" -d 'One approval: what would happen to what'
-complete -c aiosctl -n "__fish_aiosctl_using_subcommand approval; and not __fish_seen_subcommand_from list show approve deny" -f -a "approve" -d 'Say yes'
-complete -c aiosctl -n "__fish_aiosctl_using_subcommand approval; and not __fish_seen_subcommand_from list show approve deny" -f -a "deny" -d 'Say no'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand approval; and not __fish_seen_subcommand_from list show approve deny notify" -l json -d 'Answer in JSON: one document, or one a line where the answer is a stream'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand approval; and not __fish_seen_subcommand_from list show approve deny notify" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand approval; and not __fish_seen_subcommand_from list show approve deny notify" -f -a "list" -d 'Approvals that wait for a person'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand approval; and not __fish_seen_subcommand_from list show approve deny notify" -f -a "show" -d 'One approval: what would happen to what'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand approval; and not __fish_seen_subcommand_from list show approve deny notify" -f -a "approve" -d 'Say yes'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand approval; and not __fish_seen_subcommand_from list show approve deny notify" -f -a "deny" -d 'Say no'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand approval; and not __fish_seen_subcommand_from list show approve deny notify" -f -a "notify" -d 'Tell a program or an address of each that waits, until interrupted'
 complete -c aiosctl -n "__fish_aiosctl_using_subcommand approval; and __fish_seen_subcommand_from list" -l goal -d 'Only those of this goal' -r
 complete -c aiosctl -n "__fish_aiosctl_using_subcommand approval; and __fish_seen_subcommand_from list" -l socket -d 'Directory of the sockets of the instance to talk to [default: /run/aios, else .aios/run of this checkout]' -r -F
 complete -c aiosctl -n "__fish_aiosctl_using_subcommand approval; and __fish_seen_subcommand_from list" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal only'
@@ -168,6 +169,15 @@ always\t'Always'
 never\t'Never'"
 complete -c aiosctl -n "__fish_aiosctl_using_subcommand approval; and __fish_seen_subcommand_from deny" -l json -d 'Answer in JSON: one document, or one a line where the answer is a stream'
 complete -c aiosctl -n "__fish_aiosctl_using_subcommand approval; and __fish_seen_subcommand_from deny" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand approval; and __fish_seen_subcommand_from notify" -l post -d 'Send each as a POST with a JSON body; answered by 2xx' -r
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand approval; and __fish_seen_subcommand_from notify" -l every-ms -d 'Pause between two looks, milliseconds' -r
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand approval; and __fish_seen_subcommand_from notify" -l socket -d 'Directory of the sockets of the instance to talk to [default: /run/aios, else .aios/run of this checkout]' -r -F
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand approval; and __fish_seen_subcommand_from notify" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal only'
+always\t'Always'
+never\t'Never'"
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand approval; and __fish_seen_subcommand_from notify" -l once -d 'Look once and end; fails when somebody could not be told'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand approval; and __fish_seen_subcommand_from notify" -l json -d 'Answer in JSON: one document, or one a line where the answer is a stream'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand approval; and __fish_seen_subcommand_from notify" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c aiosctl -n "__fish_aiosctl_using_subcommand tool; and not __fish_seen_subcommand_from list show call" -l socket -d 'Directory of the sockets of the instance to talk to [default: /run/aios, else .aios/run of this checkout]' -r -F
 complete -c aiosctl -n "__fish_aiosctl_using_subcommand tool; and not __fish_seen_subcommand_from list show call" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal only'
 always\t'Always'
