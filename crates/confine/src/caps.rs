@@ -77,6 +77,22 @@ impl CapSet {
         Ok(Self(bits))
     }
 
+    /// What this process may have and give (capabilities(7), the bounding set). A container, or a machine that is one,
+    /// may lack some that root has elsewhere.
+    pub fn bounding() -> Self {
+        // Without a status nobody says what is missing, and the kernel itself refuses what is.
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("CapBnd:"));
+        let bits = line.and_then(|text| u64::from_str_radix(text.trim(), 16).ok());
+        Self(bits.unwrap_or(u64::MAX))
+    }
+
+    /// This set, with those of `more` that `here` has.
+    #[must_use]
+    pub fn with_those_of(self, more: Self, here: Self) -> Self {
+        Self(self.0 | (more.0 & here.0))
+    }
+
     /// The bits, as the kernel prints them in `/proc/PID/status`.
     pub fn bits(self) -> u64 {
         self.0
@@ -132,6 +148,15 @@ mod tests {
         let set = CapSet::of(&["CAP_CHOWN", "cap_fowner", "CAP_CHECKPOINT_RESTORE"]).unwrap();
         assert_eq!(set.bits(), 1 | 1 << 3 | 1 << 40);
         assert_eq!(set.names(), ["CAP_CHOWN", "CAP_FOWNER", "CAP_CHECKPOINT_RESTORE"]);
+    }
+
+    #[test]
+    fn of_what_is_wanted_if_there_only_what_is_there_is_kept() {
+        let [kill, chown, fowner] =
+            ["CAP_KILL", "CAP_CHOWN", "CAP_FOWNER"].map(|name| CapSet::of(&[name]).unwrap());
+        let here = CapSet(chown.bits() | kill.bits());
+        let more = CapSet(chown.bits() | fowner.bits());
+        assert_eq!(kill.with_those_of(more, here).names(), ["CAP_CHOWN", "CAP_KILL"]);
     }
 
     #[test]

@@ -219,6 +219,8 @@ pub struct Limits {
 pub struct Confine {
     /// Capabilities that it keeps; all others leave the bounding set.
     pub capabilities: Vec<String>,
+    /// Capabilities that it keeps on machines that have them; what it then cannot do, it says.
+    pub capabilities_if_there: Vec<String>,
     /// Leaves capabilities and the bounding set as a change of user leaves them. Only for a service
     /// that must run set-uid helpers.
     pub setuid_helpers: bool,
@@ -250,6 +252,7 @@ impl Default for Confine {
     fn default() -> Self {
         Self {
             capabilities: Vec::new(),
+            capabilities_if_there: Vec::new(),
             setuid_helpers: false,
             no_new_privs: true,
             seccomp: String::new(),

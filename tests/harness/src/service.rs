@@ -168,7 +168,10 @@ impl Service {
                 gid: ids.gid,
                 groups: ids.groups,
             }),
-            capabilities: Capabilities::Keep(CapSet::of(&spec.confine.capabilities)?),
+            capabilities: Capabilities::Keep(CapSet::of(&spec.confine.capabilities)?.with_those_of(
+                CapSet::of(&spec.confine.capabilities_if_there)?,
+                CapSet::bounding(),
+            )),
             no_new_privs: true,
             seccomp: (!spec.confine.seccomp.is_empty()).then(|| spec.confine.seccomp.clone()),
             view: spec.confine.view(&paths.run.join("notify")),
@@ -218,6 +221,7 @@ struct Socket {
 #[serde(default)]
 struct Confine {
     capabilities: Vec<String>,
+    capabilities_if_there: Vec<String>,
     seccomp: String,
     hide: Vec<PathBuf>,
     hide_if_there: Vec<PathBuf>,

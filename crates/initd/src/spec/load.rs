@@ -182,10 +182,12 @@ fn check(spec: &Spec, file: &str) -> Result<()> {
             return fail(format!("{mode:?} is not an octal mode"));
         }
     }
-    aios_confine::caps::CapSet::of(&spec.confine.capabilities).map_err(|source| InitError::Confine {
-        service: spec.name.clone(),
-        source,
-    })?;
+    for names in [&spec.confine.capabilities, &spec.confine.capabilities_if_there] {
+        aios_confine::caps::CapSet::of(names).map_err(|source| InitError::Confine {
+            service: spec.name.clone(),
+            source,
+        })?;
+    }
     Ok(())
 }
 

@@ -149,11 +149,14 @@ fn plan(world: &World, spec: &Spec, account: &Account, group: Option<&Cgroup>) -
     let capabilities = if wanted.setuid_helpers {
         Capabilities::Untouched
     } else {
-        let set = CapSet::of(&wanted.capabilities).map_err(|source| InitError::Confine {
-            service: spec.name.clone(),
-            source,
-        })?;
-        Capabilities::Keep(set)
+        let set = |names: &[String]| {
+            CapSet::of(names).map_err(|source| InitError::Confine {
+                service: spec.name.clone(),
+                source,
+            })
+        };
+        let more = set(&wanted.capabilities_if_there)?;
+        Capabilities::Keep(set(&wanted.capabilities)?.with_those_of(more, CapSet::bounding()))
     };
     let named = |text: &String| (!text.is_empty()).then(|| text.clone());
     Ok(Plan {
