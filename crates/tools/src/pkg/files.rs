@@ -236,7 +236,7 @@ mod tests {
             root: dir.path().join("r"),
             ..Root::default()
         };
-        let store = Store::open(&dir.path().join("store")).unwrap();
+        let store = Store::open(&dir.path().join("store"), crate::worker::store::Limits::default()).unwrap();
         let (budget, path) = (Budget::of_ms(9000), "/etc/x/a.conf".to_owned());
         fs::create_dir_all(root.at("/etc/x")).unwrap();
         fs::write(root.at(&path), "mine").unwrap();
