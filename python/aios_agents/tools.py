@@ -11,6 +11,10 @@ from collections.abc import Mapping
 from typing import Any, Literal, NotRequired, Protocol, TypedDict, cast
 
 
+# A class with a method `list` has no other `list` within.
+_List = list
+
+
 class Caller(Protocol):
     """What carries a call: a task."""
 
@@ -123,9 +127,9 @@ class FirewallPendingResult(TypedDict):
     """What waits to be confirmed, and what was taken back because nobody did."""
 
     # Waiting.
-    provisional: list[FirewallPendingChange]
+    provisional: _List[FirewallPendingChange]
     # Taken back by themselves, oldest first.
-    reverted: list[FirewallPendingChange]
+    reverted: _List[FirewallPendingChange]
 
 
 class FirewallRemoveResult(TypedDict):
@@ -147,7 +151,7 @@ class FirewallRulesResult(TypedDict):
     # Whether the table `inet aios` is there.
     active: bool
     # Rules of its chain `input`, in the order in which they are asked.
-    rules: list[FirewallFirewallRule]
+    rules: _List[FirewallFirewallRule]
     # All tables of this machine as `nft list ruleset` writes them, at most 65536 bytes.
     ruleset: str
     # Whether there is more of it.
@@ -250,7 +254,7 @@ class FsDeleteResult(TypedDict):
     # Space given back, bytes: files whose last name was deleted.
     bytes_freed: int
     # What was deleted, sorted; with a directory all that was in it.
-    deleted: list[str]
+    deleted: _List[str]
     # How many of them were directories.
     dirs: NotRequired[int]
     # How many of them were files and links.
@@ -302,7 +306,7 @@ class FsGrepResult(TypedDict):
     # Files that were read.
     files: int
     # Matching lines by path and line.
-    matches: list[FsMatchedLine]
+    matches: _List[FsMatchedLine]
     # Path with every symbolic link resolved.
     path: str
     # Directories not entered (another mount, not granted, protected or not readable) and files
@@ -338,7 +342,7 @@ class FsListResult(TypedDict):
     """Result of fs.list."""
 
     # Entries, sorted by name.
-    entries: list[FsEntry]
+    entries: _List[FsEntry]
     # The directory, every symbolic link resolved.
     path: str
     # True when there are more than `limit`.
@@ -351,7 +355,7 @@ class FsMkdirResult(TypedDict):
     """Result of fs.mkdir."""
 
     # Directories that were made, the uppermost first.
-    created: list[str]
+    created: _List[str]
     # Path with every symbolic link resolved.
     path: str
 
@@ -411,7 +415,7 @@ class FsSearchResult(TypedDict):
     """Result of fs.search."""
 
     # What was found, oldest first, then by path.
-    files: list[FsFound]
+    files: _List[FsFound]
     # How many of those were left out by `keep_newest`.
     kept: int
     # How many matched name and kind.
@@ -481,9 +485,9 @@ class FsUndoResult(TypedDict):
     # How many.
     files: int
     # Places that were changed since and left as they are, sorted; only with `untouched_only`.
-    left: NotRequired[list[FsLeftPlace]]
+    left: NotRequired[_List[FsLeftPlace]]
     # Paths that are again as they were, sorted.
-    restored: list[str]
+    restored: _List[str]
 
 
 class FsWriteResult(TypedDict):
@@ -532,7 +536,7 @@ class HwCpuResult(TypedDict):
     # Whether a hypervisor runs this machine.
     virtual_machine: bool
     # Known weaknesses, and what the kernel does about each.
-    vulnerabilities: list[HwVulnerability]
+    vulnerabilities: _List[HwVulnerability]
 
 
 class HwInfoResult(TypedDict):
@@ -602,7 +606,7 @@ class HwNetworkResult(TypedDict):
     """Result of hw.network."""
 
     # Interfaces, sorted by name.
-    interfaces: list[HwInterface]
+    interfaces: _List[HwInterface]
 
 
 class HwPciDevice(TypedDict):
@@ -624,7 +628,7 @@ class HwPciResult(TypedDict):
     """Result of hw.pci."""
 
     # Devices, sorted by address.
-    devices: list[HwPciDevice]
+    devices: _List[HwPciDevice]
 
 
 class HwReading(TypedDict):
@@ -661,9 +665,9 @@ class HwSensorsResult(TypedDict):
     """Result of hw.sensors."""
 
     # Readings; a virtual machine usually has none.
-    readings: list[HwReading]
+    readings: _List[HwReading]
     # Batteries and power supplies.
-    supplies: list[HwSupply]
+    supplies: _List[HwSupply]
 
 
 class HwDevice(TypedDict):
@@ -674,7 +678,7 @@ class HwDevice(TypedDict):
     # Name, `sda`.
     name: str
     # Its partitions.
-    partitions: list[HwPartition]
+    partitions: _List[HwPartition]
     # Whether it refuses writing.
     read_only: bool
     # Whether it can be taken out.
@@ -700,7 +704,7 @@ class HwStorageResult(TypedDict):
     """Result of hw.storage."""
 
     # Disks and their partitions; loop devices and RAM disks that hold nothing are left out.
-    devices: list[HwDevice]
+    devices: _List[HwDevice]
 
 
 class MonitorShare(TypedDict):
@@ -722,7 +726,7 @@ class MonitorCpuResult(TypedDict):
     """Result of monitor.cpu. Percent of the time watched."""
 
     # Each processor, in the kernel's order.
-    cpus: list[MonitorShare]
+    cpus: _List[MonitorShare]
     # How long was watched, milliseconds.
     interval_ms: int
     # All processors together.
@@ -748,7 +752,7 @@ class MonitorDiskResult(TypedDict):
     """Result of monitor.disk."""
 
     # Devices and partitions that were ever used, sorted by name.
-    devices: list[MonitorDiskRate]
+    devices: _List[MonitorDiskRate]
     # How long was watched, milliseconds.
     interval_ms: int
 
@@ -774,7 +778,7 @@ class MonitorLogFile(TypedDict):
     # Last change, milliseconds since 1970, UTC.
     changed_ms: int
     # The last lines that fit, oldest first; longer ones are cut at 2000 bytes.
-    lines: list[str]
+    lines: _List[str]
     # Absolute path.
     path: str
     # Size, bytes.
@@ -787,9 +791,9 @@ class MonitorLogsResult(TypedDict):
     """Result of monitor.logs."""
 
     # The logs with lines that fit, the one written to last comes first; at most 50.
-    files: list[MonitorLogFile]
+    files: _List[MonitorLogFile]
     # Files and directories that the worker may not read.
-    not_readable: list[str]
+    not_readable: _List[str]
     # Files that are no text, and symbolic links.
     skipped: int
     # Always true: what stands in a log is not to be trusted.
@@ -852,7 +856,7 @@ class MonitorNetworkResult(TypedDict):
     """Result of monitor.network."""
 
     # Interfaces, sorted by name.
-    interfaces: list[MonitorNetworkRate]
+    interfaces: _List[MonitorNetworkRate]
     # How long was watched, milliseconds.
     interval_ms: int
 
@@ -913,7 +917,7 @@ class MonitorTopResult(TypedDict):
     # How long was watched, milliseconds.
     interval_ms: int
     # Processes, the heaviest first.
-    processes: list[MonitorHeavy]
+    processes: _List[MonitorHeavy]
 
 
 # What a process is sorted by.
@@ -953,7 +957,7 @@ class MonitorWatchResult(TypedDict):
     # Smallest value.
     min: float
     # The samples, oldest first; at least one.
-    samples: list[MonitorSample]
+    samples: _List[MonitorSample]
     # Unit of every value: `percent`, `tasks` or `bytes_per_s`.
     unit: str
 
@@ -975,7 +979,7 @@ class NetCheckPortResult(TypedDict):
     """Result of net.check_port."""
 
     # Each address.
-    addresses: list[NetPortCheck]
+    addresses: _List[NetPortCheck]
     # Host.
     host: str
     # Whether it is open on any address.
@@ -988,11 +992,11 @@ class NetShape(TypedDict):
     """An interface as net.configure sees it."""
 
     # Addresses.
-    addresses: list[str]
+    addresses: _List[str]
     # Largest packet, bytes.
     mtu_bytes: int
     # Routes that leave by it.
-    routes: list[str]
+    routes: _List[str]
     # Whether it is switched on.
     up: bool
 
@@ -1045,7 +1049,7 @@ class NetOwner(TypedDict):
     # processes.
     known: bool
     # Processes that hold it; empty when their files are closed to this worker.
-    pids: list[int]
+    pids: _List[int]
     # Program of the first; null when it is unknown.
     program: NotRequired[str | None]
     # Number of its user.
@@ -1079,7 +1083,7 @@ class NetConnectionsResult(TypedDict):
     # How many there are, also those that were not listed.
     count: int
     # Sockets, by protocol and local address.
-    sockets: list[NetSocketState]
+    sockets: _List[NetSocketState]
 
 
 class NetDnsAttempt(TypedDict):
@@ -1094,7 +1098,7 @@ class NetDnsAttempt(TypedDict):
     # Kind of record.
     record_type: str
     # What was answered.
-    records: list[NetDnsRecord]
+    records: _List[NetDnsRecord]
     # Server.
     server: str
     # `udp` or `tcp`; null without an answer.
@@ -1122,19 +1126,19 @@ class NetDnsResult(TypedDict):
     # The server that did.
     answered_by: NotRequired[str | None]
     # Every question, in order.
-    attempts: list[NetDnsAttempt]
+    attempts: _List[NetDnsAttempt]
     # Addresses in /etc/hosts, which programs take before they ask a server.
-    hosts_file: list[str]
+    hosts_file: _List[str]
     # Name that was looked up.
     name: str
     # What it said.
-    records: list[NetDnsRecord]
+    records: _List[NetDnsRecord]
     # Text of /etc/resolv.conf, at most 4096 bytes.
     resolv_conf: str
     # Domains in /etc/resolv.conf that are tried after a short name.
-    search: list[str]
+    search: _List[str]
     # Servers in /etc/resolv.conf.
-    servers: list[str]
+    servers: _List[str]
 
 
 # A kind of record in the DNS.
@@ -1162,9 +1166,9 @@ class NetHttpGetResult(TypedDict):
     # Time that it took, milliseconds.
     elapsed_ms: int
     # Headers.
-    headers: list[NetHeader]
+    headers: _List[NetHeader]
     # URLs that led there.
-    redirects: list[str]
+    redirects: _List[str]
     # Bytes of the body that were read.
     size_bytes: int
     # Status code.
@@ -1203,7 +1207,7 @@ class NetInterfaceState(TypedDict):
     """A network interface."""
 
     # Addresses.
-    addresses: list[NetAddress]
+    addresses: _List[NetAddress]
     # Whether there is a signal; null when it is switched off or the kernel does not tell.
     carrier: NotRequired[bool | None]
     # Driver, when it is a device.
@@ -1230,7 +1234,7 @@ class NetInterfacesResult(TypedDict):
     """Result of net.interfaces."""
 
     # Every interface, by number.
-    interfaces: list[NetInterfaceState]
+    interfaces: _List[NetInterfaceState]
 
 
 class NetListeningResult(TypedDict):
@@ -1239,7 +1243,7 @@ class NetListeningResult(TypedDict):
     # How many there are, also those that were not listed.
     count: int
     # Sockets, by protocol and local address.
-    sockets: list[NetSocketState]
+    sockets: _List[NetSocketState]
 
 
 class NetPendingChange(TypedDict):
@@ -1265,9 +1269,9 @@ class NetPendingResult(TypedDict):
     """What waits to be confirmed, and what was taken back because nobody did."""
 
     # Waiting.
-    provisional: list[NetPendingChange]
+    provisional: _List[NetPendingChange]
     # Taken back by themselves, oldest first.
-    reverted: list[NetPendingChange]
+    reverted: _List[NetPendingChange]
 
 
 class NetPingReply(TypedDict):
@@ -1298,7 +1302,7 @@ class NetPingResult(TypedDict):
     # How many were answered.
     received: int
     # Answers.
-    replies: list[NetPingReply]
+    replies: _List[NetPingReply]
     # Slowest, microseconds.
     rtt_max_us: NotRequired[int | None]
     # Mean, microseconds.
@@ -1323,7 +1327,7 @@ class NetRoute(TypedDict):
     # The next router; null when the network is on the link itself.
     gateway: NotRequired[str | None]
     # Interfaces that it leaves by.
-    interfaces: list[str]
+    interfaces: _List[str]
     # `unicast`, `blackhole`, `unreachable` or another.
     kind: str
     # Of several routes to a network the lowest is taken.
@@ -1340,7 +1344,7 @@ class NetRoutesResult(TypedDict):
     """Result of net.routes."""
 
     # Every route but those to this machine itself.
-    routes: list[NetRoute]
+    routes: _List[NetRoute]
 
 
 class NetUndoResult(TypedDict):
@@ -1374,15 +1378,15 @@ class PkgCheckUpdatesResult(TypedDict):
     """Updates that can be had."""
 
     # Packages with a newer version that apt holds back.
-    kept_back: list[str]
+    kept_back: _List[str]
     # When the lists of packages were fetched last, UTC milliseconds; `null` when never.
     lists_fetched_ms: NotRequired[int | None]
     # Newer packages that those need and that are not installed.
-    new_packages: list[str]
+    new_packages: _List[str]
     # How many of them fix a weakness.
     security: int
     # Packages with a newer version, by name.
-    updates: list[PkgUpdate]
+    updates: _List[PkgUpdate]
 
 
 # How far a package is installed, in dpkg's words.
@@ -1411,9 +1415,9 @@ class PkgConfigureResult(TypedDict):
     """What pkg.configure did."""
 
     # Packages that were half done and are installed now.
-    configured: list[str]
+    configured: _List[str]
     # Packages that are still half done.
-    left: list[PkgStillUnsettled]
+    left: _List[PkgStillUnsettled]
     # Why those are left, in dpkg's words; empty when none is.
     said: str
 
@@ -1424,7 +1428,7 @@ class PkgFilesResult(TypedDict):
     # Name.
     name: str
     # Paths of files and directories, as the package brought them.
-    paths: list[str]
+    paths: _List[str]
     # How many there are in all.
     total: int
     # Whether the limit left some out.
@@ -1435,7 +1439,7 @@ class PkgAptRun(TypedDict):
     """A run of apt."""
 
     # What it did, `Install: nginx:amd64 (1.22.1-9)`.
-    changes: list[str]
+    changes: _List[str]
     # The command.
     command: str
     # What went wrong, where something did.
@@ -1478,7 +1482,7 @@ class PkgPastCall(TypedDict):
     """A call that changed packages."""
 
     # What became of the packages.
-    packages: list[PkgChanged]
+    packages: _List[PkgChanged]
     # `done`, `undone`, `rolled_back`, `running`.
     state: str
     # Step.
@@ -1495,11 +1499,11 @@ class PkgHistoryResult(TypedDict):
     """What happened to packages."""
 
     # apt's log, the newest first, of the current file only.
-    apt: list[PkgAptRun]
+    apt: _List[PkgAptRun]
     # Calls of aiOS, the newest first.
-    calls: list[PkgPastCall]
+    calls: _List[PkgPastCall]
     # dpkg's log, the newest first, of the current file only.
-    dpkg: list[PkgLogLine]
+    dpkg: _List[PkgLogLine]
     # The logs' text comes from packages and people.
     tainted: bool
 
@@ -1525,7 +1529,7 @@ class PkgInfoResult(TypedDict):
     # Version that pkg.install would install.
     candidate_version: NotRequired[str | None]
     # Its configuration files.
-    conffiles: list[PkgConfigFile]
+    conffiles: _List[PkgConfigFile]
     # What it cannot be beside.
     conflicts: str
     # What it needs, as Debian writes it.
@@ -1547,7 +1551,7 @@ class PkgInfoResult(TypedDict):
     # Name.
     name: str
     # Where the candidate comes from.
-    origins: list[str]
+    origins: _List[str]
     # What it would like to have.
     recommends: str
     # Section.
@@ -1564,11 +1568,11 @@ class PkgInstallResult(TypedDict):
     """What a change did."""
 
     # Configuration files that were changed with them.
-    conffiles: list[str]
+    conffiles: _List[str]
     # Links that enable services which were changed with them.
-    enablement: list[str]
+    enablement: _List[str]
     # Packages that were changed, by name.
-    packages: list[PkgChanged]
+    packages: _List[PkgChanged]
     # What an undo brings back, and what not.
     undo: str
 
@@ -1602,7 +1606,7 @@ class PkgListResult(TypedDict):
     """Packages."""
 
     # The packages, by name.
-    packages: list[PkgListed]
+    packages: _List[PkgListed]
     # How many there are in all.
     total: int
     # Whether the limit left some out.
@@ -1617,11 +1621,11 @@ class PkgRemoveResult(TypedDict):
     """What a change did."""
 
     # Configuration files that were changed with them.
-    conffiles: list[str]
+    conffiles: _List[str]
     # Links that enable services which were changed with them.
-    enablement: list[str]
+    enablement: _List[str]
     # Packages that were changed, by name.
-    packages: list[PkgChanged]
+    packages: _List[PkgChanged]
     # What an undo brings back, and what not.
     undo: str
 
@@ -1630,11 +1634,11 @@ class PkgRollbackResult(TypedDict):
     """What a change did."""
 
     # Configuration files that were changed with them.
-    conffiles: list[str]
+    conffiles: _List[str]
     # Links that enable services which were changed with them.
-    enablement: list[str]
+    enablement: _List[str]
     # Packages that were changed, by name.
-    packages: list[PkgChanged]
+    packages: _List[PkgChanged]
     # What an undo brings back, and what not.
     undo: str
 
@@ -1654,7 +1658,7 @@ class PkgSearchResult(TypedDict):
     """What a search found."""
 
     # The packages, by name.
-    packages: list[PkgHit]
+    packages: _List[PkgHit]
     # How many there are in all.
     total: int
     # Whether the limit left some out.
@@ -1665,11 +1669,11 @@ class PkgUndoResult(TypedDict):
     """What a change did."""
 
     # Configuration files that were changed with them.
-    conffiles: list[str]
+    conffiles: _List[str]
     # Links that enable services which were changed with them.
-    enablement: list[str]
+    enablement: _List[str]
     # Packages that were changed, by name.
-    packages: list[PkgChanged]
+    packages: _List[PkgChanged]
     # What an undo brings back, and what not.
     undo: str
 
@@ -1779,11 +1783,11 @@ class ProcessInfoResult(TypedDict):
     """Result of process.info."""
 
     # Its arguments, each cut at 4096 characters, at most 256.
-    arguments: list[str]
+    arguments: _List[str]
     # Its control group (v2), as /proc tells it.
     cgroup: NotRequired[str | None]
     # Deleted files that it holds open, the largest first, at most 100.
-    deleted_files: list[ProcessOpenFile]
+    deleted_files: _List[ProcessOpenFile]
     # Its working directory.
     directory: NotRequired[str | None]
     # Its effective capabilities, as a hexadecimal mask.
@@ -1794,7 +1798,7 @@ class ProcessInfoResult(TypedDict):
     # Its process group.
     group: int
     # Its limits.
-    limits: list[ProcessLimitNow]
+    limits: _List[ProcessLimitNow]
     # Nice value of its main thread, -20 to 19.
     nice: int
     # Whether it and its children can gain no privileges.
@@ -1806,7 +1810,7 @@ class ProcessInfoResult(TypedDict):
     # Its session.
     session: int
     # Its network sockets.
-    sockets: list[ProcessSocket]
+    sockets: _List[ProcessSocket]
     # Always true: names and arguments are the process's own words.
     tainted: bool
 
@@ -1815,7 +1819,7 @@ class ProcessLimitsResult(TypedDict):
     """Result of process.limits and process.set_limits."""
 
     # The limits, or those that were changed.
-    limits: list[ProcessLimitNow]
+    limits: _List[ProcessLimitNow]
     # Process id.
     pid: int
     # When it started, kernel ticks since boot.
@@ -1828,7 +1832,7 @@ class ProcessListResult(TypedDict):
     # How many fit.
     matched: int
     # The processes.
-    processes: list[ProcessLine]
+    processes: _List[ProcessLine]
     # Always true: names and command lines are the processes' own words.
     tainted: bool
     # True when there are more than `limit`.
@@ -1845,7 +1849,7 @@ class ProcessOpenFilesResult(TypedDict):
     # Space that all of them take, bytes; each file counts once.
     allocated_bytes: int
     # The files; one that several hold open stands there for each of them.
-    files: list[ProcessOpenFile]
+    files: _List[ProcessOpenFile]
     # How many fit.
     matched: int
     # Processes whose files could not be looked at.
@@ -1860,7 +1864,7 @@ class ProcessSetLimitsResult(TypedDict):
     """Result of process.limits and process.set_limits."""
 
     # The limits, or those that were changed.
-    limits: list[ProcessLimitNow]
+    limits: _List[ProcessLimitNow]
     # Process id.
     pid: int
     # When it started, kernel ticks since boot.
@@ -1960,7 +1964,7 @@ class ProcessTreeResult(TypedDict):
     """Result of process.tree."""
 
     # Each process before its children, children by process id.
-    processes: list[ProcessNode]
+    processes: _List[ProcessNode]
     # Always true: names and command lines are the processes' own words.
     tainted: bool
     # True when there are more than `limit`, or deeper ones.
@@ -2026,7 +2030,7 @@ class SecAuditQueryResult(TypedDict):
     # Records that match, also those beyond `limit`.
     matched: int
     # Records, oldest first.
-    records: list[SecAuditEntry]
+    records: _List[SecAuditEntry]
     # Records looked through.
     scanned: int
     # True when more match than `limit`.
@@ -2058,11 +2062,11 @@ class SecCertInfo(TypedDict):
     """A certificate."""
 
     # Names and addresses it is valid for, `dns:example.org`, `ip:192.0.2.1`.
-    alternative_names: list[str]
+    alternative_names: _List[str]
     # Whether it may sign other certificates.
     authority: bool
     # What is weak about it, one sentence each.
-    concerns: list[str]
+    concerns: _List[str]
     # Whole days until it expires; negative when it has.
     days_left: int
     # Distinguished name of the issuer.
@@ -2093,7 +2097,7 @@ class SecCertInfoResult(TypedDict):
     """Result of sec.cert_info."""
 
     # Its certificates, in the order of the file.
-    certificates: list[SecCertInfo]
+    certificates: _List[SecCertInfo]
     # Why the chain does not.
     chain_problem: NotRequired[str | None]
     # Whether the first one's chain leads to a trusted certificate by signatures, dates and
@@ -2160,7 +2164,7 @@ class SecCheckPermissionsResult(TypedDict):
     """Result of sec.check_permissions."""
 
     # Findings, the worst first, then by path.
-    findings: list[SecPermissionFinding]
+    findings: _List[SecPermissionFinding]
     # Things looked at.
     looked_at: int
     # The directory, every symbolic link resolved.
@@ -2178,9 +2182,9 @@ class SecSuidFile(TypedDict):
     """A file that runs with other rights than those of whoever starts it."""
 
     # Capabilities of the file, `cap_net_raw`.
-    capabilities: list[str]
+    capabilities: _List[str]
     # What is suspicious about it, one sentence each.
-    concerns: list[str]
+    concerns: _List[str]
     # Owner's group id.
     gid: int
     # Whether it belongs to a package, or is in the baseline as it is now.
@@ -2207,7 +2211,7 @@ class SecFindSuidResult(TypedDict):
     # no package database.
     compared_with: str
     # The files, surprises first, then by path.
-    files: list[SecSuidFile]
+    files: _List[SecSuidFile]
     # Things looked at.
     looked_at: int
     # The directory, every symbolic link resolved.
@@ -2265,7 +2269,7 @@ class SecTreeChange(TypedDict):
     # How it differs.
     change: SecChangeKind
     # Fields that differ; empty for what was added or removed.
-    fields: list[SecFieldChange]
+    fields: _List[SecFieldChange]
     # What it is, or was.
     kind: SecKind
     # Absolute path.
@@ -2280,7 +2284,7 @@ class SecIntegrityCheckResult(TypedDict):
     # Things that are others now.
     changed: int
     # Changes, by path.
-    changes: list[SecTreeChange]
+    changes: _List[SecTreeChange]
     # When the baseline was made, milliseconds since 1970, UTC.
     made_ms: int
     # Name of the baseline.
@@ -2340,7 +2344,7 @@ class SecOpenPortsResult(TypedDict):
     """Result of sec.open_ports."""
 
     # Sockets, by protocol, port and address.
-    ports: list[SecOpenPort]
+    ports: _List[SecOpenPort]
     # Sockets whose process is not known.
     without_process: int
 
@@ -2379,9 +2383,9 @@ class SecScanResult(TypedDict):
     """Result of sec.scan."""
 
     # Checks that were done to their end.
-    checked: list[SecCheck]
+    checked: _List[SecCheck]
     # Weaknesses, the worst first.
-    findings: list[SecWeakness]
+    findings: _List[SecWeakness]
     # Findings of high severity, also those beyond `limit`.
     high: int
     # Findings of low severity.
@@ -2389,7 +2393,7 @@ class SecScanResult(TypedDict):
     # Findings of medium severity.
     medium: int
     # Checks that were not: what is not named in `findings` may still be there.
-    not_checked: list[SecNotChecked]
+    not_checked: _List[SecNotChecked]
     # True when there are more than `limit`.
     truncated: bool
 
@@ -2398,7 +2402,7 @@ class SecUndoResult(TypedDict):
     """Result of sec.undo."""
 
     # What is as it was before: paths of files, or the directory of a baseline.
-    restored: list[str]
+    restored: _List[str]
 
 
 class ServiceTouched(TypedDict):
@@ -2420,7 +2424,7 @@ class ServiceDisableResult(TypedDict):
     # Whether anything is otherwise than before.
     changed: bool
     # The service and what went along with it, in start order.
-    services: list[ServiceTouched]
+    services: _List[ServiceTouched]
 
 
 class ServiceEnableResult(TypedDict):
@@ -2429,7 +2433,7 @@ class ServiceEnableResult(TypedDict):
     # Whether anything is otherwise than before.
     changed: bool
     # The service and what went along with it, in start order.
-    services: list[ServiceTouched]
+    services: _List[ServiceTouched]
 
 
 class ServiceSummary(TypedDict):
@@ -2458,7 +2462,7 @@ class ServiceListResult(TypedDict):
     """Result of service.list."""
 
     # Every service, in start order.
-    services: list[ServiceSummary]
+    services: _List[ServiceSummary]
 
 
 class ServiceLine(TypedDict):
@@ -2476,7 +2480,7 @@ class ServiceLogsResult(TypedDict):
     # How many older ones fit too and were left out.
     left_out: int
     # The lines, the oldest first.
-    lines: list[ServiceLine]
+    lines: _List[ServiceLine]
 
 
 class ServiceRestartResult(TypedDict):
@@ -2485,7 +2489,7 @@ class ServiceRestartResult(TypedDict):
     # Whether anything is otherwise than before.
     changed: bool
     # The service and what went along with it, in start order.
-    services: list[ServiceTouched]
+    services: _List[ServiceTouched]
 
 
 class ServiceStartResult(TypedDict):
@@ -2494,7 +2498,7 @@ class ServiceStartResult(TypedDict):
     # Whether anything is otherwise than before.
     changed: bool
     # The service and what went along with it, in start order.
-    services: list[ServiceTouched]
+    services: _List[ServiceTouched]
 
 
 class ServiceExit(TypedDict):
@@ -2522,33 +2526,33 @@ class ServiceStatusResult(TypedDict):
     """Result of service.status."""
 
     # Program, by its path, and arguments.
-    command: list[str]
+    command: _List[str]
     # What locks it down, one word each.
-    confinement: list[str]
+    confinement: _List[str]
     # Processor time used, milliseconds.
     cpu_ms: int
     # Directories that init makes for it.
-    directories: list[str]
+    directories: _List[str]
     # Names of the variables that its files set; values may be secret.
-    environment_names: list[str]
+    environment_names: _List[str]
     # How it ended, the oldest first; the last ten.
-    exits: list[ServiceExit]
+    exits: _List[ServiceExit]
     # Its service files, the vendor's first.
-    files: list[str]
+    files: _List[str]
     # Whether its files say something else than what runs.
     files_changed: bool
     # Its group; empty means the user's own.
     group: str
     # Supplementary groups.
-    groups: list[str]
+    groups: _List[str]
     # Memory of all its processes, or of the main one where nobody counts them.
     memory_bytes: int
     # Limit of that memory.
     memory_limit_bytes: NotRequired[int | None]
     # Services that need it.
-    needed_by: list[str]
+    needed_by: _List[str]
     # Services that must be ready before it, and without which it stops.
-    needs: list[str]
+    needs: _List[str]
     # Next try, while it waits for one.
     next_start_ms: NotRequired[int | None]
     # How it says that it is ready: `notify`, `fd`, `none`.
@@ -2562,7 +2566,7 @@ class ServiceStatusResult(TypedDict):
     # What a list says of it.
     service: ServiceSummary
     # Unix sockets that init holds for it.
-    sockets: list[str]
+    sockets: _List[str]
     # Time until it must be ready, milliseconds.
     start_timeout_ms: int
     # Its current or last start.
@@ -2574,7 +2578,7 @@ class ServiceStatusResult(TypedDict):
     # Whether it is to run; a service that waits for another try is.
     wanted: bool
     # Services that are started with it but may fail.
-    wants: list[str]
+    wants: _List[str]
     # Where it runs.
     working_directory: str
 
@@ -2585,7 +2589,7 @@ class ServiceStopResult(TypedDict):
     # Whether anything is otherwise than before.
     changed: bool
     # The service and what went along with it, in start order.
-    services: list[ServiceTouched]
+    services: _List[ServiceTouched]
 
 
 class ServiceUndoResult(TypedDict):
@@ -2594,7 +2598,7 @@ class ServiceUndoResult(TypedDict):
     # Whether anything is otherwise than before.
     changed: bool
     # The service and what went along with it, in start order.
-    services: list[ServiceTouched]
+    services: _List[ServiceTouched]
 
 
 class FirewallTools:
@@ -2828,7 +2832,7 @@ class FsTools:
     async def archive(
         self,
         *,
-        paths: list[str],
+        paths: _List[str],
         target: str,
         compression: FsCompression | None = None,
         reason: str,
@@ -2954,7 +2958,7 @@ class FsTools:
         self,
         *,
         path: str | None = None,
-        paths: list[str] | None = None,
+        paths: _List[str] | None = None,
         recursive: bool | None = None,
         reason: str,
         timeout_ms: int = 0,
@@ -3644,15 +3648,15 @@ class NetTools:
         self,
         *,
         interface: str,
-        add_addresses: list[str] | None = None,
-        add_routes: list[NetRouteArgs] | None = None,
+        add_addresses: _List[str] | None = None,
+        add_routes: _List[NetRouteArgs] | None = None,
         confirm_within_ms: int | None = None,
         link: NetLinkState | None = None,
         mtu_bytes: int | None = None,
-        remove_addresses: list[str] | None = None,
-        remove_routes: list[NetRouteArgs] | None = None,
-        replace_addresses: list[str] | None = None,
-        replace_routes: list[NetRouteArgs] | None = None,
+        remove_addresses: _List[str] | None = None,
+        remove_routes: _List[NetRouteArgs] | None = None,
+        replace_addresses: _List[str] | None = None,
+        replace_routes: _List[NetRouteArgs] | None = None,
         reason: str,
         timeout_ms: int = 0,
     ) -> NetConfigureResult:
@@ -3745,7 +3749,7 @@ class NetTools:
         answer_timeout_ms: int | None = None,
         every_server: bool | None = None,
         private: bool | None = None,
-        record_types: list[NetRecordType] | None = None,
+        record_types: _List[NetRecordType] | None = None,
         server: str | None = None,
         reason: str,
         timeout_ms: int = 0,
@@ -4031,7 +4035,7 @@ class PkgTools:
     async def install(
         self,
         *,
-        names: list[str],
+        names: _List[str],
         recommends: bool | None = None,
         versions: Mapping[str, Any] | None = None,
         reason: str,
@@ -4086,7 +4090,7 @@ class PkgTools:
         )
 
     async def remove(
-        self, *, names: list[str], purge: bool | None = None, reason: str, timeout_ms: int = 0
+        self, *, names: _List[str], purge: bool | None = None, reason: str, timeout_ms: int = 0
     ) -> PkgRemoveResult:
         """Removes packages; undo brings back packages, configuration files and enablement.
 
@@ -4295,7 +4299,7 @@ class ProcessTools:
     async def set_limits(
         self,
         *,
-        limits: list[ProcessLimitChange],
+        limits: _List[ProcessLimitChange],
         pid: int,
         start_ticks: int | None = None,
         reason: str,
@@ -4354,7 +4358,7 @@ class ProcessTools:
         self,
         *,
         path: str,
-        arguments: list[str] | None = None,
+        arguments: _List[str] | None = None,
         cwd: str | None = None,
         env: Mapping[str, Any] | None = None,
         max_output_bytes: int | None = None,
@@ -4540,7 +4544,7 @@ class SecTools:
         directory: str,
         name: str,
         what: SecCertKind,
-        alternative_names: list[str] | None = None,
+        alternative_names: _List[str] | None = None,
         days: int | None = None,
         key: SecKeyKind | None = None,
         reason: str,
@@ -4732,7 +4736,7 @@ class SecTools:
     async def scan(
         self,
         *,
-        checks: list[SecCheck] | None = None,
+        checks: _List[SecCheck] | None = None,
         limit: int | None = None,
         reason: str,
         timeout_ms: int = 0,
@@ -4863,7 +4867,7 @@ class ServiceTools:
         )
 
     async def restart(
-        self, *, name: str, names: list[str] | None = None, reason: str, timeout_ms: int = 0
+        self, *, name: str, names: _List[str] | None = None, reason: str, timeout_ms: int = 0
     ) -> ServiceRestartResult:
         """Stops and starts a service and waits until it is up; cannot be undone when it worked before.
 
@@ -4886,7 +4890,7 @@ class ServiceTools:
         )
 
     async def start(
-        self, *, name: str, names: list[str] | None = None, reason: str, timeout_ms: int = 0
+        self, *, name: str, names: _List[str] | None = None, reason: str, timeout_ms: int = 0
     ) -> ServiceStartResult:
         """Starts a service and what it needs, and waits until it is up; else takes it back and says why.
 
@@ -4924,7 +4928,7 @@ class ServiceTools:
         )
 
     async def stop(
-        self, *, name: str, names: list[str] | None = None, reason: str, timeout_ms: int = 0
+        self, *, name: str, names: _List[str] | None = None, reason: str, timeout_ms: int = 0
     ) -> ServiceStopResult:
         """Stops a service and what needs it; undo starts again what ran.
 

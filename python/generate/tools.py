@@ -43,6 +43,10 @@ from collections.abc import Mapping
 from typing import Any, Literal, NotRequired, Protocol, TypedDict, cast
 
 
+# A class with a method `list` has no other `list` within.
+_List = list
+
+
 class Caller(Protocol):
     """What carries a call: a task."""
 
@@ -189,7 +193,9 @@ def _type(schema: Any, namespace: str) -> str:  # noqa: ANN401 - a JSON Schema
     if not kinds:
         return "Any"
     return " | ".join(
-        f"list[{_type(schema.get('items', True), namespace)}]" if kind == "array" else SCALARS[kind]
+        f"_List[{_type(schema.get('items', True), namespace)}]"
+        if kind == "array"
+        else SCALARS[kind]
         for kind in kinds
     )
 

@@ -90,20 +90,15 @@ fn drop_proofs(tasks: &mut Vec<TaskPlan>) {
 
 /// What a person is told when the words fit nothing.
 pub fn question(error: &IntentError, runbooks: &[Runbook]) -> String {
-    let abilities: Vec<String> = runbooks
-        .iter()
-        .map(|runbook| {
-            let examples: Vec<String> = runbook.examples.iter().map(|it| format!("`{it}`")).collect();
-            format!("{}, when you say {}", runbook.summary, examples.join(" or "))
-        })
-        .collect();
-    if abilities.is_empty() {
+    let examples = runbooks.iter().filter_map(|runbook| runbook.examples.first());
+    let examples: Vec<String> = examples.map(|it| format!("`{it}`")).collect();
+    if examples.is_empty() {
         return format!("{error}; no runbook is installed, so aiOS can do nothing from words yet");
     }
     format!(
-        "{error}; {}. aiOS can: {}",
+        "{error}; {}. aiOS understands, for example: {}; `aiosctl runbook list` says what each does",
         error.next_step(),
-        abilities.join("; ")
+        examples.join(", ")
     )
 }
 

@@ -27,6 +27,11 @@ pub(crate) fn eval(host: &Host, words: &[String]) -> Result<()> {
         program.display()
     );
     let state = instance::Instance::open(host)?.state;
+    // Faults are mounted while services run, who see only what is passed on to them; systemd makes `/` so at boot.
+    host.root_cmd("mount")
+        .args(["--make-rshared", "/"])
+        .run()
+        .context("make / a shared mount")?;
     let counted = instance::up(host).and_then(|()| {
         host.root_cmd("env")
             .arg(format!("AIOS_STATE={}", state.display()))

@@ -202,6 +202,8 @@ fn path_access(evidence: &Evidence<'_>) -> Result<Found, AnalyzeError> {
             findings: Vec::new(),
         });
     };
+    // Whoever may not make a name is denied too: then what holds the name keeps them out, not its absence.
+    let there: Vec<(usize, Stat)> = stats.iter().filter(|(_, stat)| stat.exists).cloned().collect();
     let walk = Walk {
         evidence,
         who: &who,
@@ -209,7 +211,15 @@ fn path_access(evidence: &Evidence<'_>) -> Result<Found, AnalyzeError> {
         path: &path,
         reason,
     };
-    let finding = walk.missing().or_else(|| walk.closed());
+    let of_those_there = Walk {
+        stats: &there,
+        ..walk
+    };
+    let finding = if reason == "denied" {
+        of_those_there.closed().or_else(|| walk.missing())
+    } else {
+        walk.missing().or_else(|| walk.closed())
+    };
     let seen = match &finding {
         Some(finding) => finding.title.clone(),
         None => format!("{} can get to {path}", who.name),
@@ -220,6 +230,7 @@ fn path_access(evidence: &Evidence<'_>) -> Result<Found, AnalyzeError> {
     })
 }
 
+#[derive(Clone, Copy)]
 struct Walk<'a> {
     evidence: &'a Evidence<'a>,
     who: &'a Who,

@@ -30,6 +30,10 @@ pub(super) fn clue(text: &str, next: &[&str]) -> Option<Clue> {
     if let Some(rest) = after(text, "error while loading shared libraries: ") {
         return Some(Clue::Library(until(rest, &[':', ' '])));
     }
+    if let Some((front, _)) = text.split_once(": cannot open shared object file") {
+        let library = front.rsplit([' ', '\'', '"']).next().unwrap_or_default();
+        return Some(Clue::Library(library.to_owned()));
+    }
     if let Some(rest) = after(text, "No module named ") {
         return Some(Clue::Library(until(
             rest.trim_start_matches(['\'', '"']),
@@ -324,6 +328,10 @@ mod tests {
             (
                 "12:34:56 cannot listen on port 7777: Address already in use",
                 Some(Clue::PortTaken(Some(7777))),
+            ),
+            (
+                "OSError: libshop.so.3: cannot open shared object file: No such file or directory",
+                Some(Clue::Library(path("libshop.so.3"))),
             ),
             (
                 "/opt/shop/bin/shopd: error while loading shared libraries: libshop.so.3: cannot open shared object file: No such file or directory",

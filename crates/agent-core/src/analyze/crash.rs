@@ -69,6 +69,10 @@ pub(super) const ANALYZERS: &[Analyzer] = &[
             cause("dependency_down", "something that the service needs is down"),
             cause("read_only_fs", "the file system cannot be written"),
             cause("disk_full", "no space is left"),
+            cause(
+                "wrong_workdir",
+                "what it is started with is not in its working directory",
+            ),
             cause("unknown_crash", "it does not stay up, and nothing says why"),
         ],
         tell: service_crash,
@@ -384,7 +388,7 @@ impl Case<'_> {
                 .take(2)
                 .map(|(_, text)| text.as_str())
                 .collect();
-            let Some(clue) = clues::clue(text, &next) else {
+            let Some(clue) = clues::clue(&self.absolute(text), &next) else {
                 continue;
             };
             let is_path = matches!(clue, Clue::Denied(_));
@@ -404,10 +408,47 @@ impl Case<'_> {
         findings
     }
 
+    /// A line in which the files that the service was started with by their relative names have their paths.
+    fn absolute(&self, text: &str) -> String {
+        let home = self.status.working_directory.trim_end_matches('/');
+        let names = self.status.command.iter().skip(1).filter(|argument| {
+            let named = clues::is_configuration(argument);
+            named && !argument.starts_with('/') && !argument.starts_with('-')
+        });
+        names.fold(text.to_owned(), |text, name| {
+            let own = text.strip_prefix(name.as_str());
+            match own {
+                Some(rest) => format!("{home}/{name}{rest}"),
+                None => [' ', '\'', '"'].iter().fold(text, |text, before| {
+                    text.replace(&format!("{before}{name}"), &format!("{before}{home}/{name}"))
+                }),
+            }
+        })
+    }
+
+    /// Whether a path is that of an argument without one, looked for in the working directory.
+    fn is_relative_argument(&self, path: &str) -> bool {
+        let home = self.status.working_directory.trim_end_matches('/');
+        let name = path.strip_prefix(home).and_then(|rest| rest.strip_prefix('/'));
+        name.is_some_and(|name| {
+            self.status
+                .command
+                .iter()
+                .skip(1)
+                .any(|argument| argument == name)
+        })
+    }
+
     fn of_clue(&self, clue: Clue, position: usize, listening: Option<&Listening>) -> Finding {
         let name = self.status.service.name.as_str();
         match clue {
             Clue::Denied(path) => self.suspect(&path, self.reason_for(&path, "denied")),
+            Clue::Missing(path) if self.is_relative_argument(&path) => {
+                let home = &self.status.working_directory;
+                let title =
+                    format!("{path}, which it is started with, is not in its working directory {home}");
+                self.find("wrong_workdir", home, title)
+            }
             Clue::Missing(path) => self.suspect(&path, self.reason_for(&path, "missing")),
             Clue::PortTaken(port) => self.port(port.or_else(|| self.port_nearby(position)), listening),
             Clue::Library(library) => {
@@ -423,8 +464,11 @@ impl Case<'_> {
                 self.find("read_only_fs", &path, title)
                     .value("path", path.as_str())
             }
-            Clue::NoSpace(path) => {
-                let path = path.unwrap_or_else(|| "/".to_owned());
+            Clue::NoSpace(None) => {
+                let title = "no space is left where it writes; its log does not say where".to_owned();
+                self.find("disk_full", name, title)
+            }
+            Clue::NoSpace(Some(path)) => {
                 let title = format!("no space is left on the file system of {path}");
                 self.find("disk_full", &path, title).value("path", path.as_str())
             }

@@ -23,7 +23,7 @@ pub(super) const PHRASES: &[(&str, &str)] = &[
     ("it", "[(it|that|this|them|the cause|the problem)]"),
     (
         "and_fix",
-        "[([and] [then] <fix> <it>|[and] (find out|see|tell me|say) why [and <fix> <it>])]",
+        "[([and] [then] <fix> <it>|[and] (find out|see|tell me|say) [why] [and <fix> <it>])]",
     ),
     (
         "crashes",

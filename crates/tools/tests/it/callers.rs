@@ -161,7 +161,7 @@ async fn a_bad_key_is_refused_by_every_method() {
         .pipeline
         .execution(tools::GetExecutionRequest {
             key,
-            namespace: "net".into(),
+            namespace: "nowhere".into(),
         })
         .await;
     assert_eq!(report_of(&unknown.unwrap_err()).code, "AIOS-TOOLS-0001");

@@ -35,7 +35,7 @@ async fn it_cannot_mint_above_the_ceiling_or_for_agents_that_are_not_there() -> 
         return Ok(());
     };
     let own = client::mint_request(&["fs:read:/**"]);
-    for wide in ["net:connect:**", "service:restart:nginx"] {
+    for wide in ["net:private:**", "process:spawn_as_root:/**"] {
         let above = guard::MintRequest {
             capabilities: vec![wide.into()],
             ..own.clone()

@@ -11,7 +11,9 @@ use std::any::Any;
 use std::fs;
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 /// The server; `$1` is its configuration.
@@ -95,10 +97,38 @@ impl Why {
 
     /// What can be put right without guessing what a person meant.
     fn repairs(self) -> bool {
-        matches!(
-            self,
-            Self::WrongOwner | Self::WrongMode | Self::MissingDirectory | Self::DependencyDown
-        )
+        matches!(self, Self::WrongOwner | Self::WrongMode | Self::MissingDirectory)
+    }
+}
+
+/// Another program that has the port.
+struct Squatter(Child);
+
+impl Squatter {
+    fn on(port: u16) -> Result<Self> {
+        let program = format!(
+            "import socket, time\ns = socket.socket()\ns.bind(('127.0.0.1', {port}))\ns.listen()\ntime.sleep(3600)"
+        );
+        let child = Command::new("/usr/bin/python3")
+            .args(["-c", &program])
+            .uid(UID)
+            .gid(UID)
+            .spawn()?;
+        let squatter = Self(child);
+        let begun = Instant::now();
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            ensure!(begun.elapsed() < PATIENCE, "nobody took port {port}");
+            pause();
+        }
+        Ok(squatter)
+    }
+}
+
+impl Drop for Squatter {
+    fn drop(&mut self) {
+        // It may have been ended by the repair.
+        drop(self.0.kill());
+        drop(self.0.wait());
     }
 }
 
@@ -144,7 +174,10 @@ fn steady(instance: &Instance, name: &str) -> Result<()> {
     let mut up: Option<(Instant, String)> = None;
     while begun.elapsed() < PATIENCE {
         let seen = instance.json(&["service", "status", name]);
-        let (state, pid) = (string(&seen, "/state"), seen["pid"].to_string());
+        let (state, pid) = (
+            string(&seen, "/state"),
+            seen.get("pid").map(ToString::to_string).unwrap_or_default(),
+        );
         up = match up.filter(|(_, before)| *before == pid) {
             _ if state != "ready" => None,
             Some((since, _)) if since.elapsed() >= STEADY => return Ok(()),
@@ -154,6 +187,24 @@ fn steady(instance: &Instance, name: &str) -> Result<()> {
         pause();
     }
     anyhow::bail!("service {name} does not stay up")
+}
+
+/// Waits until a service has ended often enough to be said to keep crashing; one that cannot even start waits longer
+/// and longer.
+fn again_and_again(instance: &Instance, name: &str) -> Result<()> {
+    let begun = Instant::now();
+    while begun.elapsed() < PATIENCE {
+        let seen = instance.json(&["service", "status", name]);
+        if seen
+            .get("restarts")
+            .and_then(serde_json::Value::as_u64)
+            .is_some_and(|times| times >= 4)
+        {
+            return Ok(());
+        }
+        pause();
+    }
+    anyhow::bail!("service {name} does not keep crashing")
 }
 
 /// A port that nobody has.
@@ -263,7 +314,9 @@ impl Fault for Crashing {
         service.start();
         held.insert(0, Box::new(service));
         let (instance, name, port) = (place.instance.clone(), parts.name.clone(), parts.port);
-        if !broken {
+        if broken {
+            again_and_again(&instance, &name)?;
+        } else {
             steady(&instance, &name)?;
         }
         Ok(Made {
@@ -331,11 +384,17 @@ impl Crashing {
                 data
             }
             Some(Why::PortTaken) => {
-                held.push(Box::new(TcpListener::bind(("127.0.0.1", parts.port))?));
+                held.push(Box::new(Squatter::on(parts.port)?));
                 parts.port.to_string()
             }
-            Some(Why::BadConfigLine) => format!("{}:{line}", parts.conf.display()),
-            Some(Why::MissingBinary) => parts.home.join("bin").join(&parts.name).display().to_string(),
+            Some(Why::BadConfigLine) => {
+                held.push(Box::new(line));
+                parts.conf.display().to_string()
+            }
+            Some(Why::MissingBinary) => {
+                fs::create_dir(parts.home.join("bin"))?;
+                parts.home.join("bin").join(&parts.name).display().to_string()
+            }
             Some(Why::MissingLibrary) => "lib".to_owned(),
             Some(Why::ReadOnly) => {
                 held.push(Box::new(Mounted::new(&parts.data, 1)?.owned(UID)?.read_only()?));
@@ -346,7 +405,8 @@ impl Crashing {
                 // The last block is taken too.
                 drop(fs::write(parts.data.join("old"), vec![b'x'; 2 << 20]));
                 held.push(Box::new(mounted));
-                data
+                // Its last words name no path.
+                parts.name.clone()
             }
             Some(Why::WrongWorkingDirectory) => "/var".to_owned(),
             Some(Why::DependencyDown) | None => String::new(),

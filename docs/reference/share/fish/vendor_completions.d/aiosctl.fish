@@ -42,6 +42,7 @@ complete -c aiosctl -n "__fish_aiosctl_needs_command" -f -a "audit" -d 'The log 
 complete -c aiosctl -n "__fish_aiosctl_needs_command" -f -a "service" -d 'Services under aios-init'
 complete -c aiosctl -n "__fish_aiosctl_needs_command" -f -a "boot" -d 'Phases of this boot with their times'
 complete -c aiosctl -n "__fish_aiosctl_needs_command" -f -a "policy" -d 'Which rule decides about a call, and why'
+complete -c aiosctl -n "__fish_aiosctl_needs_command" -f -a "runbook" -d 'Plans and diagnoses that people wrote down'
 complete -c aiosctl -n "__fish_aiosctl_needs_command" -f -a "config" -d 'The configuration in force'
 complete -c aiosctl -n "__fish_aiosctl_needs_command" -f -a "emergency" -d 'Stop all mutating work at once, and lift the stop'
 complete -c aiosctl -n "__fish_aiosctl_needs_command" -f -a "console" -d 'The page in the browser'
@@ -364,16 +365,21 @@ always\t'Always'
 never\t'Never'"
 complete -c aiosctl -n "__fish_aiosctl_using_subcommand audit; and __fish_seen_subcommand_from export" -l json -d 'Answer in JSON: one document, or one a line where the answer is a stream'
 complete -c aiosctl -n "__fish_aiosctl_using_subcommand audit; and __fish_seen_subcommand_from export" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c aiosctl -n "__fish_aiosctl_using_subcommand service; and not __fish_seen_subcommand_from list status restart logs" -l socket -d 'Directory of the sockets of the instance to talk to [default: /run/aios, else .aios/run of this checkout]' -r -F
-complete -c aiosctl -n "__fish_aiosctl_using_subcommand service; and not __fish_seen_subcommand_from list status restart logs" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal only'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand service; and not __fish_seen_subcommand_from list status start stop reload restart enable disable logs" -l socket -d 'Directory of the sockets of the instance to talk to [default: /run/aios, else .aios/run of this checkout]' -r -F
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand service; and not __fish_seen_subcommand_from list status start stop reload restart enable disable logs" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal only'
 always\t'Always'
 never\t'Never'"
-complete -c aiosctl -n "__fish_aiosctl_using_subcommand service; and not __fish_seen_subcommand_from list status restart logs" -l json -d 'Answer in JSON: one document, or one a line where the answer is a stream'
-complete -c aiosctl -n "__fish_aiosctl_using_subcommand service; and not __fish_seen_subcommand_from list status restart logs" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c aiosctl -n "__fish_aiosctl_using_subcommand service; and not __fish_seen_subcommand_from list status restart logs" -f -a "list" -d 'Services in start order'
-complete -c aiosctl -n "__fish_aiosctl_using_subcommand service; and not __fish_seen_subcommand_from list status restart logs" -f -a "status" -d 'One service'
-complete -c aiosctl -n "__fish_aiosctl_using_subcommand service; and not __fish_seen_subcommand_from list status restart logs" -f -a "restart" -d 'Stop and start a service'
-complete -c aiosctl -n "__fish_aiosctl_using_subcommand service; and not __fish_seen_subcommand_from list status restart logs" -f -a "logs" -d 'What a service logged'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand service; and not __fish_seen_subcommand_from list status start stop reload restart enable disable logs" -l json -d 'Answer in JSON: one document, or one a line where the answer is a stream'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand service; and not __fish_seen_subcommand_from list status start stop reload restart enable disable logs" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand service; and not __fish_seen_subcommand_from list status start stop reload restart enable disable logs" -f -a "list" -d 'Services in start order'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand service; and not __fish_seen_subcommand_from list status start stop reload restart enable disable logs" -f -a "status" -d 'One service'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand service; and not __fish_seen_subcommand_from list status start stop reload restart enable disable logs" -f -a "start" -d 'Start a service, and what it needs'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand service; and not __fish_seen_subcommand_from list status start stop reload restart enable disable logs" -f -a "stop" -d 'Stop a service, and what needs it'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand service; and not __fish_seen_subcommand_from list status start stop reload restart enable disable logs" -f -a "reload" -d 'Read new and changed service files; what runs goes on as it is'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand service; and not __fish_seen_subcommand_from list status start stop reload restart enable disable logs" -f -a "restart" -d 'Stop and start a service'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand service; and not __fish_seen_subcommand_from list status start stop reload restart enable disable logs" -f -a "enable" -d 'Start a service at boot, from now on'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand service; and not __fish_seen_subcommand_from list status start stop reload restart enable disable logs" -f -a "disable" -d 'Do not start a service at boot, unless an enabled one needs or wants it'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand service; and not __fish_seen_subcommand_from list status start stop reload restart enable disable logs" -f -a "logs" -d 'What a service logged'
 complete -c aiosctl -n "__fish_aiosctl_using_subcommand service; and __fish_seen_subcommand_from list" -l socket -d 'Directory of the sockets of the instance to talk to [default: /run/aios, else .aios/run of this checkout]' -r -F
 complete -c aiosctl -n "__fish_aiosctl_using_subcommand service; and __fish_seen_subcommand_from list" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal only'
 always\t'Always'
@@ -386,12 +392,42 @@ always\t'Always'
 never\t'Never'"
 complete -c aiosctl -n "__fish_aiosctl_using_subcommand service; and __fish_seen_subcommand_from status" -l json -d 'Answer in JSON: one document, or one a line where the answer is a stream'
 complete -c aiosctl -n "__fish_aiosctl_using_subcommand service; and __fish_seen_subcommand_from status" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand service; and __fish_seen_subcommand_from start" -l socket -d 'Directory of the sockets of the instance to talk to [default: /run/aios, else .aios/run of this checkout]' -r -F
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand service; and __fish_seen_subcommand_from start" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal only'
+always\t'Always'
+never\t'Never'"
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand service; and __fish_seen_subcommand_from start" -l json -d 'Answer in JSON: one document, or one a line where the answer is a stream'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand service; and __fish_seen_subcommand_from start" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand service; and __fish_seen_subcommand_from stop" -l socket -d 'Directory of the sockets of the instance to talk to [default: /run/aios, else .aios/run of this checkout]' -r -F
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand service; and __fish_seen_subcommand_from stop" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal only'
+always\t'Always'
+never\t'Never'"
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand service; and __fish_seen_subcommand_from stop" -l json -d 'Answer in JSON: one document, or one a line where the answer is a stream'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand service; and __fish_seen_subcommand_from stop" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand service; and __fish_seen_subcommand_from reload" -l socket -d 'Directory of the sockets of the instance to talk to [default: /run/aios, else .aios/run of this checkout]' -r -F
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand service; and __fish_seen_subcommand_from reload" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal only'
+always\t'Always'
+never\t'Never'"
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand service; and __fish_seen_subcommand_from reload" -l json -d 'Answer in JSON: one document, or one a line where the answer is a stream'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand service; and __fish_seen_subcommand_from reload" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c aiosctl -n "__fish_aiosctl_using_subcommand service; and __fish_seen_subcommand_from restart" -l socket -d 'Directory of the sockets of the instance to talk to [default: /run/aios, else .aios/run of this checkout]' -r -F
 complete -c aiosctl -n "__fish_aiosctl_using_subcommand service; and __fish_seen_subcommand_from restart" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal only'
 always\t'Always'
 never\t'Never'"
 complete -c aiosctl -n "__fish_aiosctl_using_subcommand service; and __fish_seen_subcommand_from restart" -l json -d 'Answer in JSON: one document, or one a line where the answer is a stream'
 complete -c aiosctl -n "__fish_aiosctl_using_subcommand service; and __fish_seen_subcommand_from restart" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand service; and __fish_seen_subcommand_from enable" -l socket -d 'Directory of the sockets of the instance to talk to [default: /run/aios, else .aios/run of this checkout]' -r -F
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand service; and __fish_seen_subcommand_from enable" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal only'
+always\t'Always'
+never\t'Never'"
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand service; and __fish_seen_subcommand_from enable" -l json -d 'Answer in JSON: one document, or one a line where the answer is a stream'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand service; and __fish_seen_subcommand_from enable" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand service; and __fish_seen_subcommand_from disable" -l socket -d 'Directory of the sockets of the instance to talk to [default: /run/aios, else .aios/run of this checkout]' -r -F
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand service; and __fish_seen_subcommand_from disable" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal only'
+always\t'Always'
+never\t'Never'"
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand service; and __fish_seen_subcommand_from disable" -l json -d 'Answer in JSON: one document, or one a line where the answer is a stream'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand service; and __fish_seen_subcommand_from disable" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c aiosctl -n "__fish_aiosctl_using_subcommand service; and __fish_seen_subcommand_from logs" -s n -l last -d 'The last N lines' -r
 complete -c aiosctl -n "__fish_aiosctl_using_subcommand service; and __fish_seen_subcommand_from logs" -l socket -d 'Directory of the sockets of the instance to talk to [default: /run/aios, else .aios/run of this checkout]' -r -F
 complete -c aiosctl -n "__fish_aiosctl_using_subcommand service; and __fish_seen_subcommand_from logs" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal only'
@@ -424,6 +460,33 @@ never\t'Never'"
 complete -c aiosctl -n "__fish_aiosctl_using_subcommand policy; and __fish_seen_subcommand_from explain" -l tainted -d 'Assume that untrusted text shaped the call'
 complete -c aiosctl -n "__fish_aiosctl_using_subcommand policy; and __fish_seen_subcommand_from explain" -l json -d 'Answer in JSON: one document, or one a line where the answer is a stream'
 complete -c aiosctl -n "__fish_aiosctl_using_subcommand policy; and __fish_seen_subcommand_from explain" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand runbook; and not __fish_seen_subcommand_from list check test" -l socket -d 'Directory of the sockets of the instance to talk to [default: /run/aios, else .aios/run of this checkout]' -r -F
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand runbook; and not __fish_seen_subcommand_from list check test" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal only'
+always\t'Always'
+never\t'Never'"
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand runbook; and not __fish_seen_subcommand_from list check test" -l json -d 'Answer in JSON: one document, or one a line where the answer is a stream'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand runbook; and not __fish_seen_subcommand_from list check test" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand runbook; and not __fish_seen_subcommand_from list check test" -f -a "list" -d 'Runbooks in force, with words that start them'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand runbook; and not __fish_seen_subcommand_from list check test" -f -a "check" -d 'Find mistakes in runbook files before the orchestrator does'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand runbook; and not __fish_seen_subcommand_from list check test" -f -a "test" -d 'Check a runbook file, and try its cases on their recorded evidence; nothing is called'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand runbook; and __fish_seen_subcommand_from list" -l socket -d 'Directory of the sockets of the instance to talk to [default: /run/aios, else .aios/run of this checkout]' -r -F
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand runbook; and __fish_seen_subcommand_from list" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal only'
+always\t'Always'
+never\t'Never'"
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand runbook; and __fish_seen_subcommand_from list" -l json -d 'Answer in JSON: one document, or one a line where the answer is a stream'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand runbook; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand runbook; and __fish_seen_subcommand_from check" -l socket -d 'Directory of the sockets of the instance to talk to [default: /run/aios, else .aios/run of this checkout]' -r -F
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand runbook; and __fish_seen_subcommand_from check" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal only'
+always\t'Always'
+never\t'Never'"
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand runbook; and __fish_seen_subcommand_from check" -l json -d 'Answer in JSON: one document, or one a line where the answer is a stream'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand runbook; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand runbook; and __fish_seen_subcommand_from test" -l socket -d 'Directory of the sockets of the instance to talk to [default: /run/aios, else .aios/run of this checkout]' -r -F
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand runbook; and __fish_seen_subcommand_from test" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal only'
+always\t'Always'
+never\t'Never'"
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand runbook; and __fish_seen_subcommand_from test" -l json -d 'Answer in JSON: one document, or one a line where the answer is a stream'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand runbook; and __fish_seen_subcommand_from test" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c aiosctl -n "__fish_aiosctl_using_subcommand config; and not __fish_seen_subcommand_from show check" -l socket -d 'Directory of the sockets of the instance to talk to [default: /run/aios, else .aios/run of this checkout]' -r -F
 complete -c aiosctl -n "__fish_aiosctl_using_subcommand config; and not __fish_seen_subcommand_from show check" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal only'
 always\t'Always'
