@@ -42,7 +42,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal, NotRequired, Protocol, TypedDict, cast
 
-
 # A class with a method `list` has no other `list` within.
 _List = list
 
