@@ -111,6 +111,22 @@ fn the_shipped_policy_decides_as_promised() {
         ),
         (change("fs.undo", Supervised, tmp), Allow, "undo"),
         (change("fs.undo", Manual, tmp), Confirm, "change-supervised"),
+        (
+            PolicyCall {
+                risk: Risk::High,
+                ..change("sec.undo", Full, tmp)
+            },
+            Confirm,
+            "change-risky",
+        ),
+        (
+            PolicyCall {
+                risk: Risk::High,
+                ..change("sec.undo", Supervised, tmp)
+            },
+            Confirm,
+            "change-supervised",
+        ),
         (change("fs.write", Full, &["/usr/bin/true"]), Deny, "system-files"),
         (
             change("fs.undo", Full, &["/var/tmp/a", "/usr/bin/true"]),
