@@ -187,7 +187,8 @@ impl Applier<'_> {
         for dir in &mut plan.dirs {
             dir.after = Some(dir_times(&dir.anchor)?);
         }
-        self.successors.add(&replaced)?;
+        self.successors.withdraw(&plan.tag, plan.since)?;
+        self.successors.add(&plan.tag, &replaced)?;
         plan.until = Some(self.successors.count());
         Ok(())
     }

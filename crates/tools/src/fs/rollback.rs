@@ -62,7 +62,7 @@ impl Applier<'_> {
         }
     }
 
-    /// Writes down which inodes are others than before, and that those are gone which were just made.
+    /// Withdraws what was written down of the plan, and writes down which inodes are others than before.
     fn note_replaced(&self, plan: &Plan) -> Result<()> {
         let mut replaced = Vec::new();
         for (_, change) in touched(plan) {
@@ -72,14 +72,9 @@ impl Applier<'_> {
             {
                 replaced.push((old, new));
             }
-            if let (Step::Restore { image }, Some(after), None) = (&change.step, &change.after, now)
-                && let (Some(old), Some(made)) = (image.inode(), after.inode())
-                && old != made
-            {
-                replaced.push((made, old));
-            }
         }
-        self.successors.add(&replaced)
+        self.successors.withdraw(&plan.tag, plan.since)?;
+        self.successors.add(&plan.tag, &replaced)
     }
 
     /// Whether all of the plan was done when the process died, or can be completed without touching

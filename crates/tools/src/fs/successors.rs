@@ -3,9 +3,13 @@
 //! several names share. So each replacement is written down, and an undo follows the line from the time
 //! of its plan on.
 //!
+//! What an execution wrote down and then did not commit is withdrawn when it is taken back or settled again;
+//! its batch keeps its number, so that plans made meanwhile still point to the right place.
+//!
 //! When the list is lost or was cut, an undo that needs it is refused; nothing else depends on it.
 
 use crate::error::{Result, ToolError};
+use crate::worker::store::Store;
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
@@ -19,7 +23,7 @@ pub type Inode = (u64, u64);
 /// Replacements that are kept; of more, the newest half.
 const MOST: usize = 200_000;
 
-/// The list, in a file of one line for each replacement: batch, old and new inode.
+/// The list, in a file of one line for each replacement: batch, old and new inode, who made it.
 #[derive(Debug)]
 pub struct Successors {
     path: PathBuf,
@@ -43,7 +47,12 @@ struct Pair {
     batch: u64,
     from: Inode,
     to: Inode,
+    /// The beginning of the digest of the execution's tag; 0 when nobody says.
+    by: u64,
 }
+
+/// What stands for a batch that was withdrawn: no file system has such an inode.
+const WITHDRAWN: Inode = (0, 0);
 
 impl List {
     fn push(&mut self, pair: Pair) {
@@ -93,11 +102,11 @@ impl Successors {
         self.list().next
     }
 
-    /// Writes a batch of replacements down, durably.
+    /// Writes a batch of replacements by the execution with this tag down, durably.
     ///
     /// # Errors
     /// The file cannot be written.
-    pub fn add(&self, replaced: &[(Inode, Inode)]) -> Result<()> {
+    pub fn add(&self, tag: &str, replaced: &[(Inode, Inode)]) -> Result<()> {
         if replaced.is_empty() {
             return Ok(());
         }
@@ -110,6 +119,7 @@ impl Successors {
             batch,
             from: *from,
             to: *to,
+            by: digest(tag),
         };
         let pairs: Vec<Pair> = replaced.iter().map(pair).collect();
         write(&mut list.file, &text_of(&pairs), &self.path)?;
@@ -117,8 +127,32 @@ impl Successors {
         Ok(())
     }
 
+    /// Withdraws what the execution with this tag wrote down since there had been `since` batches: it was not
+    /// committed, and is not so any more.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn withdraw(&self, tag: &str, since: u64) -> Result<()> {
+        let mut list = self.list();
+        let (first, by) = (list.pairs.partition_point(|pair| pair.batch < since), digest(tag));
+        let own = |pair: &Pair| pair.by == by && pair.from != WITHDRAWN;
+        if !list.pairs.iter().skip(first).any(own) {
+            return Ok(());
+        }
+        let mut pairs = list.pairs.clone();
+        for pair in pairs.iter_mut().skip(first).filter(|pair| own(pair)) {
+            (pair.from, pair.to) = (WITHDRAWN, WITHDRAWN);
+        }
+        self.replace(&mut list, pairs)
+    }
+
     fn cut(&self, list: &mut List) -> Result<()> {
         let kept = list.pairs.split_off(list.pairs.len() / 2);
+        self.replace(list, kept)
+    }
+
+    /// Has the list hold these and no others, whole or as it was.
+    fn replace(&self, list: &mut List, kept: Vec<Pair>) -> Result<()> {
         let shorter = self.path.with_extension("new");
         match std::fs::remove_file(&shorter) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -171,7 +205,7 @@ fn write(file: &mut File, text: &str, path: &Path) -> Result<()> {
 fn text_of(pairs: &[Pair]) -> String {
     let line = |pair: &Pair| {
         let ((a, b), (c, d)) = (pair.from, pair.to);
-        format!("{} {a}:{b} {c}:{d}\n", pair.batch)
+        format!("{} {a}:{b} {c}:{d} {}\n", pair.batch, pair.by)
     };
     pairs.iter().map(line).collect()
 }
@@ -186,7 +220,15 @@ fn parse(line: &str) -> Option<Pair> {
         batch: words.next()?.parse().ok()?,
         from: inode(words.next()?)?,
         to: inode(words.next()?)?,
+        by: words.next().map_or(Some(0), |by| by.parse().ok())?,
     })
+}
+
+fn digest(tag: &str) -> u64 {
+    let hex = Store::digest_of(tag.as_bytes());
+    hex.get(..16)
+        .and_then(|hex| u64::from_str_radix(hex, 16).ok())
+        .unwrap_or(0)
 }
 
 fn corrupt(shown: &str) -> ToolError {
@@ -208,22 +250,22 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("successors");
         let list = Successors::open(&path).unwrap();
-        list.add(&[(inode(5), inode(9))]).unwrap();
-        list.add(&[(inode(7), inode(5))]).unwrap();
+        list.add("t", &[(inode(5), inode(9))]).unwrap();
+        list.add("t", &[(inode(7), inode(5))]).unwrap();
         assert_eq!(list.follow(inode(5), 0), inode(9));
         assert_eq!(
             list.follow(inode(5), 1),
             inode(5),
             "the number was used again later"
         );
-        list.add(&[(inode(9), inode(5))]).unwrap();
-        list.add(&[(inode(5), inode(6))]).unwrap();
+        list.add("t", &[(inode(9), inode(5))]).unwrap();
+        list.add("t", &[(inode(5), inode(6))]).unwrap();
         assert_eq!(list.follow(inode(5), 0), inode(6));
         drop(list);
         std::fs::write(&path, std::fs::read_to_string(&path).unwrap() + "4 1:6 1:").unwrap();
         let list = Successors::open(&path).unwrap();
         assert_eq!((list.count(), list.follow(inode(5), 0)), (4, inode(6)));
-        list.add(&[(inode(6), inode(8))]).unwrap();
+        list.add("t", &[(inode(6), inode(8))]).unwrap();
         assert_eq!(Successors::open(&path).unwrap().follow(inode(5), 0), inode(8));
     }
 
@@ -232,12 +274,29 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let list = Successors::open(&dir.path().join("successors")).unwrap();
         // Two directories came back, each with the number that the other had.
-        list.add(&[(inode(5), inode(6)), (inode(6), inode(5))]).unwrap();
+        list.add("t", &[(inode(5), inode(6)), (inode(6), inode(5))])
+            .unwrap();
         assert_eq!(
             (list.follow(inode(5), 0), list.follow(inode(6), 0)),
             (inode(6), inode(5))
         );
         assert_eq!(list.follow(inode(5), list.count()), inode(5));
+    }
+
+    #[test]
+    fn what_was_not_committed_is_withdrawn_and_its_number_stays_taken() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("successors");
+        let list = Successors::open(&path).unwrap();
+        list.add("one", &[(inode(5), inode(6))]).unwrap();
+        list.add("two", &[(inode(6), inode(7))]).unwrap();
+        list.withdraw("two", 1).unwrap();
+        list.withdraw("one", 1).unwrap();
+        assert_eq!((list.count(), list.follow(inode(5), 0)), (2, inode(6)));
+        list.add("two", &[(inode(6), inode(8))]).unwrap();
+        for list in [list, Successors::open(&path).unwrap()] {
+            assert_eq!((list.count(), list.follow(inode(5), 0)), (3, inode(8)));
+        }
     }
 
     #[test]
@@ -248,9 +307,9 @@ mod tests {
         let half = MOST as u64 / 2;
         for at in 0..2 {
             let pairs: Vec<_> = (0..half).map(|ino| ((1, at * half + ino), (2, ino))).collect();
-            list.add(&pairs).unwrap();
+            list.add("t", &pairs).unwrap();
         }
-        list.add(&[((3, 1), (4, 1))]).unwrap();
+        list.add("t", &[((3, 1), (4, 1))]).unwrap();
         let list = Successors::open(&path).unwrap();
         assert_eq!(list.count(), 3);
         assert_eq!(list.follow((1, 1), 0), (1, 1));
