@@ -1,12 +1,13 @@
 //! Space: a full file system, forgotten temporary files, one directory that takes it all.
 
+use super::file;
 use crate::fault::{Fault, Made, Place, Wanted};
 use crate::random::Random;
 use anyhow::{Result, ensure};
 use rustix::mount::{MountFlags, UnmountFlags, mount, mount_remount, unmount};
 use std::ffi::CString;
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 
 const MIB: u64 = 1 << 20;
@@ -62,13 +63,6 @@ impl Drop for Mounted {
 fn used_percent(path: &Path) -> Result<u64> {
     let stat = rustix::fs::statvfs(path)?;
     Ok((stat.f_blocks - stat.f_bfree) * 100 / stat.f_blocks.max(1))
-}
-
-/// A file with so many bytes, last changed so many days ago.
-fn file(path: &Path, bytes: u64, days: u64) -> Result<()> {
-    aios_tests_e2e::tree::file(path, &vec![b'x'; usize::try_from(bytes)?], days);
-    fs::set_permissions(path, fs::Permissions::from_mode(0o644))?;
-    Ok(())
 }
 
 /// A file system filled by rotated logs that nobody needs any more, beside data that must stay.
