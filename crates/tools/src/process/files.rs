@@ -4,6 +4,7 @@
 //! It does not see files that are only mapped into memory.
 
 use super::args::{OpenFile, OpenFilesArgs, OpenFilesResult};
+use super::eyes::Eyes;
 use super::table::{Desk, Seen, all, dir, missing, seen};
 use crate::budget::Budget;
 use crate::error::{Result, ToolError};
@@ -25,9 +26,9 @@ pub(super) struct Descriptor {
 }
 
 /// All descriptors of a process; `None` when they may not be looked at.
-pub(super) fn descriptors(pid: i32) -> Result<Option<Vec<Descriptor>>> {
+pub(super) fn descriptors(eyes: &Eyes, pid: i32) -> Result<Option<Vec<Descriptor>>> {
     let path = dir(pid).join("fd");
-    let entries = match std::fs::read_dir(&path) {
+    let entries = match eyes.owner_of(&path).and_then(|()| std::fs::read_dir(&path)) {
         Ok(entries) => entries,
         // It ended, or another user's process hides them.
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied) => {
@@ -110,18 +111,7 @@ pub(super) fn open_files(args: &OpenFilesArgs, budget: &Budget) -> Result<OpenFi
         Some(pid) => vec![seen(pid).ok_or_else(|| missing(pid))?],
         None => all(budget)?,
     };
-    let mut desk = Desk::new()?;
-    let mut found: Vec<OpenFile> = Vec::new();
-    let mut not_readable = 0;
-    for holder in holders.iter().filter(|it| !it.is_kernel_thread()) {
-        budget.check()?;
-        let [_, uid] = holder.status.uids;
-        match descriptors(holder.stat.pid)? {
-            Some(list) => found.extend(files(holder, &desk.user(uid), &list, args.deleted_only)),
-            None if holder.proc().seen().is_some() => not_readable += 1,
-            None => {}
-        }
-    }
+    let (mut found, not_readable) = Eyes::lend(|eyes| held(eyes, &holders, args.deleted_only, budget))?;
     if let Some(under) = &args.under {
         found.retain(|file| Path::new(&file.path).starts_with(under));
     }
@@ -140,4 +130,21 @@ pub(super) fn open_files(args: &OpenFilesArgs, budget: &Budget) -> Result<OpenFi
         not_readable,
         tainted: true,
     })
+}
+
+/// What processes hold open, and how many of them could not be looked at.
+fn held(eyes: &Eyes, holders: &[Seen], deleted_only: bool, budget: &Budget) -> Result<(Vec<OpenFile>, u64)> {
+    let mut desk = Desk::new()?;
+    let mut found: Vec<OpenFile> = Vec::new();
+    let mut not_readable = 0;
+    for holder in holders.iter().filter(|it| !it.is_kernel_thread()) {
+        budget.check()?;
+        let [_, uid] = holder.status.uids;
+        match descriptors(eyes, holder.stat.pid)? {
+            Some(list) => found.extend(files(holder, &desk.user(uid), &list, deleted_only)),
+            None if holder.proc().seen().is_some() => not_readable += 1,
+            None => {}
+        }
+    }
+    Ok((found, not_readable))
 }

@@ -1,6 +1,7 @@
 //! process.info: everything about one process.
 
 use super::args::{InfoResult, Socket};
+use super::eyes::Eyes;
 use super::files::{Descriptor, by_space, descriptors, files};
 use super::limits;
 use super::table::{Desk, Proc, arguments, dir, printable};
@@ -18,9 +19,13 @@ pub(super) fn info(proc: Proc) -> Result<InfoResult> {
     let seen = proc.seen().ok_or_else(|| proc.missing())?;
     let mut desk = Desk::new()?;
     let process = desk.line(&seen);
-    let open = descriptors(proc.pid)?;
+    let (open, mut deleted_files) = Eyes::lend(|eyes| {
+        let open = descriptors(eyes, proc.pid)?;
+        let list = open.as_deref().unwrap_or_default();
+        let deleted = files(&seen, &process.user, list, true);
+        Ok((open, deleted))
+    })?;
     let list = open.as_deref().unwrap_or_default();
-    let mut deleted_files = files(&seen, &process.user, list, true);
     by_space(&mut deleted_files);
     deleted_files.truncate(MOST_FILES);
     Ok(InfoResult {

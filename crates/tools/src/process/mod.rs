@@ -5,6 +5,7 @@
 //! started is confined and ends with the call ([`run`]). It starts no services: init does.
 
 pub mod args;
+mod eyes;
 mod files;
 mod info;
 mod limits;
