@@ -33,7 +33,7 @@ pub(crate) struct Made {
 pub(crate) struct Wanted {
     /// Stable id of the cause.
     pub(crate) cause: &'static str,
-    /// What its subject must name.
+    /// What its subject must name; each further line is something that the finding must say.
     pub(crate) subject: String,
     /// Whether aiOS repairs it; otherwise it advises and changes nothing.
     pub(crate) repairs: bool,

@@ -66,6 +66,9 @@ fn explain(row: &mut Row, wanted: &Wanted, findings: &[Value], ended: &Value, ma
         && let Err(still) = (made.healthy)()
     {
         row.problem = format!("{still:#}; {}", string(ended, "/goal/status_line"));
+    } else if string(ended, "/goal/state") != "completed" {
+        // What is repaired must be known to be.
+        row.problem = format!("the goal says: {}", string(ended, "/goal/status_line"));
     }
 }
 
@@ -83,10 +86,11 @@ fn control(instance: &Instance, fault: &dyn Fault, random: &mut Random, row: &mu
     let findings = findings(&ended);
     let changed = beyond(&before, scratch.path(), &made);
     row.false_alarms += findings.len() + changed + ignored.approvals;
-    if row.false_alarms > 0 && row.problem.is_empty() {
+    let completed = string(&ended, "/goal/state") == "completed";
+    if (row.false_alarms > 0 || !completed) && row.problem.is_empty() {
         row.problem = format!("in the control: {}", string(&ended, "/goal/status_line"));
     }
-    Ok(())
+    (made.healthy)().context("the control is not healthy any more")
 }
 
 /// States the goal, approves whatever it asks, and answers it in full when it has ended.
@@ -137,10 +141,20 @@ fn findings(ended: &Value) -> Vec<Value> {
 }
 
 fn is(finding: &Value, wanted: &Wanted) -> bool {
+    let mut lines = wanted.subject.lines();
+    let subject = lines.next().unwrap_or_default();
     finding["cause"] == wanted.cause
         && finding["subject"]
             .as_str()
-            .is_some_and(|subject| subject.contains(&wanted.subject))
+            .is_some_and(|told| told.contains(subject))
+        && lines.all(|line| says(finding).any(|told| told.contains(line)))
+}
+
+/// What a person reads of a finding: its title, and what shows it.
+fn says(finding: &Value) -> impl Iterator<Item = &str> {
+    let evidence = finding["evidence"].as_array().into_iter().flatten();
+    let shown = evidence.filter_map(|shown| shown["shows"].as_str());
+    finding["title"].as_str().into_iter().chain(shown)
 }
 
 /// How many paths changed that no repair needs.

@@ -5,10 +5,13 @@ use crate::fault::{Fault, Made, Place, Wanted};
 use crate::random::Random;
 use anyhow::{Result, ensure};
 use rustix::mount::{MountFlags, UnmountFlags, mount, mount_remount, unmount};
+use std::cell::RefCell;
 use std::ffi::CString;
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::rc::Rc;
 
 const MIB: u64 = 1 << 20;
 
@@ -17,6 +20,7 @@ pub(super) fn all() -> Vec<Box<dyn Fault>> {
         Box::new(DiskFull),
         Box::new(OldTemporaryFiles),
         Box::new(BigDirectory),
+        Box::new(DeletedButOpen),
     ]
 }
 
@@ -190,6 +194,79 @@ impl Fault for BigDirectory {
             needed: Vec::new(),
             healthy: Box::new(|| Ok(())),
             _held: Vec::new(),
+        })
+    }
+}
+
+/// A process that sleeps with files open; ended when this goes away.
+struct Holder(Rc<RefCell<Child>>);
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        // It may have been ended by the repair.
+        let mut child = self.0.borrow_mut();
+        drop(child.kill());
+        drop(child.wait());
+    }
+}
+
+/// A deleted file whose space a process keeps.
+struct DeletedButOpen;
+
+impl Fault for DeletedButOpen {
+    fn name(&self) -> &'static str {
+        "deleted-but-open"
+    }
+
+    fn make(&self, place: &Place<'_>, random: &mut Random, broken: bool) -> Result<Made> {
+        let dir = place.dir.join(random.name()?);
+        let mib = random.between(8, 40);
+        let held = Mounted::new(&dir, mib)?;
+        let name = random.name()?;
+        // Named as its process is to be.
+        let program = place.dir.join(&name);
+        fs::copy("/bin/sleep", &program)?;
+        let log = dir.join(format!("{}.log", random.name()?));
+        let bytes = mib * MIB * random.between(50, 80) / 100;
+        file(&log, if broken { bytes } else { 4_000 }, 0)?;
+        // One with a name beside it, and one too small to be worth anything.
+        let (kept, small) = (dir.join("kept"), dir.join("small"));
+        file(&kept, mib * MIB / 10, 0)?;
+        file(&small, random.between(1, 4_000), 0)?;
+        let child = Command::new(&program)
+            .arg("3600")
+            .stdin(File::open(&kept)?)
+            .stdout(File::options().append(true).open(&log)?)
+            .stderr(File::options().append(true).open(&small)?)
+            .spawn()?;
+        let pid = child.id();
+        let child = Rc::new(RefCell::new(child));
+        fs::remove_file(&log)?;
+        fs::remove_file(&small)?;
+        let text = dir.display().to_string();
+        let holder = Rc::clone(&child);
+        Ok(Made {
+            goal: random
+                .one_of(&[
+                    format!("find deleted files that are still open under {text} and fix it"),
+                    format!("which processes hold deleted files open under {text}? fix it"),
+                ])?
+                .clone(),
+            wanted: broken.then(|| Wanted {
+                cause: "deleted_open",
+                subject: format!("process {pid}\n{name}\n{}", log.display()),
+                repairs: true,
+            }),
+            needed: Vec::new(),
+            healthy: Box::new(move || {
+                let ended = holder.borrow_mut().try_wait()?.is_some();
+                ensure!(ended == broken, "process {pid} has ended: {ended}");
+                let used = used_percent(&dir)?;
+                ensure!(used < 20, "{used} % are used");
+                ensure!(kept.exists(), "a file with a name is gone");
+                Ok(())
+            }),
+            _held: vec![Box::new(Holder(child)), Box::new(held)],
         })
     }
 }
