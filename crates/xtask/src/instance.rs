@@ -101,12 +101,18 @@ impl<'h> Instance<'h> {
         Ok(Self { host, state })
     }
 
-    fn start(&self, mode: process::Mode) -> Result<process::Init> {
+    /// Refuses to go on beside another one.
+    pub(crate) fn not_running(&self) -> Result<()> {
         ensure!(
             process::running(&self.state)?.is_none(),
             "an instance runs already in {}: `make down` stops it",
             self.state.display()
         );
+        Ok(())
+    }
+
+    fn start(&self, mode: process::Mode) -> Result<process::Init> {
+        self.not_running()?;
         let vendor = self.state.join("vendor");
         stage::tree(self.host, &vendor)?;
         stage::binaries(self.host, &vendor.join("bin"))?;

@@ -9,6 +9,7 @@
 //! ```
 
 mod agent_image;
+mod apart;
 mod base;
 mod cached;
 mod deny;

@@ -5,7 +5,7 @@ use anyhow::{Context, Result, ensure};
 use std::path::Path;
 
 use crate::host::{Host, say};
-use crate::{instance, node};
+use crate::{apart, instance, node};
 
 /// The browser test's package.
 const BROWSER: &str = "tests/browser";
@@ -17,8 +17,8 @@ pub(crate) fn run(host: &Host, only: Option<&str>) -> Result<()> {
     tested.and(stopped)
 }
 
-/// Starts, makes faults and counts, and stops even when something was not as it should be. Only root can make faults:
-/// they are mounts, owners and processes of others.
+/// Starts, makes faults and counts, and stops even when something was not as it should be; all of it apart from this
+/// machine's mounts, processes and network. Only root can make faults: they are mounts, owners and processes of others.
 pub(crate) fn eval(host: &Host, words: &[String]) -> Result<()> {
     let program = host.binaries.join("aios-eval");
     ensure!(
@@ -26,15 +26,14 @@ pub(crate) fn eval(host: &Host, words: &[String]) -> Result<()> {
         "{} is missing: run `cargo build --release -p aios-eval`",
         program.display()
     );
-    let state = instance::Instance::open(host)?.state;
-    // Faults are mounted while services run, who see only what is passed on to them; systemd makes `/` so at boot.
-    host.root_cmd("mount")
-        .args(["--make-rshared", "/"])
-        .run()
-        .context("make / a shared mount")?;
+    let instance = instance::Instance::open(host)?;
+    if !apart::is_apart() {
+        instance.not_running()?;
+        return apart::again(host, &instance.state);
+    }
     let counted = instance::up(host).and_then(|()| {
         host.root_cmd("env")
-            .arg(format!("AIOS_STATE={}", state.display()))
+            .arg(format!("AIOS_STATE={}", instance.state.display()))
             .arg(program)
             .args(words)
             .run()

@@ -71,6 +71,11 @@ pub(super) const ANALYZERS: &[Analyzer] = &[
                 says: "process.list of zombies",
             },
             Wanted {
+                name: "before",
+                needed: false,
+                says: "process.list of zombies, some seconds earlier",
+            },
+            Wanted {
                 name: "blocked",
                 needed: false,
                 says: "process.list of blocked processes",
@@ -104,6 +109,11 @@ pub(super) const ANALYZERS: &[Analyzer] = &[
                 name: "zombies",
                 needed: true,
                 says: "process.list of zombies",
+            },
+            Wanted {
+                name: "before",
+                needed: false,
+                says: "process.list of zombies, some seconds earlier",
             },
             Wanted {
                 name: "parent",
@@ -261,10 +271,23 @@ fn runaway_process(evidence: &Evidence<'_>) -> Result<Found, AnalyzeError> {
     })
 }
 
+/// Zombies that were there before: every process is one for a moment, until its parent asks.
+fn lasting(evidence: &Evidence<'_>) -> Result<Vec<Line>, AnalyzeError> {
+    let now: List = evidence.need("zombies")?;
+    let before = evidence.maybe::<List>("before")?;
+    let was = |it: &Line| {
+        before.as_ref().is_none_or(|before| {
+            let same = |old: &Line| old.pid == it.pid && old.start_ticks == it.start_ticks;
+            before.processes.iter().any(same)
+        })
+    };
+    Ok(now.processes.into_iter().filter(was).collect())
+}
+
 fn zombies(evidence: &Evidence<'_>) -> Result<Found, AnalyzeError> {
-    let zombies: List = evidence.need("zombies")?;
+    let zombies = lasting(evidence)?;
     let mut by_parent: BTreeMap<u64, Vec<&Line>> = BTreeMap::new();
-    for zombie in &zombies.processes {
+    for zombie in &zombies {
         by_parent.entry(zombie.ppid).or_default().push(zombie);
     }
     let mut findings = Vec::new();
@@ -307,14 +330,14 @@ fn zombies(evidence: &Evidence<'_>) -> Result<Found, AnalyzeError> {
     }
     let seen = format!(
         "{} and {} stuck",
-        count(zombies.processes.len(), "zombie"),
+        count(zombies.len(), "zombie"),
         findings.iter().filter(|it| it.cause == "stuck_process").count()
     );
     Ok(Found { seen, findings })
 }
 
 fn zombie_parent(evidence: &Evidence<'_>) -> Result<Found, AnalyzeError> {
-    let zombies: List = evidence.need("zombies")?;
+    let zombies = lasting(evidence)?;
     if let Some(failure) = evidence.failure("parent") {
         return Ok(fine(format!(
             "the parent has ended meanwhile: {}",
@@ -323,11 +346,7 @@ fn zombie_parent(evidence: &Evidence<'_>) -> Result<Found, AnalyzeError> {
     }
     let parent: Info = evidence.need("parent")?;
     let parent = parent.process;
-    let children: Vec<&Line> = zombies
-        .processes
-        .iter()
-        .filter(|it| it.ppid == parent.pid)
-        .collect();
+    let children: Vec<&Line> = zombies.iter().filter(|it| it.ppid == parent.pid).collect();
     let title = format!(
         "{} ({}, {}) leaves {} behind",
         parent.name,

@@ -1,6 +1,8 @@
 //! Every fault. One file a family.
 
 mod access;
+mod machine;
+mod program;
 mod services;
 mod storage;
 
@@ -12,7 +14,7 @@ use std::path::Path;
 
 /// All of them.
 pub(crate) fn all() -> Vec<Box<dyn Fault>> {
-    [storage::all(), services::all(), access::all()]
+    [storage::all(), services::all(), access::all(), machine::all()]
         .into_iter()
         .flatten()
         .collect()

@@ -72,6 +72,25 @@ fn zombies_are_told_by_parent_and_the_stuck_by_staying_so() {
 }
 
 #[test]
+fn a_zombie_of_a_moment_is_none() {
+    let list = |pids: &[u64]| {
+        let lines: Vec<Value> = pids.iter().map(|pid| line(*pid, "child", 0)).collect();
+        json!({"processes": lines, "matched": 1, "truncated": false, "tainted": true})
+    };
+    for (before, now, found) in [(&[50, 51][..], &[51, 52][..], 1), (&[50][..], &[52][..], 0)] {
+        let parts = [("before", list(before)), ("zombies", list(now))];
+        let analysis = tell("zombies", &parts, json!({}));
+        assert_eq!(analysis.findings.len(), found, "{before:?} {now:?}");
+        if found > 0 {
+            assert!(
+                analysis.findings[0].title.contains("1 child process "),
+                "{analysis:?}"
+            );
+        }
+    }
+}
+
+#[test]
 fn memory_is_short_by_what_is_left_or_by_what_is_lost() {
     let memory = |available: u64| json!({"total_bytes": 1000, "available_bytes": available, "free_bytes": 1});
     let pressure = |percent: f64| {
