@@ -15,7 +15,7 @@ use crate::fs::make::{Spot, copy_content, give, give_link, remove, sync};
 use crate::fs::plan::{Change, Depth, Plan, Step, dir_times, take};
 use crate::fs::resolve::{absent, entry_in, identity_of, kind_of, open_inode};
 use crate::fs::restore::{Restorer, give_dir_times};
-use crate::fs::successors::Successors;
+use crate::fs::successors::{Known, Successors};
 use crate::worker::store::Store;
 use aios_core::failpoint;
 use rustix::fd::{AsFd, OwnedFd};
@@ -173,6 +173,10 @@ impl Applier<'_> {
                 && let Some(old) = image.inode()
                 && old != new
             {
+                let old = Known {
+                    inode: old,
+                    at: change.seen,
+                };
                 replaced.push((old, new));
             }
             if change.anchor.is_own()
@@ -189,7 +193,7 @@ impl Applier<'_> {
         }
         self.successors.withdraw(&plan.tag, plan.since)?;
         self.successors.add(&plan.tag, &replaced)?;
-        plan.until = Some(self.successors.count());
+        plan.until = Some(self.successors.now()?);
         Ok(())
     }
 }

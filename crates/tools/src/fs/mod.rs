@@ -93,7 +93,7 @@ impl Fs {
     /// The store's list of replaced inodes cannot be used.
     pub fn new(resolver: Resolver, store: Store, clock: Arc<dyn Clock>) -> Result<Self> {
         Ok(Self {
-            successors: Successors::open(&store.beside("successors"))?,
+            successors: Successors::open(&store.beside("replaced"))?,
             resolver,
             store,
             clock,
@@ -263,7 +263,7 @@ impl Namespace for Fs {
     }
 
     fn plan(&self, call: &Call<'_>, identities: &[Identity]) -> Result<Plan> {
-        let since = self.successors.count();
+        let since = self.successors.now()?;
         let plan = match call.tool {
             "fs.write" | "fs.append" => write::plan(self, call, identities),
             "fs.delete" => delete::plan(self, call, identities),
@@ -280,7 +280,7 @@ impl Namespace for Fs {
     }
 
     fn plan_undo(&self, call: &Call<'_>, target: &Target<Plan>, identities: &[Identity]) -> Result<Plan> {
-        let since = self.successors.count();
+        let since = self.successors.now()?;
         let plan = undo::plan(self, call, target, identities)?;
         Ok(Plan { since, ..plan })
     }

@@ -129,6 +129,9 @@ pub struct Change {
     pub step: Step,
     /// What is there afterwards; known once it was done.
     pub after: Option<Image>,
+    /// For [`Step::Restore`]: a moment at which what is given back was there; see [`super::successors`].
+    #[serde(default)]
+    pub seen: u64,
 }
 
 impl Change {
@@ -139,6 +142,7 @@ impl Change {
             before,
             step,
             after: None,
+            seen: 0,
         }
     }
 
@@ -181,11 +185,10 @@ pub struct Plan {
     pub dirs: Vec<DirTimes>,
     /// What the call answers when all of it is done.
     pub result: Value,
-    /// How many batches of inodes had been replaced by others when the plan was made, for what was there
-    /// before; see [`super::successors`].
+    /// The moment before the plan was made, for what was there before; see [`super::successors`].
     #[serde(default)]
     pub since: u64,
-    /// The same when it was done, for what is there afterwards.
+    /// The moment when it was done, for what is there afterwards.
     #[serde(default)]
     pub until: Option<u64>,
     /// Changes that this process began; `None` after a restart, when any may have been begun.

@@ -11,6 +11,7 @@ use crate::fs::make::{remove, sync};
 use crate::fs::plan::{Change, Plan, Step, inode_at};
 use crate::fs::resolve::{Anchor, entry_in};
 use crate::fs::restore::{Restorer, foreign, give_dir_times};
+use crate::fs::successors::Known;
 use rustix::fd::AsFd;
 use rustix::fs::{RenameFlags, renameat_with};
 
@@ -70,6 +71,10 @@ impl Applier<'_> {
             if let (Some(old), Some(new)) = (change.before.inode(), now)
                 && old != new
             {
+                let old = Known {
+                    inode: old,
+                    at: plan.since,
+                };
                 replaced.push((old, new));
             }
         }

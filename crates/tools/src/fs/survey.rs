@@ -21,6 +21,8 @@ pub(super) struct Spot {
     pub(super) now: Image,
     /// What it becomes again, known by the inode that it has now.
     pub(super) back: Image,
+    /// A moment at which that inode was there.
+    pub(super) seen: u64,
 }
 
 impl Spot {
@@ -127,13 +129,14 @@ impl Surveyor<'_> {
         }
     }
 
-    fn follow(&self, image: Image, since: u64) -> Image {
+    /// The image with the inode that it has by now, and a moment at which that one was there.
+    fn follow(&self, image: Image, since: u64) -> (Image, u64) {
         match image.inode() {
             Some(inode) => {
                 let now = self.fs.successors.follow(inode, since);
-                image.with_inode(now)
+                (image.with_inode(now.inode), now.at)
             }
-            None => image,
+            None => (image, since),
         }
     }
 
@@ -177,7 +180,8 @@ impl Surveyor<'_> {
         let then = self
             .fs
             .successors
-            .follow((anchor.dev, anchor.ino), self.plan.left_at());
+            .follow((anchor.dev, anchor.ino), self.plan.left_at())
+            .inode;
         // A directory that the execution removed and somebody made again is as good as the old one.
         let same = anchor.is_own() || self.removed.contains(&anchor.parent) || then == (now.dev, now.ino);
         if now.path() != path || !same {
@@ -187,8 +191,9 @@ impl Surveyor<'_> {
     }
 
     fn compare(&self, change: &Change, anchor: Anchor) -> Result<Looked> {
-        let left = self.follow(change.after.clone().unwrap_or(Image::Absent), self.plan.left_at());
-        let back = self.follow(change.before.clone(), self.plan.since);
+        let after = change.after.clone().unwrap_or(Image::Absent);
+        let (left, _) = self.follow(after, self.plan.left_at());
+        let (back, seen) = self.follow(change.before.clone(), self.plan.since);
         let store = self.kept.then_some(&self.fs.store);
         let mut now = take(&anchor, store, Depth::of(&left), self.call.budget)?;
         if let Some(difference) = left.difference(&now) {
@@ -224,7 +229,12 @@ impl Surveyor<'_> {
             *others = names.unwrap_or_default();
             others.retain(|name| *name != anchor.path());
         }
-        Ok(Ok(Spot { anchor, now, back }))
+        Ok(Ok(Spot {
+            anchor,
+            now,
+            back,
+            seen,
+        }))
     }
 
     fn action_on(&self, anchor: &Anchor) -> &str {

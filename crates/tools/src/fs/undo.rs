@@ -154,7 +154,10 @@ pub(super) fn plan(fs: &Fs, call: &Call<'_>, target: &Target<Plan>, identities: 
         .spots
         .into_iter()
         .zip(steps)
-        .map(|(spot, step)| Change::new(spot.anchor, spot.now, step))
+        .map(|(spot, step)| Change {
+            seen: spot.seen,
+            ..Change::new(spot.anchor, spot.now, step)
+        })
         .collect();
     let mut plan = Plan::new(tag(call), changes, result)?;
     give_times_back(fs, &mut plan, &target.plan);
@@ -168,7 +171,7 @@ fn give_times_back(fs: &Fs, plan: &mut Plan, target: &Plan) {
         .iter()
         .map(|dir| {
             let inode = (dir.anchor.dev, dir.anchor.ino);
-            (fs.successors.follow(inode, target.left_at()), dir)
+            (fs.successors.follow(inode, target.left_at()).inode, dir)
         })
         .collect();
     for dir in &mut plan.dirs {

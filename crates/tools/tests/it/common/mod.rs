@@ -369,6 +369,8 @@ impl House {
         {
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
+        // The channel to a process that died may not have noticed yet.
+        self.worker = WorkerClient::new(rpc::channel(&self.paths.worker_socket("fs")));
         self.push_trust(false, &[]).await;
     }
 
