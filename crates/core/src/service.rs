@@ -1,7 +1,7 @@
 //! How every service's process starts and ends.
 
 use crate::paths::Paths;
-use crate::telemetry;
+use crate::{tasks, telemetry};
 use std::fmt::Display;
 use std::future::Future;
 use std::process::ExitCode;
@@ -27,9 +27,12 @@ where
         .enable_all()
         .build();
     let ended = match runtime {
-        Ok(runtime) => runtime
-            .block_on(service(Paths::from_env()))
-            .map_err(|error| format!("{error:#}")),
+        Ok(runtime) => runtime.block_on(async {
+            tasks::listen_for_termination().map_err(|error| format!("no signal handlers: {error}"))?;
+            service(Paths::from_env())
+                .await
+                .map_err(|error| format!("{error:#}"))
+        }),
         Err(error) => Err(format!("the runtime could not be started: {error}")),
     };
     match ended {

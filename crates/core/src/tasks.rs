@@ -4,6 +4,7 @@
 //! through [`Tasks::token`], and is waited for by [`Tasks::shutdown`].
 
 use std::future::Future;
+use std::sync::OnceLock;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -54,17 +55,44 @@ impl Tasks {
     }
 }
 
+/// Whether this process was asked to end; set up by [`listen_for_termination`].
+static ASKED_TO_END: OnceLock<CancellationToken> = OnceLock::new();
+
+/// From now on SIGTERM and SIGINT do not end the process but complete [`termination`], also when they come
+/// before anybody waits there. To be called early, within a runtime; more calls change nothing.
+///
+/// # Errors
+/// The signal handlers cannot be installed.
+pub fn listen_for_termination() -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let asked = CancellationToken::new();
+    if ASKED_TO_END.set(asked.clone()).is_err() {
+        return Ok(());
+    }
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "belongs to the process: it ends with the runtime, and never panics"
+    )]
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        asked.cancel();
+    });
+    Ok(())
+}
+
 /// Completes when the process is asked to end (SIGTERM or SIGINT).
 ///
 /// # Errors
 /// The signal handlers cannot be installed.
 pub async fn termination() -> std::io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    listen_for_termination()?;
+    if let Some(asked) = ASKED_TO_END.get() {
+        asked.cancelled().await;
     }
     Ok(())
 }
