@@ -66,7 +66,7 @@ pub async fn run(
             Err(error @ Error::NoAgent { .. }) if !state.plan.operations.is_empty() => {
                 tracing::warn!(goal = %goal.id, %error, "the built-in executor takes the task");
                 decide(core, goal.id, task, crate::EXECUTOR_KIND, &error.to_string()).await?;
-                return executor::run(core, &current, task, cancel).await;
+                return executor::run(core, &current, task, Vec::new(), cancel).await;
             }
             other => other?,
         };
@@ -483,7 +483,11 @@ fn end_of(result: TaskResult) -> Result<TaskEnd, Error> {
         .collect();
     match result.result {
         Some(task_result::Result::OutputJson(text)) => match serde_json::from_str(&text) {
-            Ok(output @ Value::Object(_)) => Ok(TaskEnd { output, summary }),
+            Ok(output @ Value::Object(_)) => Ok(TaskEnd {
+                output,
+                summary,
+                last: Vec::new(),
+            }),
             _ => Err(Error::Session("a task's output is a JSON object".to_owned())),
         },
         Some(task_result::Result::Error(error)) => Err(Error::Peer(error.into())),

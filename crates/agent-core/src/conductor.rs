@@ -170,8 +170,8 @@ async fn work(core: &Arc<Core>, id: GoalId, cancel: &CancellationToken) -> Resul
     let mut started: BTreeSet<TaskId> = BTreeSet::new();
     let mut running: JoinSet<(TaskId, Result<TaskEnd, Error>)> = JoinSet::new();
     let mut interrupted = None;
+    let mut goal = core.journal.goal(id).await?;
     loop {
-        let goal = core.journal.goal(id).await?;
         if !stop.is_cancelled() {
             for task in startable(&goal) {
                 if started.insert(task.plan.id) {
@@ -185,7 +185,7 @@ async fn work(core: &Arc<Core>, id: GoalId, cancel: &CancellationToken) -> Resul
         let (task, result) =
             joined.map_err(|error| Error::Corrupt(format!("a task ended by a panic: {error}")))?;
         match result {
-            Ok(end) => complete_task(core, id, task, end).await?,
+            Ok(end) => goal = complete_task(core, &goal, task, end).await?,
             Err(Error::Cancelled) => {}
             Err(error)
                 if error.is_transient() || matches!(error, Error::JournalClosed | Error::ShuttingDown) =>
@@ -221,32 +221,34 @@ async fn spawn(
 ) -> Result<(), Error> {
     let id = task.plan.id;
     let mut goal = goal.clone();
+    let by_agent = !task.plan.skill.is_empty() && task.agent_kind != EXECUTOR_KIND;
+    let mut begun = Vec::new();
     if task.state == TaskState::Pending {
-        let event = Event::Task {
+        begun.push(Event::Task {
             task: id,
             state: TaskState::InProgress,
             line: format!("{} begins", task.plan.name),
             output: Value::Null,
             error: None,
-        };
-        goal = core.journal.append(goal.id, vec![event]).await?;
+        });
     }
-    let by_agent = !task.plan.skill.is_empty() && task.agent_kind != EXECUTOR_KIND;
+    if by_agent && !begun.is_empty() {
+        goal = core.journal.append(goal.id, std::mem::take(&mut begun)).await?;
+    }
     let (core, stop) = (Arc::clone(core), stop.clone());
     running.spawn(async move {
         let result = if by_agent {
             Box::pin(agent_task::run(&core, &goal, id, stop)).await
         } else {
-            Box::pin(executor::run(&core, &goal, id, stop)).await
+            Box::pin(executor::run(&core, &goal, id, begun, stop)).await
         };
         (id, result)
     });
     Ok(())
 }
 
-async fn complete_task(core: &Core, goal: GoalId, task: TaskId, end: TaskEnd) -> Result<(), Error> {
-    let state = core.journal.goal(goal).await?;
-    let name = state
+async fn complete_task(core: &Core, goal: &Goal, task: TaskId, end: TaskEnd) -> Result<Goal, Error> {
+    let name = goal
         .task(task)
         .map(|task| task.plan.name.as_str())
         .unwrap_or_default();
@@ -255,14 +257,15 @@ async fn complete_task(core: &Core, goal: GoalId, task: TaskId, end: TaskEnd) ->
     } else {
         format!("{name}: {}", end.summary)
     };
-    let event = Event::Task {
+    let mut events = end.last;
+    events.push(Event::Task {
         task,
         state: TaskState::Completed,
         line,
         output: end.output,
         error: None,
-    };
-    core.journal.append(goal, vec![event]).await.map(|_| ())
+    });
+    core.journal.append(goal.id, events).await
 }
 
 async fn fail_task(core: &Core, goal: GoalId, task: TaskId, error: &Error) -> Result<(), Error> {

@@ -26,9 +26,12 @@ pub struct TaskEnd {
     pub output: Value,
     /// One sentence.
     pub summary: String,
+    /// What happened last, to be journaled with the end.
+    pub last: Vec<Event>,
 }
 
-/// Does a task. Operations that an earlier run has done are answered from the journal.
+/// Does a task. Operations that an earlier run has done are answered from the journal. `begun` is journaled
+/// with the first of them.
 ///
 /// # Errors
 /// A step fails or is denied, an expectation does not hold, the goal is cancelled, or the journal fails.
@@ -36,6 +39,7 @@ pub async fn run(
     core: &Arc<Core>,
     goal: &Goal,
     task: TaskId,
+    mut begun: Vec<Event>,
     cancel: CancellationToken,
 ) -> Result<TaskEnd, Error> {
     let planned = goal.task(task).ok_or(crate::model::ApplyError::NoTask(task))?;
@@ -46,20 +50,24 @@ pub async fn run(
             agent_id: EXECUTOR_ID.to_owned(),
             container_id: String::new(),
         };
-        core.journal.append(goal.id, vec![routed]).await?;
+        begun.push(routed);
     }
     let mut work = Work {
         core,
         plan: &planned.plan,
         dry_run: goal.dry_run,
         outputs: outputs(goal),
-        steps: Steps::new(core, goal.id, task, cancel),
+        steps: Steps::new(core, goal.id, task, cancel).holding(begun),
         results: Vec::new(),
         number: 0,
     };
-    for operation in &planned.plan.operations {
-        let result = work.operation(operation).await?;
-        work.results.push(result);
+    let done = work.all().await;
+    let last = work.steps.take_held();
+    if let Err(error) = done {
+        if !last.is_empty() {
+            core.journal.append(goal.id, last).await?;
+        }
+        return Err(error);
     }
     let results = work.results;
     let summary = if planned.plan.verifies && !goal.dry_run {
@@ -70,6 +78,7 @@ pub async fn run(
     Ok(TaskEnd {
         output: json!({"results": results}),
         summary,
+        last,
     })
 }
 
@@ -95,6 +104,14 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
+    async fn all(&mut self) -> Result<(), Error> {
+        for operation in &self.plan.operations {
+            let result = self.operation(operation).await?;
+            self.results.push(result);
+        }
+        Ok(())
+    }
+
     async fn operation(&mut self, operation: &Operation) -> Result<Value, Error> {
         match operation {
             Operation::Call { when, .. } if !when.iter().all(|it| holds(it, &self.outputs)) => {

@@ -1,6 +1,8 @@
 //! The network: who listens, and why a host cannot be reached: link, route, name, firewall and the
 //! size of packets told apart.
 
+mod sizes;
+
 use super::words::some_of;
 use super::{AnalyzeError, Analyzer, Cause, Evidence, Finding, Found, Sample, Severity, Wanted};
 use serde::Deserialize;
@@ -78,7 +80,7 @@ pub(super) const ANALYZERS: &[Analyzer] = &[
                 says: "firewall.rules",
             },
         ],
-        settings: &[],
+        settings: &[("asked", Sample::Text)],
         causes: &[
             fault("link_down", "no link is up"),
             fault("no_route", "there is no way to the host"),
@@ -88,8 +90,23 @@ pub(super) const ANALYZERS: &[Analyzer] = &[
             fault("firewall", "something on the way drops the packets"),
             fault("port_closed", "the host is there and nobody listens on the port"),
             fault("host_down", "the host does not answer"),
+            fault("host_private", "the host is none of the public network"),
+            fault("narrow_path", "the way takes smaller packets only, and says so"),
+            fault("not_looked_at", "the host could not be looked at"),
         ],
         tell: network_fault,
+    },
+    Analyzer {
+        name: "narrow_path",
+        summary: "whether packets of the size that the way names get through",
+        evidence: &[Wanted {
+            name: "fitting",
+            needed: true,
+            says: "net.ping of the host with packets of that size, not to be cut",
+        }],
+        settings: &[],
+        causes: &[fault("mtu", "large packets do not get through")],
+        tell: sizes::narrow_path,
     },
 ];
 
@@ -183,6 +200,22 @@ struct Route {
     #[serde(default)]
     dead: bool,
     kind: String,
+    #[serde(default)]
+    interfaces: Vec<String>,
+}
+
+impl Routes {
+    /// Whether there is a way to everywhere.
+    fn default(&self) -> bool {
+        let usable = |it: &Route| it.is_default() && !it.dead && it.kind == "unicast";
+        self.routes.iter().any(usable)
+    }
+}
+
+impl Route {
+    fn is_default(&self) -> bool {
+        self.destination.starts_with("default")
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -242,6 +275,9 @@ struct Rules {
     ruleset: String,
 }
 
+/// Code of a call whose host is none of the public network, and which may not go there.
+const CLOSED: &str = "AIOS-TOOLS-0041";
+
 fn one(finding: Finding) -> Found {
     Found {
         seen: finding.title.clone(),
@@ -255,59 +291,102 @@ fn find(cause: &str, subject: &str, title: String) -> Finding {
 
 /// From the cable upwards: what is below must work before anything above can.
 fn network_fault(evidence: &Evidence<'_>) -> Result<Found, AnalyzeError> {
-    let interfaces: Interfaces = evidence.need("interfaces")?;
-    let routes: Routes = evidence.need("routes")?;
     let ping = evidence.maybe::<Ping>("ping")?;
     let port = evidence.maybe::<Port>("port")?;
     let reached =
         ping.as_ref().is_some_and(|ping| ping.received > 0) || port.as_ref().is_some_and(|it| it.open);
-    if !reached {
-        if let Some(finding) = link(evidence, &interfaces) {
-            return Ok(one(finding));
-        }
-        if let Some(finding) = names(evidence)? {
-            return Ok(one(finding));
-        }
-        if let Some(finding) = route(evidence, &routes, ping.as_ref(), port.as_ref()) {
-            return Ok(one(finding));
-        }
-    }
-    if let Some(finding) = sizes(evidence)? {
+    let finding = match reached {
+        true => sizes::sizes(evidence)?,
+        false => below(evidence, ping.as_ref(), port.as_ref())?,
+    };
+    if let Some(finding) = finding {
         return Ok(one(finding));
     }
-    if let Some(port) = &port
-        && !port.open
-    {
-        return Ok(one(closed(evidence, port, reached)?));
+    if let Some(port) = port.filter(|port| !port.open) {
+        return Ok(one(closed(evidence, &port, reached)?));
     }
-    if let Some(ping) = ping.filter(|ping| ping.received == 0 && !reached) {
+    if let Some(ping) = ping.filter(|_| !reached) {
         let title = format!("{} does not answer", ping.address);
         return Ok(one(
             find("host_down", &ping.address, title).shown(evidence.shows("ping", "/received", "no answer"))
         ));
     }
     Ok(Found {
-        seen: if reached {
-            "the host answers".to_owned()
-        } else {
-            "link, routes and names are as they should be".to_owned()
-        },
+        seen: "the host answers".to_owned(),
         findings: Vec::new(),
     })
 }
 
-fn link(evidence: &Evidence<'_>, all: &Interfaces) -> Option<Finding> {
-    let outer: Vec<&Interface> = all.interfaces.iter().filter(|it| it.name != "lo").collect();
-    if outer.iter().any(|it| it.works()) {
-        return None;
+/// What keeps everything from the host: link, names, route, this machine's own rules.
+fn below(
+    evidence: &Evidence<'_>,
+    ping: Option<&Ping>,
+    port: Option<&Port>,
+) -> Result<Option<Finding>, AnalyzeError> {
+    let interfaces: Interfaces = evidence.need("interfaces")?;
+    let routes: Routes = evidence.need("routes")?;
+    if let Some(finding) = link(evidence, &interfaces, &routes) {
+        return Ok(Some(finding));
     }
-    let Some(worst) = outer.first() else {
+    let dns = evidence.maybe::<Dns>("dns")?;
+    // Without a way to the server of names nothing is said against the server.
+    let cut_off = !routes.default() && dns.as_ref().is_some_and(Dns::has_no_way);
+    if !cut_off && let Some(finding) = names(evidence, dns.as_ref()) {
+        return Ok(Some(finding));
+    }
+    if let Some(finding) = route(evidence, &routes, ping, port, cut_off) {
+        return Ok(Some(finding));
+    }
+    if let Some(ping) = ping.filter(|ping| ping.error.as_deref().is_some_and(forbidden)) {
+        let title = format!("this machine's own rules drop what goes to {}", ping.address);
+        let said = ping.error.clone().unwrap_or_default();
+        return Ok(Some(
+            find("firewall", &ping.address, title).shown(evidence.shows("ping", "/error", said)),
+        ));
+    }
+    Ok(match (ping, port) {
+        (None, None) => Some(not_looked_at(evidence)),
+        _ => None,
+    })
+}
+
+/// What the kernel says when its own rules drop a packet that is to be sent.
+fn forbidden(error: &str) -> bool {
+    error.to_lowercase().contains("not permitted")
+}
+
+/// Neither ping nor port: link, routes and names may be well, and nobody knows of the host.
+fn not_looked_at(evidence: &Evidence<'_>) -> Finding {
+    let failures = ["ping", "port"].map(|name| (name, evidence.failure(name)));
+    let failure = failures
+        .into_iter()
+        .find_map(|(name, failure)| failure.map(|failure| (name, failure)));
+    let (name, code, message) = match failure {
+        Some((name, failure)) => (name, failure.code, failure.message),
+        None => ("port", String::new(), "no call was made".to_owned()),
+    };
+    if code == CLOSED && evidence.text("asked").is_none() {
+        return find("host_private", "host", message.clone()).shown(evidence.shows(name, "/failed", message));
+    }
+    let title = format!("nothing is known of the host itself: {message}");
+    find("not_looked_at", "host", title).shown(evidence.shows(name, "/failed", message))
+}
+
+fn link(evidence: &Evidence<'_>, all: &Interfaces, routes: &Routes) -> Option<Finding> {
+    let outer: Vec<&Interface> = all.interfaces.iter().filter(|it| it.name != "lo").collect();
+    let worst = if outer.iter().any(|it| it.works()) {
+        // A bridge of containers always works; what led to everywhere is what matters.
+        outer.iter().find(|it| !routes.default() && led_out(it, routes))?
+    } else if outer.is_empty() {
         let title = "this machine has no network interface".to_owned();
         return Some(find("link_down", "network", title).shown(evidence.shows(
             "interfaces",
             "/interfaces",
             "only lo",
         )));
+    } else {
+        let of_use = outer.iter().find(|it| !it.addresses.is_empty());
+        of_use.or(outer.first())?
     };
     let why = if !worst.up {
         "is switched off"
@@ -325,12 +404,32 @@ fn link(evidence: &Evidence<'_>, all: &Interfaces) -> Option<Finding> {
     )
 }
 
-fn names(evidence: &Evidence<'_>) -> Result<Option<Finding>, AnalyzeError> {
-    let Some(dns) = evidence.maybe::<Dns>("dns")? else {
-        return Ok(None);
-    };
+/// Whether an interface that does not work was the way out: it has a dead default route, or was switched off with
+/// its addresses, which takes its routes away.
+fn led_out(interface: &Interface, routes: &Routes) -> bool {
+    let dead = |it: &Route| it.is_default() && it.dead && it.interfaces.contains(&interface.name);
+    !interface.works()
+        && (routes.routes.iter().any(dead) || (!interface.up && !interface.addresses.is_empty()))
+}
+
+impl Dns {
+    /// Whether no server could even be asked.
+    fn has_no_way(&self) -> bool {
+        let error = |it: &Attempt| it.error.as_deref().is_some_and(unreachable);
+        !self.attempts.is_empty() && self.attempts.iter().all(error)
+    }
+}
+
+/// What the kernel says when there is no way.
+fn unreachable(text: &str) -> bool {
+    let text = text.to_lowercase();
+    text.contains("unreachable") || text.contains("no route")
+}
+
+fn names(evidence: &Evidence<'_>, dns: Option<&Dns>) -> Option<Finding> {
+    let dns = dns?;
     if !dns.hosts_file.is_empty() || (dns.answered && !dns.records.is_empty()) {
-        return Ok(None);
+        return None;
     }
     let tried: Vec<String> = dns
         .attempts
@@ -341,12 +440,16 @@ fn names(evidence: &Evidence<'_>) -> Result<Option<Finding>, AnalyzeError> {
         })
         .collect();
     let shown = evidence.shows("dns", "/attempts", some_of(tried.iter().map(String::as_str), 4));
-    Ok(Some(if dns.answered {
+    Some(if dns.answered {
         let title = format!("there is no address for the name {}", dns.name);
         find("name_unknown", &dns.name, title).shown(shown)
     } else if let Some(server) = dns.servers.first() {
         let servers = dns.servers.join(", ");
-        let title = format!("no server of names answers ({servers})");
+        let codes: Vec<&str> = dns.attempts.iter().filter_map(|it| it.code.as_deref()).collect();
+        let title = match codes.first() {
+            Some(code) => format!("the servers of names fail ({servers}: {code})"),
+            None => format!("no server of names answers ({servers})"),
+        };
         find("dns_server", server, title)
             .shown(shown)
             .value("server", server.as_str())
@@ -357,7 +460,7 @@ fn names(evidence: &Evidence<'_>) -> Result<Option<Finding>, AnalyzeError> {
             "/servers",
             "/etc/resolv.conf names no server",
         ))
-    }))
+    })
 }
 
 fn route(
@@ -365,6 +468,7 @@ fn route(
     routes: &Routes,
     ping: Option<&Ping>,
     port: Option<&Port>,
+    cut_off: bool,
 ) -> Option<Finding> {
     let said = ping.and_then(|ping| ping.error.as_deref()).unwrap_or_default();
     let failed = ["ping", "port"]
@@ -373,28 +477,16 @@ fn route(
         .map(|failure| failure.message)
         .collect::<Vec<_>>()
         .join("; ");
-    let unreachable = |text: &str| {
-        let text = text.to_lowercase();
-        text.contains("unreachable") || text.contains("no route")
-    };
     let of_port = port.is_some_and(|port| {
         !port.addresses.is_empty() && port.addresses.iter().all(|it| it.state == "unreachable")
     });
-    let usable = |route: &&Route| route.destination == "default" && !route.dead && route.kind == "unicast";
-    let default = routes.routes.iter().any(|route| usable(&route));
-    if default && !unreachable(said) && !unreachable(&failed) && !of_port {
+    let no_way = cut_off || unreachable(said) || unreachable(&failed) || of_port;
+    let asked = ping.is_some() || port.is_some();
+    // A neighbour needs no default route: something was sent and nothing came back.
+    if !no_way && (routes.default() || asked) {
         return None;
     }
-    if !default
-        && !unreachable(said)
-        && !unreachable(&failed)
-        && !of_port
-        && (ping.is_some() || port.is_some())
-    {
-        // A neighbour needs no default route; something was sent and nothing came back.
-        return None;
-    }
-    let title = match default {
+    let title = match routes.default() {
         true => "there is no way to the host although there is a default route".to_owned(),
         false => "there is no default route".to_owned(),
     };
@@ -404,38 +496,6 @@ fn route(
         (true, true) => format!("{} routes, none for everything", routes.routes.len()),
     };
     Some(find("no_route", "routes", title).shown(evidence.shows("routes", "/routes", shows)))
-}
-
-fn sizes(evidence: &Evidence<'_>) -> Result<Option<Finding>, AnalyzeError> {
-    let Some(small) = evidence.maybe::<Ping>("ping")?.filter(|ping| ping.received > 0) else {
-        return Ok(None);
-    };
-    let Some(large) = evidence.maybe::<Ping>("large")? else {
-        return Ok(None);
-    };
-    if large.received > 0 && !large.too_large {
-        return Ok(None);
-    }
-    let fits = large.path_mtu_bytes.filter(|it| *it < large.packet_bytes);
-    let limit = fits.map_or_else(String::new, |it| format!("; {it} bytes go through"));
-    let title = format!(
-        "packets of {} bytes do not get to {}{limit}",
-        large.packet_bytes, small.address
-    );
-    Ok(Some(
-        find("mtu", &small.address, title)
-            .shown(evidence.shows(
-                "ping",
-                "/received",
-                format!("{} small ones were answered", small.received),
-            ))
-            .shown(evidence.shows(
-                "large",
-                "/received",
-                format!("{} large ones were", large.received),
-            ))
-            .value_if("mtu_bytes", fits),
-    ))
 }
 
 fn closed(evidence: &Evidence<'_>, port: &Port, reached: bool) -> Result<Finding, AnalyzeError> {

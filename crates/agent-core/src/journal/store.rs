@@ -120,7 +120,7 @@ impl Store {
             transaction.commit()?;
             return Ok((earlier, Submission::Repeated));
         }
-        self.commit(&goal, &[(event.clone(), goal.state)], &BTreeSet::new(), also)?;
+        self.commit(&goal, &[(event, goal.state)], &BTreeSet::new(), also)?;
         self.active.insert(id, goal.clone());
         Ok((goal, Submission::New))
     }
@@ -136,7 +136,7 @@ impl Store {
         let mut steps = BTreeSet::new();
         for event in events {
             goal.apply(event, now)?;
-            recorded.push((event.clone(), goal.state));
+            recorded.push((event, goal.state));
             if let Some(task) = event.task().filter(|_| event.step() > 0) {
                 steps.insert((task, event.step()));
             }
@@ -153,7 +153,7 @@ impl Store {
     fn commit(
         &mut self,
         goal: &Goal,
-        events: &[(Event, GoalState)],
+        events: &[(&Event, GoalState)],
         steps: &BTreeSet<(TaskId, u64)>,
         also: impl FnOnce(&Transaction<'_>, &Goal) -> Result<(), Error>,
     ) -> Result<(), Error> {

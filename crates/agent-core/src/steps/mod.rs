@@ -17,6 +17,7 @@ use crate::model::state::StepState;
 use crate::model::{Goal, Step, Task};
 use aios_core::failpoint;
 use aios_core::id::{GoalId, TaskId};
+use aios_proto::guard::v1::MintResponse;
 use serde_json::Value;
 use std::future::Future;
 use std::sync::Arc;
@@ -49,6 +50,12 @@ pub struct Steps {
     task: TaskId,
     cancel: CancellationToken,
     token: Option<(Vec<u8>, i64)>,
+    /// What the guard said to a token that was asked for ahead of its call.
+    minted: Option<Result<MintResponse, Error>>,
+    /// Whether the end of a step may wait for the next event.
+    holds: bool,
+    /// What happened and is journaled together with the next event.
+    held: Vec<Event>,
     /// Nothing new is begun; what is sent was done already.
     settling: bool,
 }
@@ -62,12 +69,35 @@ impl Steps {
             task,
             cancel,
             token: None,
+            minted: None,
+            holds: false,
+            held: Vec::new(),
             settling: false,
         }
     }
 
+    /// The same for a caller that journals the end of the last step itself, with what follows from it:
+    /// [`Steps::take_held`] gives it. `begun` is journaled with the first step.
+    ///
+    /// One durable write less for each; a crash before it only has the step asked about again.
+    pub fn holding(self, begun: Vec<Event>) -> Self {
+        Self {
+            holds: true,
+            held: begun,
+            ..self
+        }
+    }
+
+    /// What happened and is not journaled yet.
+    pub fn take_held(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.held)
+    }
+
     async fn state(&self) -> Result<(Goal, Task), Error> {
-        let goal = self.core.journal.goal(self.goal).await?;
+        let mut goal = self.core.journal.goal(self.goal).await?;
+        for event in &self.held {
+            goal.apply(event, self.core.clock.now_ms())?;
+        }
         let task = goal
             .task(self.task)
             .cloned()
@@ -75,8 +105,18 @@ impl Steps {
         Ok((goal, task))
     }
 
-    async fn append(&self, event: Event) -> Result<Goal, Error> {
-        self.core.journal.append(self.goal, vec![event]).await
+    async fn append(&mut self, event: Event) -> Result<Goal, Error> {
+        let mut events = self.take_held();
+        events.push(event);
+        self.core.journal.append(self.goal, events).await
+    }
+
+    /// Journals what was held back.
+    async fn flush(&mut self) -> Result<(), Error> {
+        match self.take_held() {
+            events if events.is_empty() => Ok(()),
+            events => self.core.journal.append(self.goal, events).await.map(|_| ()),
+        }
     }
 
     /// Does a step, or gives the recorded end of one that was done before.
@@ -103,7 +143,8 @@ impl Steps {
         self.until_allowed().await?;
         failpoint::hit("orch.before_step");
         let dry_run = call.dry_run || (goal.dry_run && self.changes(&call).await?);
-        self.append(Event::StepStarted {
+        let mut events = self.take_held();
+        events.push(Event::StepStarted {
             task: self.task,
             step: number,
             step_kind: call.kind.to_owned(),
@@ -111,8 +152,12 @@ impl Steps {
             args: call.args.clone(),
             reason: call.reason.clone(),
             dry_run,
-        })
-        .await?;
+        });
+        // The token is asked for while the disk works.
+        let journaled = self.core.journal.append(self.goal, events);
+        let (journaled, minted) = tokio::join!(journaled, self.mint_ahead(&goal, &task, call.kind));
+        journaled?;
+        self.minted = minted;
         failpoint::hit("orch.after_step");
         let call = Call { dry_run, ..call };
         let end = self.perform(&goal, number, &call, false).await?;
@@ -149,26 +194,31 @@ impl Steps {
         self.end(step.step, end).await
     }
 
-    async fn end(&self, number: u64, end: StepEnd) -> Result<Step, Error> {
-        let goal = self
-            .append(Event::StepEnded {
-                task: self.task,
-                step: number,
-                end,
-            })
-            .await?;
+    async fn end(&mut self, number: u64, end: StepEnd) -> Result<Step, Error> {
+        let event = Event::StepEnded {
+            task: self.task,
+            step: number,
+            end,
+        };
+        let goal = if self.holds {
+            self.held.push(event);
+            self.state().await?.0
+        } else {
+            self.append(event).await?
+        };
         let step = goal.task(self.task).and_then(|task| task.step(number)).cloned();
         step.ok_or(Error::Apply(crate::model::ApplyError::NoStep(number)))
     }
 
     /// Holds new steps back while an emergency stop is on, and says so in the goal.
-    async fn until_allowed(&self) -> Result<(), Error> {
+    async fn until_allowed(&mut self) -> Result<(), Error> {
         if self.cancel.is_cancelled() {
             return Err(Error::Cancelled);
         }
         let Some(stop) = self.core.guard_view.stopped() else {
             return Ok(());
         };
+        self.flush().await?;
         let why = if stop.reason.is_empty() {
             String::new()
         } else {

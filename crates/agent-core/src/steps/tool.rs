@@ -5,9 +5,9 @@ use super::{Call, Steps};
 use crate::EXECUTOR_KIND;
 use crate::error::Error;
 use crate::executor::EXECUTOR_ID;
-use crate::model::Goal;
 use crate::model::event::{Autonomy, Event, StepEnd};
 use crate::model::state::StepState;
+use crate::model::{Goal, Task};
 use aios_core::failpoint;
 use aios_core::id::ExecutionKey;
 use aios_proto::common::v1 as common;
@@ -191,17 +191,13 @@ impl Steps {
             return Ok(token.clone());
         }
         let (_, task) = self.state().await?;
-        let request = MintRequest {
-            agent_id: task.agent_id.clone(),
-            agent_kind: task.agent_kind.clone(),
-            goal_id: self.goal.to_string(),
-            task_id: self.task.to_string(),
-            capabilities: task.plan.capabilities.clone(),
-            ttl_ms: self.core.config.token_ttl_ms,
-            tainted: task.plan.tainted,
-            autonomy: autonomy(goal.autonomy).into(),
+        let request = self.mint_request(goal, &task);
+        let minted = match self.minted.take() {
+            Some(Ok(minted)) => Ok(minted),
+            Some(Err(error @ Error::Peer(_))) => Err(error),
+            _ => self.mint(&request).await,
         };
-        let minted = match self.mint(&request).await {
+        let minted = match minted {
             // Its agent ended with the machine, or long ago; whoever asks, the worker only reads its
             // record of what was done.
             Err(Error::Peer(report)) if report.code == UNKNOWN_AGENT && self.settling => {
@@ -216,6 +212,34 @@ impl Steps {
         };
         self.token = Some((minted.token.clone(), minted.expires_at_ms));
         Ok(minted.token)
+    }
+
+    fn mint_request(&self, goal: &Goal, task: &Task) -> MintRequest {
+        MintRequest {
+            agent_id: task.agent_id.clone(),
+            agent_kind: task.agent_kind.clone(),
+            goal_id: self.goal.to_string(),
+            task_id: self.task.to_string(),
+            capabilities: task.plan.capabilities.clone(),
+            ttl_ms: self.core.config.token_ttl_ms,
+            tainted: task.plan.tainted,
+            autonomy: autonomy(goal.autonomy).into(),
+        }
+    }
+
+    /// Asks for the token of the built-in executor's first call, which the guard knows without waiting. What
+    /// cannot be had now is asked for again when the call needs it.
+    pub(super) async fn mint_ahead(
+        &self,
+        goal: &Goal,
+        task: &Task,
+        kind: &str,
+    ) -> Option<Result<MintResponse, Error>> {
+        let wanted = self.token.is_none() && task.agent_id == EXECUTOR_ID && matches!(kind, "tool" | "undo");
+        if !wanted {
+            return None;
+        }
+        Some(self.core.clients.mint(self.mint_request(goal, task)).await)
     }
 
     /// Mints a token. The guard hears of a starting agent from the sandbox, perhaps after us.
