@@ -11,6 +11,9 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 const NFT: &str = "/usr/sbin/nft";
+/// Its standard input by a name that it can open: `-` means /dev/stdin to it, and there is no such thing in the
+/// worker's view.
+const STANDARD_INPUT: &str = "/proc/self/fd/0";
 /// Most bytes of an answer; a rule set of some ten thousand rules.
 const LARGEST: u64 = 8 << 20;
 /// Time that it gets when nobody gave one: for taking back.
@@ -141,7 +144,7 @@ pub(super) fn ruleset(budget: &Budget) -> Result<String> {
 /// Makes all of these changes at once, or none.
 pub(super) fn commit(commands: &[Value], budget: &Budget) -> Result<()> {
     let input = json!({ "nftables": commands }).to_string();
-    run(&["-j", "-f", "-"], Some(input), budget).map(drop)
+    run(&["-j", "-f", STANDARD_INPUT], Some(input), budget).map(drop)
 }
 
 /// Time for what must be done although the call's own is over.
