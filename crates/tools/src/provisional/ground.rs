@@ -4,7 +4,7 @@ use crate::budget::Budget;
 use crate::error::Result;
 use aios_proto::common::v1::Identity;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 /// What can be changed provisionally.
@@ -66,6 +66,13 @@ pub(super) enum Deed<S, G> {
         /// `None`: it stays without being confirmed.
         window_ms: Option<u64>,
         undoes: Option<String>,
+        /// What was reached; left out until then, because a state may itself be written as null: a table that is
+        /// not there.
+        #[serde(
+            default = "unreached",
+            skip_serializing_if = "Option::is_none",
+            deserialize_with = "reached"
+        )]
         after: Option<S>,
     },
     Confirm {
@@ -81,4 +88,56 @@ pub(super) enum Deed<S, G> {
 pub(super) enum Aim<S, G> {
     New { goal: G },
     Back { was: S, left: S },
+}
+
+fn unreached<S>() -> Option<S> {
+    None
+}
+
+/// A state that stands there; a null that is none is what earlier versions wrote for nothing.
+fn reached<'de, D: Deserializer<'de>, S: Deserialize<'de>>(
+    from: D,
+) -> std::result::Result<Option<S>, D::Error> {
+    let value = Value::deserialize(from)?;
+    let nothing = value.is_null();
+    match S::deserialize(value) {
+        Ok(state) => Ok(Some(state)),
+        Err(_) if nothing => Ok(None),
+        Err(error) => Err(serde::de::Error::custom(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn again<S: Serialize + DeserializeOwned + Clone>(before: S, after: Option<S>) -> Option<S> {
+        let deed = Deed::Set {
+            before,
+            aim: Aim::New { goal: 1 },
+            window_ms: None,
+            undoes: None,
+            after,
+        };
+        let text = serde_json::to_string(&deed).unwrap();
+        match serde_json::from_str::<Deed<S, u8>>(&text).unwrap() {
+            Deed::Set { after, .. } => after,
+            Deed::Confirm { .. } | Deed::Unconfirm { .. } => panic!("{text}"),
+        }
+    }
+
+    #[test]
+    fn a_state_that_is_written_as_null_is_not_taken_for_none() {
+        assert_eq!(again::<Option<u8>>(None, Some(None)), Some(None));
+        assert_eq!(again::<Option<u8>>(None, Some(Some(2))), Some(Some(2)));
+        assert_eq!(again::<Option<u8>>(None, None), None);
+        assert_eq!(again(1, None), None);
+    }
+
+    #[test]
+    fn what_earlier_versions_wrote_for_nothing_is_read() {
+        let old = r#"{"deed": "set", "before": 1, "aim": {"aim": "new", "goal": 1}, "window_ms": null, "undoes": null, "after": null}"#;
+        let deed: Deed<u8, u8> = serde_json::from_str(old).unwrap();
+        assert!(matches!(deed, Deed::Set { after: None, .. }));
+    }
 }
