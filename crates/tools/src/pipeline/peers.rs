@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::time::Duration;
 use tonic::transport::Channel;
-use tonic::{Request, Status};
+use tonic::{Code, Request, Status};
 
 /// Time beyond the tool's own for an answer to travel.
 const GRACE: Duration = Duration::from_secs(5);
@@ -96,6 +96,34 @@ fn timed<T>(message: T, time: Duration) -> Request<T> {
     request
 }
 
+/// The service that does the tools of a namespace.
+fn worker_of(namespace: &str) -> &'static str {
+    match namespace {
+        "fs" => "worker-fs",
+        "hw" | "monitor" => "worker-host",
+        "net" | "firewall" => "worker-net",
+        "pkg" => "worker-pkg",
+        "process" => "worker-process",
+        "sec" => "worker-sec",
+        "service" => "worker-service",
+        _ => "tools",
+    }
+}
+
+/// Says who it was that did not answer in time: our end of the connection only says that time was up.
+fn unanswered(namespace: &str, time: Duration) -> impl Fn(Status) -> Status {
+    move |status| {
+        let foreign = rpc::report_of(&status).code.starts_with("AIOS-RPC-");
+        if !foreign || !matches!(status.code(), Code::Cancelled | Code::DeadlineExceeded) {
+            return status;
+        }
+        rpc::status(&ToolError::Unreachable {
+            service: worker_of(namespace),
+            why: format!("nothing came within {} ms", time.as_millis()),
+        })
+    }
+}
+
 impl Guard for GrpcGuard {
     async fn authorize(&self, request: guard::AuthorizeRequest) -> Answer<guard::AuthorizeResponse> {
         Ok(self
@@ -175,7 +203,8 @@ impl Workers for GrpcWorkers {
         Ok(self
             .client(namespace)?
             .prepare(timed(request, time))
-            .await?
+            .await
+            .map_err(unanswered(namespace, time))?
             .into_inner())
     }
     async fn execute(
@@ -188,7 +217,8 @@ impl Workers for GrpcWorkers {
         Ok(self
             .client(namespace)?
             .execute(timed(request, time))
-            .await?
+            .await
+            .map_err(unanswered(namespace, time))?
             .into_inner())
     }
     async fn status(
@@ -199,7 +229,8 @@ impl Workers for GrpcWorkers {
         Ok(self
             .client(namespace)?
             .get_status(timed(request, GRACE))
-            .await?
+            .await
+            .map_err(unanswered(namespace, GRACE))?
             .into_inner())
     }
     async fn cancel(
@@ -210,7 +241,42 @@ impl Workers for GrpcWorkers {
         Ok(self
             .client(namespace)?
             .cancel(timed(request, GRACE))
-            .await?
+            .await
+            .map_err(unanswered(namespace, GRACE))?
             .into_inner())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::Registry;
+
+    #[test]
+    fn each_namespace_has_the_worker_whose_socket_it_is() {
+        for namespace in Registry::builtin().namespaces() {
+            let file = format!(
+                "{}/../../configs/services/aios-{}.toml",
+                env!("CARGO_MANIFEST_DIR"),
+                worker_of(namespace)
+            );
+            let text = std::fs::read_to_string(&file).unwrap();
+            assert!(text.contains(&format!("/worker/{namespace}.sock\"")), "{file}");
+        }
+    }
+
+    #[test]
+    fn time_that_is_up_names_the_worker_and_other_statuses_stay() {
+        let name = unanswered("monitor", Duration::from_millis(5100));
+        let report = rpc::report_of(&name(Status::cancelled("Timeout expired")));
+        assert_eq!(report.code, "AIOS-TOOLS-0025");
+        assert!(
+            report.message.contains("worker-host does not answer"),
+            "{report:?}"
+        );
+        assert!(report.next_step.contains("aios-worker-host"), "{report:?}");
+        let own = rpc::status(&ToolError::Cancelled);
+        assert_eq!(rpc::report_of(&name(own)).code, "AIOS-TOOLS-0014");
+        assert_eq!(name(Status::unavailable("gone")).code(), Code::Unavailable);
     }
 }
