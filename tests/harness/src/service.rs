@@ -87,7 +87,8 @@ impl Service {
             Self::WorkerProcess => "aios-process",
             Self::WorkerService => "aios-service",
             Self::WorkerNet => "aios-net",
-            Self::WorkerPkg => "aios-pkg",
+            // As its service file says: dpkg asks for uid 0.
+            Self::WorkerPkg => "root",
             Self::WorkerSec => "aios-sec",
             other => other.program(),
         }
