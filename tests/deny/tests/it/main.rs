@@ -12,3 +12,4 @@ mod init;
 mod paths;
 mod self_approval;
 mod tokens;
+mod tools;
