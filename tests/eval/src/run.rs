@@ -93,29 +93,33 @@ fn control(instance: &Instance, fault: &dyn Fault, random: &mut Random, row: &mu
     (made.healthy)().context("the control is not healthy any more")
 }
 
-/// States the goal, approves whatever it asks, and answers it in full when it has ended.
+/// States the goal, and answers it in full when it has ended.
 fn goal(instance: &Instance, text: &str, row: &mut Row) -> Result<Value> {
+    ended(instance, &instance.submit(text), text, row)
+}
+
+/// Approves whatever a goal asks, and answers it in full when it has ended.
+pub(crate) fn ended(instance: &Instance, id: &str, text: &str, row: &mut Row) -> Result<Value> {
     let begun = Instant::now();
-    let id = instance.submit(text);
     loop {
-        let detail = instance.json(&["goal", "show", &id]);
+        let detail = instance.json(&["goal", "show", id]);
         match string(&detail, "/goal/state").as_str() {
             "completed" | "failed" | "cancelled" => {
                 row.seconds = begun.elapsed().as_secs_f64();
                 return Ok(detail);
             }
             "awaiting_input" => {
-                instance.json(&["goal", "cancel", &id]);
+                instance.json(&["goal", "cancel", id]);
                 bail!(
                     "`{text}` was not understood: {}",
                     string(&detail, "/goal/status_line")
                 );
             }
-            "awaiting_approval" => row.approvals += approve(instance, &id),
+            "awaiting_approval" => row.approvals += approve(instance, id),
             _ => {}
         }
         if begun.elapsed() > LONGEST {
-            instance.json(&["goal", "cancel", &id]);
+            instance.json(&["goal", "cancel", id]);
             bail!(
                 "`{text}` took longer than {LONGEST:?}: {}",
                 string(&detail, "/goal/status_line")

@@ -29,7 +29,7 @@ pub(super) fn baseline_spec() -> ToolSpec {
         risk: Risk::Low,
         idempotent: true,
         reversible: true,
-        capability: "sec:integrity_baseline:PATH",
+        capability: "sec:integrity_baseline:PATH/**",
         timeout_ms: 300_000,
     })
 }

@@ -5,6 +5,7 @@ mod machine;
 mod program;
 mod services;
 mod storage;
+mod trusted;
 
 use crate::fault::Fault;
 use anyhow::Result;
@@ -14,10 +15,16 @@ use std::path::Path;
 
 /// All of them.
 pub(crate) fn all() -> Vec<Box<dyn Fault>> {
-    [storage::all(), services::all(), access::all(), machine::all()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        storage::all(),
+        services::all(),
+        access::all(),
+        trusted::all(),
+        machine::all(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// A file with so many bytes, last changed so many days ago.
