@@ -9,13 +9,16 @@ use std::process::Command;
 use crate::host::Host;
 
 /// Set for the program that goes on there.
-const APART: &str = "AIOS_XTASK_APART";
+const APART: &str = "AIOS_APART";
 
 /// The first process there. It takes in processes whose parents have ended, as every machine's first does; faults are
 /// mounted while services run, who see only what is passed on to them, and systemd makes `/` so at boot; pings are
-/// open to everybody, as `aios-init` makes it at boot.
+/// open to everybody, as `aios-init` makes it at boot; and the list of name servers is a file of its own, which can be
+/// written to.
 const FIRST: &str = "\
 mount --make-rshared / && ip link set lo up && echo 0 2147483647 > /proc/sys/net/ipv4/ping_group_range || exit 1
+mount -t tmpfs -o mode=755 resolv /mnt && echo > /mnt/resolv.conf && mount --bind /mnt/resolv.conf /etc/resolv.conf || exit 1
+umount /mnt || exit 1
 \"$@\"
 exit $?";
 

@@ -1,20 +1,40 @@
-//! Processes: one that runs away, one that leaves zombies behind. Beside each lives another that nobody may end.
+//! Processes: one that runs away, one that leaves zombies behind, one that takes the memory. Beside each lives another that nobody may end.
 
-use super::program::Program;
+use super::program::{Program, must_be_apart};
 use crate::fault::{Fault, Made, Place, Wanted};
 use crate::random::Random;
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
+use std::fs;
 use std::rc::Rc;
 
 /// Does nothing, for long.
 const IDLE: &str = "import time\ntime.sleep(3600)\n";
 /// Has work without end.
 const SPIN: &str = "while True:\n    pass\n";
+/// Takes memory until so many percent of it are left, and gives all back when others bring it below half of that. The
+/// kernel would end it before any other process.
+const HOARD: &str = "\
+import mmap, sys, time
+def left():
+    lines = (line.split() for line in open('/proc/meminfo'))
+    sizes = {words[0]: int(words[1]) for words in lines}
+    return 100 * sizes['MemAvailable:'] / sizes['MemTotal:']
+with open('/proc/self/oom_score_adj', 'w') as score:
+    score.write('1000')
+held = []
+while left() > LEAST:
+    held.append(mmap.mmap(-1, 128 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE))
+while left() > LEAST / 2:
+    time.sleep(0.05)
+sys.exit('others need the memory')
+";
+/// Has something.
+const HOLD: &str = "import time\nheld = b'x' * (HELD << 20)\ntime.sleep(3600)\n";
 /// Has a processor to itself even where others build: how busy it is must not depend on them.
 const AHEAD: i32 = -15;
 
 pub(super) fn all() -> Vec<Box<dyn Fault>> {
-    vec![Box::new(Runaway), Box::new(Zombies)]
+    vec![Box::new(Runaway), Box::new(Zombies), Box::new(Memory)]
 }
 
 /// A process that must be ended and one that must live; both must live in a control.
@@ -38,6 +58,8 @@ impl Fault for Runaway {
     }
 
     fn make(&self, place: &Place<'_>, random: &mut Random, broken: bool) -> Result<Made> {
+        // What is busy is ended, whoever's it is.
+        must_be_apart()?;
         let code = if broken { SPIN } else { IDLE };
         let guilty = Rc::new(Program::start(place.dir, &random.name()?, code)?);
         guilty.nice(AHEAD)?;
@@ -70,6 +92,7 @@ impl Fault for Zombies {
     }
 
     fn make(&self, place: &Place<'_>, random: &mut Random, broken: bool) -> Result<Made> {
+        must_be_apart()?;
         let children = random.between(2, 30);
         let code = if broken {
             format!(
@@ -109,6 +132,69 @@ impl Fault for Zombies {
                     alone()
                 })
             },
+            _held: vec![Box::new(guilty), Box::new(other)],
+        })
+    }
+}
+
+/// A process that takes nearly all memory. Its twin has some.
+struct Memory;
+
+/// Memory that is not taken, percent.
+fn available_percent() -> Result<u64> {
+    let text = fs::read_to_string("/proc/meminfo")?;
+    let size = |name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name));
+        let words = line.and_then(|rest| rest.split_whitespace().next());
+        words
+            .and_then(|it| it.parse::<u64>().ok())
+            .context("/proc/meminfo")
+    };
+    Ok(size("MemAvailable:")? * 100 / size("MemTotal:")?.max(1))
+}
+
+impl Fault for Memory {
+    fn name(&self) -> &'static str {
+        "memory-pressure"
+    }
+
+    fn make(&self, place: &Place<'_>, random: &mut Random, broken: bool) -> Result<Made> {
+        must_be_apart()?;
+        let before = available_percent()?;
+        ensure!(
+            before > 50,
+            "only {before} % of the memory are left: others work here"
+        );
+        let least = random.between(7, 9);
+        let code = if broken {
+            HOARD.replace("LEAST", &least.to_string())
+        } else {
+            HOLD.replace("HELD", &random.between(20, 900).to_string())
+        };
+        let other = Rc::new(Program::start(place.dir, &random.name()?, IDLE)?);
+        let guilty = Rc::new(Program::start(place.dir, &random.name()?, &code)?);
+        if broken {
+            guilty.wait_for("memory was taken", |_| Ok(available_percent()? <= least))?;
+        }
+        let goals = [
+            "why is memory short",
+            "free some memory",
+            "which process takes all the memory",
+        ];
+        let alone = ended_alone(Rc::clone(&guilty), Rc::clone(&other), broken);
+        Ok(Made {
+            goal: (*random.one_of(&goals)?).to_owned(),
+            wanted: broken.then(|| Wanted {
+                cause: "memory_pressure",
+                subject: format!("process {}", guilty.pid()),
+                repairs: true,
+            }),
+            needed: Vec::new(),
+            healthy: Box::new(move || {
+                let left = available_percent()?;
+                ensure!(left > 20, "only {left} % of the memory are left");
+                alone()
+            }),
             _held: vec![Box::new(guilty), Box::new(other)],
         })
     }

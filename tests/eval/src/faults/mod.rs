@@ -2,6 +2,7 @@
 
 mod access;
 mod machine;
+mod network;
 mod program;
 mod services;
 mod storage;
@@ -21,6 +22,7 @@ pub(crate) fn all() -> Vec<Box<dyn Fault>> {
         access::all(),
         trusted::all(),
         machine::all(),
+        network::all(),
     ]
     .into_iter()
     .flatten()

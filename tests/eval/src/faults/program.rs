@@ -14,6 +14,18 @@ use std::time::{Duration, Instant};
 const NOBODY: u32 = 65_534;
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Set where mounts, processes and network are not those of a person's machine.
+const APART: &str = "AIOS_APART";
+
+/// Refuses to make what somebody else's machine would suffer from.
+pub(super) fn must_be_apart() -> Result<()> {
+    ensure!(
+        std::env::var_os(APART).is_some(),
+        "this is made only where nobody else is: `cargo xtask eval`"
+    );
+    Ok(())
+}
+
 /// It ends with this.
 pub(super) struct Program {
     name: String,

@@ -6,7 +6,7 @@ import socket
 import sys
 import time
 
-KNOWN = ("port", "state", "depends", "library")
+KNOWN = ("port", "state", "depends", "library", "cache")
 
 
 def read(path):
@@ -26,6 +26,7 @@ def read(path):
 settings = read(sys.argv[1])
 if "library" in settings:
     ctypes.CDLL(settings["library"])
+cache = bytearray(int(settings.get("cache", 0)) << 20)
 with open(settings["state"] + "/journal", "a") as journal:
     journal.write("started\n" * 1024)
 if "depends" in settings:

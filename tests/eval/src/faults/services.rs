@@ -39,6 +39,7 @@ enum Why {
     ReadOnly,
     DiskFull,
     WrongWorkingDirectory,
+    OutOfMemory,
 }
 
 pub(super) fn all() -> Vec<Box<dyn Fault>> {
@@ -54,6 +55,7 @@ pub(super) fn all() -> Vec<Box<dyn Fault>> {
         Why::ReadOnly,
         Why::DiskFull,
         Why::WrongWorkingDirectory,
+        Why::OutOfMemory,
     ]
     .into_iter()
     .map(|why| Box::new(Crashing(why)) as Box<dyn Fault>)
@@ -76,6 +78,7 @@ impl Why {
             Self::ReadOnly => "service-read-only",
             Self::DiskFull => "service-disk-full",
             Self::WrongWorkingDirectory => "service-wrong-workdir",
+            Self::OutOfMemory => "service-oom",
         }
     }
 
@@ -92,6 +95,7 @@ impl Why {
             Self::ReadOnly => "read_only_fs",
             Self::DiskFull => "disk_full",
             Self::WrongWorkingDirectory => "wrong_workdir",
+            Self::OutOfMemory => "out_of_memory",
         }
     }
 
@@ -226,6 +230,8 @@ struct Parts {
     data: PathBuf,
     home: PathBuf,
     port: u16,
+    /// The most memory that the kernel gives it.
+    limit_mib: Option<u64>,
 }
 
 impl Parts {
@@ -238,6 +244,7 @@ impl Parts {
             conf: home.join(format!("{name}.conf")),
             data: home.join("data"),
             port: free_port()?,
+            limit_mib: None,
             name,
             home,
         })
@@ -259,8 +266,11 @@ impl Parts {
             Some(Why::WrongWorkingDirectory) => "/var",
             _ => &*self.home.to_string_lossy(),
         };
+        let limited = self.limit_mib.map_or_else(String::new, |mib| {
+            format!("\"/usr/bin/prlimit\", \"--as={}\", ", mib << 20)
+        });
         format!(
-            "description = \"{} for a test\"\ncommand = [\"{}\", \"{conf}\"]\nuser = \"{USER}\"\nready = \"none\"\n\
+            "description = \"{} for a test\"\ncommand = [{limited}\"{}\", \"{conf}\"]\nuser = \"{USER}\"\nready = \"none\"\n\
              working_directory = \"{directory}\"\nenabled = false\nrestart_min_ms = 100\nrestart_max_ms = 2000\n",
             self.name,
             script.display()
@@ -294,7 +304,7 @@ impl Fault for Crashing {
     }
 
     fn make(&self, place: &Place<'_>, random: &mut Random, broken: bool) -> Result<Made> {
-        let parts = Parts::of(place, random)?;
+        let mut parts = Parts::of(place, random)?;
         let why = broken.then_some(self.0);
         fs::write(&parts.script, SERVER)?;
         fs::set_permissions(&parts.script, fs::Permissions::from_mode(0o755))?;
@@ -304,6 +314,16 @@ impl Fault for Crashing {
         if self.0 == Why::DependencyDown {
             let other = dependency(place, random, &mut held, !broken)?;
             more = format!("depends = 127.0.0.1:{other}");
+        }
+        if self.0 == Why::OutOfMemory {
+            let limit = random.between(150, 400);
+            parts.limit_mib = Some(limit);
+            let cache = if broken {
+                limit + random.between(1, 900)
+            } else {
+                random.between(1, 40)
+            };
+            more = format!("cache = {cache}");
         }
         if why == Some(Why::MissingLibrary) {
             more = format!("library = lib{}.so.{}", random.name()?, random.between(2, 9));
@@ -409,6 +429,7 @@ impl Crashing {
                 parts.name.clone()
             }
             Some(Why::WrongWorkingDirectory) => "/var".to_owned(),
+            Some(Why::OutOfMemory) => parts.name.clone(),
             Some(Why::DependencyDown) | None => String::new(),
         })
     }

@@ -238,7 +238,8 @@ fn a_link_that_led_out_is_named_although_a_bridge_of_containers_works() {
 
 #[test]
 fn what_nobody_looked_at_is_not_said_to_be_well() {
-    let closed = json!({"failed": {"code": "AIOS-TOOLS-0041", "message": "`nas` is 192.168.1.9, a private address"}});
+    let closed =
+        json!({"failed": {"code": "AIOS-TOOLS-0041", "message": "`nas` is 192.168.1.9, a private address"}});
     let refused = json!({"failed": {"code": "AIOS-GUARD-0020", "message": "above the ceiling"}});
     for (failure, settings, cause) in [
         (closed.clone(), json!({}), "host_private"),
