@@ -23,6 +23,11 @@ pub(super) const ANALYZERS: &[Analyzer] = &[
                 says: "monitor.pressure",
             },
             Wanted {
+                name: "pressure_later",
+                needed: false,
+                says: "monitor.pressure, two seconds later at least",
+            },
+            Wanted {
                 name: "top",
                 needed: true,
                 says: "monitor.top by memory",
@@ -54,7 +59,10 @@ pub(super) const ANALYZERS: &[Analyzer] = &[
                 says: "process.info of the biggest process",
             },
         ],
-        settings: &[("share_percent", Sample::Number)],
+        settings: &[
+            ("available_percent", Sample::Number),
+            ("share_percent", Sample::Number),
+        ],
         causes: &[Cause {
             id: "memory_pressure",
             says: "memory is short because of one process, or of many",
@@ -107,6 +115,11 @@ impl Memory {
         self.available_bytes.unwrap_or(self.free_bytes)
     }
 
+    /// Whether little is left.
+    fn is_short(&self, evidence: &Evidence<'_>) -> bool {
+        percent(self.available(), self.total_bytes) < evidence.number("available_percent", 10)
+    }
+
     fn says(&self) -> String {
         format!(
             "{} of {} are available",
@@ -132,15 +145,28 @@ struct Stall {
     avg10_percent: f64,
 }
 
+/// The mean of ten seconds falls to 82% of what it was within two, once nobody waits any more.
+const GOES_ON: f64 = 0.9;
+
+/// Percent of the last seconds that somebody waited for memory; nothing when that is over.
+fn stalled(evidence: &Evidence<'_>) -> Result<f64, AnalyzeError> {
+    let mean = |name: &str| -> Result<Option<f64>, AnalyzeError> {
+        let pressures = evidence.maybe::<Pressures>(name)?;
+        Ok(pressures.and_then(|it| it.memory).map(|it| it.some.avg10_percent))
+    };
+    let Some(first) = mean("pressure")? else {
+        return Ok(0.0);
+    };
+    let later = mean("pressure_later")?.unwrap_or(first);
+    Ok(if later >= first * GOES_ON { later } else { 0.0 })
+}
+
 fn memory_short(evidence: &Evidence<'_>) -> Result<Found, AnalyzeError> {
     let memory: Memory = evidence.need("memory")?;
     let top: Top = evidence.need("top")?;
-    let stalled = evidence
-        .maybe::<Pressures>("pressure")?
-        .and_then(|it| it.memory)
-        .map_or(0.0, |it| it.some.avg10_percent);
+    let stalled = stalled(evidence)?;
     let seen = memory.says();
-    let short = percent(memory.available(), memory.total_bytes) < evidence.number("available_percent", 10);
+    let short = memory.is_short(evidence);
     let waits = stalled >= evidence.number("stalled_percent", 20) as f64;
     if !short && !waits {
         return Ok(fine(seen));
@@ -184,15 +210,18 @@ fn memory_pressure(evidence: &Evidence<'_>) -> Result<Found, AnalyzeError> {
     let biggest: Info = evidence.need("biggest")?;
     let biggest = biggest.process;
     let share = percent(biggest.resident_bytes, memory.total_bytes);
-    let title = format!(
-        "memory is short ({}), and {} ({}) has {} of it",
-        memory.says(),
-        biggest.name,
-        biggest.pid,
-        size(biggest.resident_bytes)
-    );
-    // To end one of many small ones would not help.
-    let alone = share >= evidence.number("share_percent", 25);
+    let short = memory.is_short(evidence);
+    let (says, name, pid) = (memory.says(), &biggest.name, biggest.pid);
+    let has = size(biggest.resident_bytes);
+    let title = if short {
+        format!("memory is short ({says}), and {name} ({pid}) has {has} of it")
+    } else {
+        format!(
+            "processes wait for memory although {says}, as where a group has a limit; {name} ({pid}) has {has}"
+        )
+    };
+    // To end one of many small ones would not help, nor the biggest where enough is left.
+    let alone = short && share >= evidence.number("share_percent", 25);
     let mut finding = about("memory_pressure", Severity::Critical, &biggest, title.clone())
         .shown(evidence.shows("memory", "/available_bytes", memory.says()))
         .shown(evidence.shows(

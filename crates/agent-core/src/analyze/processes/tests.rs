@@ -112,6 +112,36 @@ fn memory_is_short_by_what_is_left_or_by_what_is_lost() {
 }
 
 #[test]
+fn a_wait_for_memory_that_is_over_is_no_finding_and_ends_nobody_where_enough_is_left() {
+    let memory = |available: u64| json!({"total_bytes": 1000, "available_bytes": available, "free_bytes": 1});
+    let pressure = |percent: f64| {
+        let stall = json!({"avg10_percent": percent, "avg60_percent": 0.0, "avg300_percent": 0.0});
+        json!({"cpu": null, "io": null, "memory": {"some": stall, "full": stall}})
+    };
+    for (before, later, found) in [(60.0, 49.0, 0), (60.0, 58.0, 1), (10.0, 30.0, 1)] {
+        let parts = [
+            ("memory", memory(500)),
+            ("pressure", pressure(before)),
+            ("pressure_later", pressure(later)),
+            ("top", top(&[(7, 0.0)])),
+        ];
+        let analysis = tell("memory_short", &parts, json!({}));
+        assert_eq!(analysis.findings.len(), found, "{before} {later}");
+    }
+    let mut hog = line(7, "hog", 0);
+    hog["resident_bytes"] = json!(600);
+    for (available, ends) in [(500, false), (50, true)] {
+        let parts = [
+            ("memory", memory(available)),
+            ("biggest", json!({"process": hog})),
+        ];
+        let analysis = tell("memory_pressure", &parts, json!({}));
+        let signal = analysis.findings[0].values.contains_key("start_ticks");
+        assert_eq!(signal, ends, "{available}: {}", analysis.findings[0].title);
+    }
+}
+
+#[test]
 fn a_deleted_file_counts_once_and_little_ones_do_not_matter() {
     let file = |pid: u64, ino: u64, bytes: u64| {
         json!({"pid": pid, "start_ticks": 5, "name": "rsyslogd", "user": "root", "fd": 3, "path": "/var/log/x",
