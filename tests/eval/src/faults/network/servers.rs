@@ -171,3 +171,35 @@ fn answer(query: &[u8], zone: &Zone) -> Option<Vec<u8>> {
     }
     Some(reply)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_answered_as_the_zone_says() {
+        let query = |kind: u8| {
+            let mut query = vec![7, 9, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+            query.extend(b"\x04shop\x07example\x00");
+            query.extend([0, kind, 0, 1]);
+            query
+        };
+        let zone = |names| Zone {
+            names,
+            name: "shop.example".to_owned(),
+            address: Ipv4Addr::new(31, 2, 3, 4),
+        };
+        for (names, kind, code, count) in [
+            (Names::Known, 1, NO_ERROR, 1),
+            (Names::Known, 28, NO_ERROR, 0),
+            (Names::Unknown, 1, NAME_ERROR, 0),
+            (Names::Fails, 1, SERVER_FAILURE, 0),
+        ] {
+            let reply = answer(&query(kind), &zone(names)).unwrap();
+            assert_eq!(reply[..8], [7, 9, 0x81, 0x80 | code, 0, 1, 0, count], "{names:?}");
+            assert_eq!(reply.ends_with(&[31, 2, 3, 4]), count == 1, "{names:?}");
+        }
+        assert_eq!(answer(&query(1), &zone(Names::Silent)), None);
+        assert_eq!(answer(&[1, 2, 3], &zone(Names::Known)), None);
+    }
+}
