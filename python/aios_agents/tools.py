@@ -273,8 +273,13 @@ class FsDiskUsageResult(TypedDict):
     files: int
     # Free for ordinary users, bytes.
     fs_free_bytes: int
+    # How many more of them it can hold; 0 when it has no such limit.
+    fs_free_inodes: int
     # Size of the file system, bytes.
     fs_total_bytes: int
+    # How many files, links and directories the file system can hold; 0 when it has no such
+    # limit.
+    fs_total_inodes: int
     # Path with every symbolic link resolved.
     path: str
     # Directories not entered: another mount, not granted, protected or not readable.
@@ -2983,7 +2988,7 @@ class FsTools:
         )
 
     async def disk_usage(self, *, path: str, reason: str, timeout_ms: int = 0) -> FsDiskUsageResult:
-        """Says how much room a directory takes and how much its file system has left.
+        """Says how much room a directory takes, and how much its file system has left, in bytes and files.
 
         Args:
             path: Absolute path of a directory or file; links are not followed, other mounts not

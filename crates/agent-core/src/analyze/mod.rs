@@ -20,6 +20,7 @@ mod clues;
 mod crash;
 mod evidence;
 mod holders;
+mod inodes;
 mod machine;
 mod network;
 mod processes;
@@ -122,6 +123,7 @@ pub struct Analyzer {
 pub fn all() -> impl Iterator<Item = &'static Analyzer> {
     [
         storage::ANALYZERS,
+        inodes::ANALYZERS,
         processes::ANALYZERS,
         holders::ANALYZERS,
         crash::ANALYZERS,

@@ -45,6 +45,10 @@ pub(super) const PHRASES: &[(&str, &str)] = &[
         "full",
         "(full|filling|filling up|almost full|nearly full|out of space|short of space|running out of space)",
     ),
+    (
+        "out_of_inodes",
+        "(out of|short of|running out of|low on|without) [free] inodes",
+    ),
     ("process", "[the] [(process|program|command)]"),
     (
         "most",

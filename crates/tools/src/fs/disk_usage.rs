@@ -19,7 +19,7 @@ const BLOCK: u64 = 512;
 pub(super) fn spec() -> ToolSpec {
     ToolSpec::of::<DiskUsageArgs, DiskUsageResult>(About {
         name: NAME,
-        summary: "Says how much room a directory takes and how much its file system has left.",
+        summary: "Says how much room a directory takes, and how much its file system has left, in bytes and files.",
         risk: Risk::Read,
         idempotent: true,
         reversible: true,
@@ -94,5 +94,7 @@ pub(super) fn run(fs: &Fs, call: &Call<'_>, identities: &[Identity]) -> Result<D
         skipped,
         fs_total_bytes: whole.f_blocks.saturating_mul(whole.f_frsize),
         fs_free_bytes: whole.f_bavail.saturating_mul(whole.f_frsize),
+        fs_total_inodes: whole.f_files,
+        fs_free_inodes: whole.f_favail,
     })
 }

@@ -118,6 +118,8 @@ async fn list_stat_and_disk_usage_tell_what_is_there() {
         "a file with two names counts once: {usage}"
     );
     assert!(usage["fs_free_bytes"].as_u64().unwrap() > 0);
+    let (all, free) = (&usage["fs_total_inodes"], &usage["fs_free_inodes"]);
+    assert!(free.as_u64().unwrap() <= all.as_u64().unwrap(), "{usage}");
 }
 
 #[tokio::test]

@@ -21,6 +21,7 @@ pub(super) fn all() -> Vec<Box<dyn Fault>> {
         Box::new(OldTemporaryFiles),
         Box::new(BigDirectory),
         Box::new(DeletedButOpen),
+        Box::new(NoInodes),
     ]
 }
 
@@ -30,8 +31,12 @@ pub(super) struct Mounted(PathBuf);
 
 impl Mounted {
     pub(super) fn new(dir: &Path, mib: u64) -> Result<Self> {
+        Self::with(dir, &format!("size={mib}m,mode=755"))
+    }
+
+    fn with(dir: &Path, options: &str) -> Result<Self> {
         fs::create_dir_all(dir)?;
-        let options = CString::new(format!("size={mib}m,mode=755"))?;
+        let options = CString::new(options)?;
         mount(
             "tmpfs",
             dir,
@@ -267,6 +272,70 @@ impl Fault for DeletedButOpen {
                 Ok(())
             }),
             _held: vec![Box::new(Holder(child)), Box::new(held)],
+        })
+    }
+}
+
+/// A file system with much space and no room for another file: sessions that nobody tidied up.
+struct NoInodes;
+
+impl Fault for NoInodes {
+    fn name(&self) -> &'static str {
+        "out-of-inodes"
+    }
+
+    fn make(&self, place: &Place<'_>, random: &mut Random, broken: bool) -> Result<Made> {
+        let dir = place.dir.join(random.name()?);
+        let inodes = random.between(300, 1500);
+        let held = Mounted::with(&dir, &format!("size=32m,nr_inodes={inodes},mode=755"))?;
+        let data = dir.join(random.name()?).join("letter-1");
+        file(&data, 1_000, 30)?;
+        let sessions = dir.join(random.name()?);
+        let style = random.between(0, 2);
+        let name = |number: u64| match style {
+            0 => sessions.join(format!("sess_{number:x}")),
+            1 => sessions.join(format!("upload{number}.tmp")),
+            _ => sessions.join("tmp").join(format!("{number}")),
+        };
+        let fresh = name(0);
+        file(&fresh, 20, 0)?;
+        let mut needed = Vec::new();
+        for number in 1.. {
+            let left = rustix::fs::statvfs(&dir)?.f_ffree;
+            if left == 0 || (!broken && number > inodes / 10) {
+                break;
+            }
+            file(&name(number), random.between(0, 60), 3 + number % 20)?;
+            needed.push(name(number));
+        }
+        let text = dir.display().to_string();
+        let crowded = fresh.parent().unwrap_or(&sessions).display().to_string();
+        Ok(Made {
+            goal: random
+                .one_of(&[
+                    format!("why is the disk {text} out of inodes? find out and fix it"),
+                    format!("why can no more files be made in {text}? fix it"),
+                    format!("check the inodes of {text} and fix it"),
+                ])?
+                .clone(),
+            wanted: broken.then(|| Wanted {
+                cause: "inodes_full",
+                subject: format!("{text}\nmost files are in {crowded}"),
+                repairs: true,
+            }),
+            needed,
+            healthy: Box::new(move || {
+                let left = rustix::fs::statvfs(&dir)?.f_ffree;
+                ensure!(left > inodes / 2, "only {left} of {inodes} inodes are free");
+                ensure!(
+                    data.exists() && fresh.exists(),
+                    "data, or a fresh session, is gone"
+                );
+                let new = dir.join("new");
+                fs::write(&new, "")?;
+                Ok(fs::remove_file(new)?)
+            }),
+            _held: vec![Box::new(held)],
         })
     }
 }

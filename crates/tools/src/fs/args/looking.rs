@@ -241,6 +241,10 @@ pub struct DiskUsageResult {
     pub fs_total_bytes: u64,
     /// Free for ordinary users, bytes.
     pub fs_free_bytes: u64,
+    /// How many files, links and directories the file system can hold; 0 when it has no such limit.
+    pub fs_total_inodes: u64,
+    /// How many more of them it can hold; 0 when it has no such limit.
+    pub fs_free_inodes: u64,
 }
 
 fn default_matches() -> u32 {
