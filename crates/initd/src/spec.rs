@@ -238,6 +238,8 @@ pub struct Confine {
     pub bind: Vec<String>,
     /// Paths put back, read-only.
     pub bind_read_only: Vec<String>,
+    /// The same, where they are there when it is started.
+    pub bind_read_only_if_there: Vec<String>,
     /// Paths that it sees read-only.
     pub read_only: Vec<String>,
     /// File mode creation mask, octal.
@@ -261,6 +263,7 @@ impl Default for Confine {
             hide_if_there: Vec::new(),
             bind: Vec::new(),
             bind_read_only: Vec::new(),
+            bind_read_only_if_there: Vec::new(),
             read_only: Vec::new(),
             umask: "0077".into(),
             slice: "services".into(),

@@ -228,6 +228,7 @@ struct Confine {
     hide_if_there: Vec<PathBuf>,
     bind: Vec<PathBuf>,
     bind_read_only: Vec<PathBuf>,
+    bind_read_only_if_there: Vec<PathBuf>,
     read_only: Vec<PathBuf>,
 }
 
@@ -239,6 +240,8 @@ impl Confine {
         }
         let mut bind: Vec<Bind> = self.bind.iter().map(Bind::writable).collect();
         bind.extend(self.bind_read_only.iter().map(Bind::read_only));
+        let there = self.bind_read_only_if_there.iter().filter(|path| path.exists());
+        bind.extend(there.map(Bind::read_only));
         if self.hide.iter().any(|hidden| notify.starts_with(hidden)) {
             bind.push(Bind::writable(notify));
         }

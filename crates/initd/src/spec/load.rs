@@ -113,6 +113,7 @@ fn expand(spec: &mut Spec, paths: &Paths) {
         &mut confine.hide_if_there,
         &mut confine.bind,
         &mut confine.bind_read_only,
+        &mut confine.bind_read_only_if_there,
         &mut confine.read_only,
     ];
     lists.into_iter().flatten().for_each(fill);

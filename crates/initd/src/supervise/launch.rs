@@ -203,6 +203,10 @@ fn view(world: &World, spec: &Spec, account: &Account) -> Option<View> {
     };
     let mut bind: Vec<Bind> = paths(&wanted.bind).into_iter().map(Bind::writable).collect();
     bind.extend(paths(&wanted.bind_read_only).into_iter().map(Bind::read_only));
+    let there = paths(&wanted.bind_read_only_if_there)
+        .into_iter()
+        .filter(|path| path.exists());
+    bind.extend(there.map(Bind::read_only));
     let hide = paths(&wanted.hide);
     if let Some(directory) = notify::path(world)
         .parent()

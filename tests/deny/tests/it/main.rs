@@ -11,5 +11,6 @@ mod goals;
 mod init;
 mod paths;
 mod self_approval;
+mod settings;
 mod tokens;
 mod tools;

@@ -3,7 +3,7 @@
 use super::entry::{Ends, Entry, changes, looks};
 use super::scene::{Scene, options, photo_of};
 use super::silence::Late;
-use aios_harness::{Instance, Service, client};
+use aios_harness::{Instance, Options, Service};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use std::fs;
@@ -182,17 +182,11 @@ impl Packages {
         bed.publish("slow", "", &[("DEBIAN/postinst", "#!/bin/sh\nexec sleep 60\n")])?;
         bed.index()?;
         run(Command::new("dpkg").args(bed.dpkg_options()).arg("-i").arg(fine))?;
-        let mut aios = Instance::prepare(options(Service::WorkerPkg))?;
-        // The vendor's settings: a worker does not see the administrator's directory.
-        let vendor = aios.paths().vendor.join("config.toml");
-        let shipped = fs::read_to_string(&vendor)?;
-        let (before, after) = shipped.split_once("[pkg]\n").context("a section [pkg]")?;
-        let (_, after) = after.split_once("\n[").context("a section behind it")?;
-        fs::write(&vendor, format!("{before}{}\n[{after}", bed.config()))?;
-        for service in [Service::Guard, Service::WorkerPkg, Service::Tools] {
-            aios.restart(service)?;
-        }
-        client::enrol(&aios)?;
+        let base = options(Service::WorkerPkg);
+        let aios = Instance::start(Options {
+            config: format!("{}{}", base.config, bed.config()),
+            ..base
+        })?;
         Ok(Self { aios, bed })
     }
 }
