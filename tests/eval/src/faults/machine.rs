@@ -1,10 +1,13 @@
-//! Processes: one that runs away, one that leaves zombies behind, one that takes the memory. Beside each lives another that nobody may end.
+//! Processes: one that runs away, one that leaves zombies behind, one that is stuck, one that takes the
+//! memory. Beside each lives another that nobody may end.
 
 use super::program::{Program, must_be_apart};
 use crate::fault::{Fault, Made, Place, Wanted};
 use crate::random::Random;
 use anyhow::{Context, Result, ensure};
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::rc::Rc;
 
 /// Does nothing, for long.
@@ -28,13 +31,25 @@ while left() > LEAST / 2:
     time.sleep(0.05)
 sys.exit('others need the memory')
 ";
+/// Starts a program whose input has to be opened first.
+const SPAWN: &str = "\
+import os, time
+opens = [(os.POSIX_SPAWN_OPEN, 0, 'INPUT', os.O_RDONLY, 0)]
+os.waitpid(os.posix_spawn('/bin/true', ['true'], {}, file_actions=opens), 0)
+time.sleep(3600)
+";
 /// Has something.
 const HOLD: &str = "import time\nheld = b'x' * (HELD << 20)\ntime.sleep(3600)\n";
 /// Has a processor to itself even where others build: how busy it is must not depend on them.
 const AHEAD: i32 = -15;
 
 pub(super) fn all() -> Vec<Box<dyn Fault>> {
-    vec![Box::new(Runaway), Box::new(Zombies), Box::new(Memory)]
+    vec![
+        Box::new(Runaway),
+        Box::new(Zombies),
+        Box::new(Stuck),
+        Box::new(Memory),
+    ]
 }
 
 /// A process that must be ended and one that must live; both must live in a control.
@@ -133,6 +148,50 @@ impl Fault for Zombies {
                 })
             },
             _held: vec![Box::new(guilty), Box::new(other)],
+        })
+    }
+}
+
+/// A process that waits and cannot be interrupted: for a child that it shares its memory with until the child's program
+/// runs, which first waits for a pipe that nobody opens. Unlike one that waits for a broken disk it can be killed, so
+/// that nothing is left when this ends. Its twin's child waits for nothing.
+struct Stuck;
+
+impl Fault for Stuck {
+    fn name(&self) -> &'static str {
+        "stuck-process"
+    }
+
+    fn make(&self, place: &Place<'_>, random: &mut Random, broken: bool) -> Result<Made> {
+        must_be_apart()?;
+        // Not below the place, whose files are read to see what changed.
+        let dir = tempfile::Builder::new()
+            .permissions(fs::Permissions::from_mode(0o755))
+            .tempdir()?;
+        let pipe = dir.path().join(random.name()?);
+        mknodat(CWD, &pipe, FileType::Fifo, Mode::from_raw_mode(0o644), 0)?;
+        let input = if broken {
+            pipe.display().to_string()
+        } else {
+            "/dev/null".to_owned()
+        };
+        let code = SPAWN.replace("INPUT", &input);
+        let guilty = Rc::new(Program::start(place.dir, &random.name()?, &code)?);
+        let other = Rc::new(Program::start(place.dir, &random.name()?, IDLE)?);
+        if broken {
+            guilty.wait_for("waiting that cannot be interrupted", |it| Ok(it.state()? == "D"))?;
+        }
+        let goals = ["are there stuck processes", "find hanging processes"];
+        Ok(Made {
+            goal: (*random.one_of(&goals)?).to_owned(),
+            wanted: broken.then(|| Wanted {
+                cause: "stuck_process",
+                subject: format!("process {}", guilty.pid()),
+                repairs: false,
+            }),
+            needed: Vec::new(),
+            healthy: ended_alone(Rc::clone(&guilty), Rc::clone(&other), false),
+            _held: vec![Box::new(guilty), Box::new(other), Box::new(dir)],
         })
     }
 }

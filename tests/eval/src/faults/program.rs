@@ -80,6 +80,13 @@ impl Program {
         Ok(())
     }
 
+    /// What it does, in the kernel's one letter.
+    pub(super) fn state(&self) -> Result<String> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid()))?;
+        let (_, rest) = stat.rsplit_once(") ").context("/proc/PID/stat")?;
+        Ok(rest.chars().take(1).collect())
+    }
+
     /// How many of its children are zombies.
     pub(super) fn zombies(&self) -> Result<usize> {
         zombies_of(self.pid())
