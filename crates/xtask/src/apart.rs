@@ -33,7 +33,7 @@ pub(crate) fn is_apart() -> bool {
 /// It failed, and said why.
 pub(crate) fn again(host: &Host, state: &Path) -> Result<()> {
     let program = std::env::current_exe().context("the path of this program")?;
-    let kept = ["AIOS_CACHE", "AIOS_LOG", "HOME", "PATH", "USER"]
+    let kept = ["AIOS_CACHE", "AIOS_LOG", "HOME", "PATH"]
         .into_iter()
         .filter_map(|name| Some(format!("{name}={}", std::env::var(name).ok()?)));
     let mut command = Command::new(if host.is_root() { "unshare" } else { "sudo" });
@@ -49,7 +49,8 @@ pub(crate) fn again(host: &Host, state: &Path) -> Result<()> {
             "--kill-child",
             "--mount-proc",
         ])
-        .args(["sh", "-c", FIRST, "sh", "env"])
+        // Who approves there is root, as whom everything there runs.
+        .args(["sh", "-c", FIRST, "sh", "env", "-u", "SUDO_USER", "USER=root"])
         .args(kept)
         .arg(format!("AIOS_STATE={}", state.display()))
         .arg(format!("{APART}=1"))
