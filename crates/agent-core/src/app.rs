@@ -8,16 +8,19 @@ use crate::engine::Engine;
 use crate::error::Error;
 use crate::guard_view::GuardView;
 use crate::journal::{Journal, Store};
+use crate::locks::{Locks, Resource};
 use crate::router::Router;
 use crate::schedule::Schedules;
 use crate::service::Service;
 use crate::{projection, runbook, trigger};
 use aios_auth::peer::{Roles, Users};
 use aios_core::clock::SystemClock;
+use aios_core::id::GoalId;
 use aios_core::paths::Paths;
 use aios_core::tasks::{self, Tasks};
 use aios_core::{config, ready, rpc};
 use anyhow::Context;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tonic::service::Routes;
@@ -47,12 +50,14 @@ pub async fn run(paths: Paths) -> anyhow::Result<()> {
     let owner = Tasks::new();
     let (journal, thread) = Journal::start(store)?;
     let clients = Clients::new(&paths);
+    let locks = Locks::new(held(&journal).await?);
     let callers = Callers::new(roles, clients.clone(), owner.clone());
     let core = Arc::new(Core {
         guard_view: GuardView::start(clients.clone(), &settings, &owner),
         router: Router::start(&owner),
         clients,
         journal,
+        locks,
         runbooks,
         vendor: paths.vendor.clone(),
         triggers,
@@ -86,4 +91,16 @@ pub async fn run(paths: Paths) -> anyhow::Result<()> {
         tracing::error!("the journal ended before the service did");
     }
     Ok(())
+}
+
+/// What the goals hold that an earlier process left unfinished.
+async fn held(journal: &Journal) -> Result<BTreeMap<GoalId, Vec<Resource>>, Error> {
+    let mut held = BTreeMap::new();
+    for id in journal.unfinished().await? {
+        let goal = journal.goal(id).await?;
+        if !goal.holds.is_empty() {
+            held.insert(id, goal.holds);
+        }
+    }
+    Ok(held)
 }

@@ -6,9 +6,11 @@
 use crate::EXECUTOR_KIND;
 use crate::agent_task;
 use crate::aggregator;
+use crate::claims::Claims;
 use crate::core::Core;
 use crate::error::Error;
 use crate::executor::{self, TaskEnd};
+use crate::locks::Busy;
 use crate::model::event::{Event, Origin, StepEnd};
 use crate::model::state::{GoalState, StepState, TaskState};
 use crate::model::{Goal, Task};
@@ -34,6 +36,7 @@ pub async fn conduct(core: &Arc<Core>, id: GoalId, cancel: &CancellationToken) -
     loop {
         let goal = core.journal.goal(id).await?;
         if goal.state.is_final() {
+            core.locks.release(id);
             return Ok(());
         }
         if !goal.cancelled_by.is_empty() {
@@ -171,16 +174,43 @@ async fn work(core: &Arc<Core>, id: GoalId, cancel: &CancellationToken) -> Resul
     let mut running: JoinSet<(TaskId, Result<TaskEnd, Error>)> = JoinSet::new();
     let mut interrupted = None;
     let mut goal = core.journal.goal(id).await?;
+    let claims = Claims::of(core, &goal).await?;
+    let mut released = core.locks.released();
+    let mut told = None;
     loop {
-        if !stop.is_cancelled() {
-            for task in startable(&goal) {
-                if started.insert(task.plan.id) {
-                    spawn(core, &goal, task, &stop, &mut running).await?;
+        released.mark_unchanged();
+        let mut busy = None;
+        for task in startable(&goal) {
+            if stop.is_cancelled() || started.contains(&task.plan.id) {
+                continue;
+            }
+            match claims.take(core, task) {
+                Ok(begun) => {
+                    started.insert(task.plan.id);
+                    spawn(core, &goal, task, begun, &stop, &mut running).await?;
                 }
+                Err(Busy {
+                    holder,
+                    what,
+                    circle: true,
+                }) => {
+                    stop.cancel();
+                    fail_task(core, id, task.plan.id, &Error::Circle { holder, what }).await?;
+                }
+                Err(other) => busy = Some(other),
             }
         }
-        let Some(joined) = running.join_next().await else {
-            break;
+        if let Some(busy) = busy.as_ref().filter(|_| told != busy) {
+            let line = format!("waits for goal {}, which has {}", busy.holder, busy.what);
+            core.say(id, line).await?;
+        }
+        let waits = busy.is_some();
+        told = busy;
+        let joined = tokio::select! {
+            Some(joined) = running.join_next() => joined,
+            Ok(()) = released.changed(), if waits => continue,
+            () = stop.cancelled(), if waits => continue,
+            else => break,
         };
         let (task, result) =
             joined.map_err(|error| Error::Corrupt(format!("a task ended by a panic: {error}")))?;
@@ -216,13 +246,13 @@ async fn spawn(
     core: &Arc<Core>,
     goal: &Goal,
     task: &Task,
+    mut begun: Vec<Event>,
     stop: &CancellationToken,
     running: &mut JoinSet<(TaskId, Result<TaskEnd, Error>)>,
 ) -> Result<(), Error> {
     let id = task.plan.id;
     let mut goal = goal.clone();
     let by_agent = !task.plan.skill.is_empty() && task.agent_kind != EXECUTOR_KIND;
-    let mut begun = Vec::new();
     if task.state == TaskState::Pending {
         begun.push(Event::Task {
             task: id,
@@ -381,6 +411,7 @@ async fn close(core: &Arc<Core>, id: GoalId, state: GoalState, report: Option<Re
         },
     ];
     let goal = core.journal.append(id, events).await?;
+    core.locks.release(id);
     if let Origin::Undo { of } = goal.origin
         && state != GoalState::Completed
     {

@@ -6,6 +6,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::guard_view::GuardView;
 use crate::journal::Journal;
+use crate::locks::Locks;
 use crate::model::event::Event;
 use crate::router::Router;
 use crate::runbook::Runbook;
@@ -50,6 +51,8 @@ pub struct Core {
     pub clients: Clients,
     /// The agents.
     pub router: Router,
+    /// Which goal is changing what.
+    pub locks: Locks,
     /// The guard's word.
     pub guard_view: GuardView,
     /// Plans that people wrote down.

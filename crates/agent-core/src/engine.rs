@@ -40,7 +40,12 @@ impl Engine {
         for id in core.journal.unfinished().await? {
             let goal = core.journal.goal(id).await?;
             tracing::info!(goal = %id, state = %goal.state, "going on with a goal");
-            state.waiting.insert((Reverse(goal.priority), id));
+            // Others may wait for what it holds.
+            let priority = match goal.holds.is_empty() {
+                true => goal.priority,
+                false => u8::MAX,
+            };
+            state.waiting.insert((Reverse(priority), id));
         }
         core.tasks.spawn("engine", state.run(queue));
         Ok(Self { asks })

@@ -2,6 +2,7 @@
 
 use crate::analyze::AnalyzeError;
 use crate::intent::IntentError;
+use crate::locks::Resource;
 use crate::model::ApplyError;
 use crate::runbook::RunbookError;
 use crate::schedule::ScheduleError;
@@ -185,6 +186,14 @@ pub enum Error {
         /// The tool.
         tool: String,
     },
+    /// Goals would wait for each other for ever.
+    #[error("it would wait for goal {holder}, which has {what}, and that one waits for it")]
+    Circle {
+        /// The other goal.
+        holder: GoalId,
+        /// What it has.
+        what: Resource,
+    },
     /// A schedule or trigger is wrong.
     #[error(transparent)]
     Schedule(#[from] ScheduleError),
@@ -261,6 +270,7 @@ impl Coded for Error {
             Self::NotYours { .. } => "AIOS-ORCH-0031",
             Self::Analyze(_) => "AIOS-ORCH-0033",
             Self::LooksOnly { .. } => "AIOS-ORCH-0034",
+            Self::Circle { .. } => "AIOS-ORCH-0069",
             Self::Schedule(error) => error.code(),
         }
     }
@@ -300,6 +310,7 @@ impl Coded for Error {
                 "look at the steps with `aiosctl goal show ID`; `aiosctl runbook test FILE` tries the runbook"
             }
             Self::LooksOnly { .. } => "call it in a remedy of the runbook instead; nothing was changed",
+            Self::Circle { .. } => "state the goal again when the other one has ended",
             Self::Cancelled => "state the goal again if it is still wanted",
             Self::NotUndoable { .. } => "look at what it changed with `aiosctl goal show ID`",
             Self::StepFailed { problem, .. } => return problem.next_step.clone(),
@@ -347,6 +358,7 @@ impl Coded for Error {
             | Self::NotVerified(_)
             | Self::Analyze(_)
             | Self::LooksOnly { .. }
+            | Self::Circle { .. }
             | Self::NotUndoable { .. }
             | Self::StepFailed { .. } => Class::FailedPrecondition,
         }

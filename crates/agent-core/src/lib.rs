@@ -10,6 +10,7 @@
 //! | [`steps`], [`executor`], [`agent_task`] | one call; a task done by itself; a task done by an agent |
 //! | [`router`], [`session`] | which agents are there, and the conversation with each |
 //! | [`schedule`], [`trigger`] | goals that are stated at given times, or when something happens |
+//! | [`locks`], [`claims`] | which goal is changing what, so that no two work against each other |
 //! | [`guard_view`], [`clients`] | what the guard tells; the other services |
 //! | [`aggregator`], [`projection`] | the result of a goal; telling memory |
 //! | [`service`], [`callers`], [`app`] | the gRPC surface, who may use it, and putting it all together |
@@ -23,6 +24,7 @@ pub mod aggregator;
 pub mod analyze;
 pub mod app;
 pub mod callers;
+pub mod claims;
 pub mod clients;
 pub mod conductor;
 pub mod config;
@@ -33,6 +35,7 @@ pub mod executor;
 pub mod guard_view;
 pub mod intent;
 pub mod journal;
+pub mod locks;
 pub mod model;
 pub mod planner;
 pub mod projection;

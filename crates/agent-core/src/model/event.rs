@@ -6,6 +6,7 @@ use super::finding::Answer;
 use super::plan::TaskPlan;
 use super::remedy::Book;
 use super::state::{GoalState, StepState, TaskState};
+use crate::locks::Resource;
 use aios_core::error::Report;
 use aios_core::id::{GoalId, TaskId};
 use serde::{Deserialize, Serialize};
@@ -155,6 +156,12 @@ pub enum Event {
         /// User name.
         by: String,
     },
+    /// The goal has these for itself until it ends.
+    #[serde(rename = "goal.holds")]
+    Holds {
+        /// What it holds beside what it had.
+        resources: Vec<Resource>,
+    },
     /// The result was put together.
     #[serde(rename = "goal.result")]
     Result {
@@ -275,6 +282,7 @@ impl Event {
             Self::Extended { .. } => "goal.extended",
             Self::Reply { .. } => "goal.reply",
             Self::CancelRequested { .. } => "goal.cancel",
+            Self::Holds { .. } => "goal.holds",
             Self::Result { .. } => "goal.result",
             Self::UndoneBy { .. } => "goal.undone",
             Self::Task { .. } => "task.state",
@@ -350,6 +358,10 @@ impl Event {
             Self::Extended { answers, tasks, .. } => extended(answers, tasks),
             Self::Reply { text, by } => format!("{by} answers: {text}"),
             Self::CancelRequested { by } => format!("{by} cancels the goal"),
+            Self::Holds { resources } => {
+                let names: Vec<String> = resources.iter().map(Resource::to_string).collect();
+                format!("has to itself until it ends: {}", names.join(", "))
+            }
             Self::Result { .. } => "the result is put together".to_owned(),
             Self::UndoneBy { by: Some(by) } => format!("undone by goal {by}"),
             Self::UndoneBy { by: None } => "the undo failed; it can be asked for again".to_owned(),

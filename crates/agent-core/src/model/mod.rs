@@ -12,6 +12,7 @@ pub mod state;
 
 pub use extend::MAX_ROUNDS;
 
+use crate::locks::Resource;
 use aios_core::error::Report;
 use aios_core::id::{GoalId, TaskId};
 use cause::Cause;
@@ -157,6 +158,9 @@ pub struct Goal {
     /// Extensions of the plan in order.
     #[serde(default)]
     pub extensions: Vec<Extension>,
+    /// What it has for itself until it ends.
+    #[serde(default)]
+    pub holds: Vec<Resource>,
 }
 
 impl Goal {
@@ -203,6 +207,7 @@ impl Goal {
             tasks: Vec::new(),
             decisions: Vec::new(),
             extensions: Vec::new(),
+            holds: Vec::new(),
         })
     }
 
@@ -235,6 +240,7 @@ impl Goal {
                 self.cancelled_by.clone_from(by);
                 self.line = format!("{by} cancels it: running work is being stopped");
             }
+            Event::Holds { resources } => self.holds.extend(resources.iter().cloned()),
             Event::Result { result } => self.result = result.clone(),
             Event::UndoneBy { by } => self.set_undone(*by)?,
             Event::Decided(decision) => self.decisions.push((time_ms, decision.clone())),

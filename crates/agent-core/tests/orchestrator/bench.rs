@@ -182,6 +182,15 @@ impl Bench {
         self.client().submit_goal(request).await.unwrap().into_inner()
     }
 
+    /// Cancels a goal.
+    pub(crate) async fn cancel(&self, id: &str) {
+        let request = api::CancelGoalRequest {
+            goal_id: id.to_owned(),
+            proof: None,
+        };
+        self.client().cancel_goal(request).await.unwrap();
+    }
+
     /// A goal in full.
     pub(crate) async fn goal(&self, id: &str) -> api::GoalDetail {
         let request = api::GetGoalRequest {

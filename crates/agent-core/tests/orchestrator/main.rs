@@ -11,6 +11,7 @@ mod doubles;
 mod goals;
 mod hangups;
 mod kills;
+mod locks;
 mod machine;
 mod schedules;
 mod triggers;
