@@ -4234,6 +4234,7 @@ class ProcessTools:
         *,
         kernel_threads: bool | None = None,
         limit: int | None = None,
+        listens_on: int | None = None,
         name: str | None = None,
         sort_by: ProcessOrder | None = None,
         state: ProcessState | None = None,
@@ -4246,6 +4247,7 @@ class ProcessTools:
         Args:
             kernel_threads: Whether threads of the kernel are listed too.
             limit: Most processes wanted, 1 to 5000.
+            listens_on: Only what waits for connections or datagrams on this port.
             name: Glob on the name, `nginx*`.
             sort_by: What they are sorted by.
             state: What it does.
@@ -4260,6 +4262,7 @@ class ProcessTools:
                 _given(
                     kernel_threads=kernel_threads,
                     limit=limit,
+                    listens_on=listens_on,
                     name=name,
                     sort_by=sort_by,
                     state=state,

@@ -27,69 +27,55 @@ const fn cause(id: &'static str, says: &'static str) -> Cause {
 }
 
 /// The analyzers of this file.
-pub(super) const ANALYZERS: &[Analyzer] = &[
-    Analyzer {
-        name: "service_crash",
-        summary: "why a service does not stay up",
-        evidence: &[
-            Wanted {
-                name: "status",
-                needed: true,
-                says: "service.status",
-            },
-            Wanted {
-                name: "logs",
-                needed: true,
-                says: "service.logs",
-            },
-            Wanted {
-                name: "services",
-                needed: false,
-                says: "service.list",
-            },
-            Wanted {
-                name: "listening",
-                needed: false,
-                says: "net.listening",
-            },
-            Wanted {
-                name: "clock",
-                needed: false,
-                says: "hw.info",
-            },
-        ],
-        settings: &[],
-        causes: &[
-            cause("path_suspect", "the log names a path that the service cannot use"),
-            cause("port_busy", "another process has the service's port"),
-            cause("port_taken", "the service's port is another's"),
-            cause("bad_config_line", "a line of a configuration file is wrong"),
-            cause("missing_library", "a library or module is not there"),
-            cause("out_of_memory", "memory ran out"),
-            cause("dependency_down", "something that the service needs is down"),
-            cause("read_only_fs", "the file system cannot be written"),
-            cause("disk_full", "no space is left"),
-            cause(
-                "wrong_workdir",
-                "what it is started with is not in its working directory",
-            ),
-            cause("unknown_crash", "it does not stay up, and nothing says why"),
-        ],
-        tell: service_crash,
-    },
-    Analyzer {
-        name: "port_holder",
-        summary: "which process has a port that a service wants",
-        evidence: &[Wanted {
-            name: "holder",
+pub(super) const ANALYZERS: &[Analyzer] = &[Analyzer {
+    name: "service_crash",
+    summary: "why a service does not stay up",
+    evidence: &[
+        Wanted {
+            name: "status",
             needed: true,
-            says: "process.info of the process that has it",
-        }],
-        settings: &[("port", Sample::Number)],
-        causes: &[cause("port_taken", "the service's port is another's")],
-        tell: port_holder,
-    },
-];
+            says: "service.status",
+        },
+        Wanted {
+            name: "logs",
+            needed: true,
+            says: "service.logs",
+        },
+        Wanted {
+            name: "services",
+            needed: false,
+            says: "service.list",
+        },
+        Wanted {
+            name: "listening",
+            needed: false,
+            says: "net.listening",
+        },
+        Wanted {
+            name: "clock",
+            needed: false,
+            says: "hw.info",
+        },
+    ],
+    settings: &[],
+    causes: &[
+        cause("path_suspect", "the log names a path that the service cannot use"),
+        cause("port_busy", "another process has the service's port"),
+        cause("port_taken", "the service's port is another's"),
+        cause("bad_config_line", "a line of a configuration file is wrong"),
+        cause("missing_library", "a library or module is not there"),
+        cause("out_of_memory", "memory ran out"),
+        cause("dependency_down", "something that the service needs is down"),
+        cause("read_only_fs", "the file system cannot be written"),
+        cause("disk_full", "no space is left"),
+        cause(
+            "wrong_workdir",
+            "what it is started with is not in its working directory",
+        ),
+        cause("unknown_crash", "it does not stay up, and nothing says why"),
+    ],
+    tell: service_crash,
+}];
 
 /// What of service.status is read.
 #[derive(Debug, Deserialize)]
@@ -556,18 +542,9 @@ impl Case<'_> {
                 let user = owner.user.as_deref().unwrap_or("another user");
                 let title = format!("port {port} is taken by {program} of {user}");
                 let shows = format!("{} has {}", program, socket.local);
-                let shown = self.evidence.shows("listening", "/sockets", shows);
-                match owner.pids.first() {
-                    Some(pid) => self
-                        .find("port_busy", &subject, title)
-                        .shown(shown)
-                        .value("port", port)
-                        .value("pid", *pid),
-                    None => self
-                        .find("port_taken", &subject, title)
-                        .shown(shown)
-                        .value("port", port),
-                }
+                self.find("port_busy", &subject, title)
+                    .shown(self.evidence.shows("listening", "/sockets", shows))
+                    .value("port", port)
             }
         }
     }
@@ -588,54 +565,6 @@ impl Case<'_> {
             None => finding,
         }
     }
-}
-
-#[derive(Debug, Deserialize)]
-struct Info {
-    process: Process,
-}
-
-#[derive(Debug, Deserialize)]
-struct Process {
-    pid: u64,
-    start_ticks: u64,
-    name: String,
-    #[serde(default)]
-    user: String,
-    #[serde(default)]
-    command: String,
-}
-
-fn port_holder(evidence: &Evidence<'_>) -> Result<Found, AnalyzeError> {
-    let port = evidence.number("port", 0);
-    if let Some(failure) = evidence.failure("holder") {
-        return Ok(Found {
-            seen: format!("who had port {port} has ended meanwhile: {}", failure.message),
-            findings: Vec::new(),
-        });
-    }
-    let holder: Info = evidence.need("holder")?;
-    let it = holder.process;
-    let title = format!(
-        "port {port} is taken by {} (process {}, {})",
-        it.name, it.pid, it.user
-    );
-    let ours = it.pid <= 1 || it.name.starts_with("aios") || it.user.starts_with("aios");
-    let finding = Finding::new(
-        "port_taken",
-        Severity::Critical,
-        format!("port {port}"),
-        title.clone(),
-    )
-    .shown(evidence.shows("holder", "/process/command", it.command))
-    .value("port", port)
-    .value("pid", it.pid)
-    .value("says", title.clone())
-    .value_if("start_ticks", (!ours).then_some(it.start_ticks));
-    Ok(Found {
-        seen: title,
-        findings: vec![finding],
-    })
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ mod holders;
 mod inodes;
 mod machine;
 mod network;
+mod ports;
 mod processes;
 mod storage;
 mod words;
@@ -130,6 +131,7 @@ pub fn all() -> impl Iterator<Item = &'static Analyzer> {
         access::ANALYZERS,
         machine::ANALYZERS,
         network::ANALYZERS,
+        ports::ANALYZERS,
     ]
     .into_iter()
     .flatten()

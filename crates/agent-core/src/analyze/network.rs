@@ -1,5 +1,4 @@
-//! The network: who listens, and why a host cannot be reached: link, route, name, firewall and the
-//! size of packets told apart.
+//! The network: why a host cannot be reached: link, route, name, firewall and the size of packets told apart.
 
 mod sizes;
 
@@ -24,22 +23,6 @@ const fn fault(id: &'static str, says: &'static str) -> Cause {
 
 /// The analyzers of this file.
 pub(super) const ANALYZERS: &[Analyzer] = &[
-    Analyzer {
-        name: "who_listens",
-        summary: "who listens on a port",
-        evidence: &[Wanted {
-            name: "listening",
-            needed: true,
-            says: "net.listening",
-        }],
-        settings: &[("port", Sample::Number)],
-        causes: &[Cause {
-            id: "listens",
-            says: "somebody listens on the port",
-            values: &[("says", Sample::Text)],
-        }],
-        tell: who_listens,
-    },
     Analyzer {
         name: "network_fault",
         summary: "why a host cannot be reached",
@@ -109,65 +92,6 @@ pub(super) const ANALYZERS: &[Analyzer] = &[
         tell: sizes::narrow_path,
     },
 ];
-
-#[derive(Debug, Deserialize)]
-struct Listening {
-    sockets: Vec<Socket>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Socket {
-    protocol: String,
-    local: String,
-    owner: Owner,
-}
-
-#[derive(Debug, Deserialize)]
-struct Owner {
-    uid: u64,
-    #[serde(default)]
-    user: Option<String>,
-    #[serde(default)]
-    pids: Vec<u64>,
-    #[serde(default)]
-    program: Option<String>,
-}
-
-fn who_listens(evidence: &Evidence<'_>) -> Result<Found, AnalyzeError> {
-    let listening: Listening = evidence.need("listening")?;
-    let port = evidence.number("port", 0).to_string();
-    let mut findings = Vec::new();
-    for (index, socket) in listening.sockets.iter().enumerate() {
-        if socket.local.rsplit_once(':').is_none_or(|(_, it)| it != port) {
-            continue;
-        }
-        let owner = &socket.owner;
-        let user = owner.user.clone().unwrap_or_else(|| format!("uid {}", owner.uid));
-        let program = owner
-            .program
-            .as_deref()
-            .unwrap_or("a program that cannot be told");
-        let pids: Vec<String> = owner.pids.iter().map(u64::to_string).collect();
-        let pids = match pids.is_empty() {
-            true => String::new(),
-            false => format!(", process {}", some_of(pids.iter().map(String::as_str), 3)),
-        };
-        let title = format!(
-            "{program} of {user}{pids} listens on {} ({})",
-            socket.local, socket.protocol
-        );
-        findings.push(
-            Finding::new("listens", Severity::Info, &socket.local, title.clone())
-                .shown(evidence.shows("listening", &format!("/sockets/{index}"), title.clone()))
-                .value("says", title),
-        );
-    }
-    let seen = match findings.is_empty() {
-        true => format!("nobody listens on port {port}"),
-        false => format!("{} on port {port}", super::words::count(findings.len(), "socket")),
-    };
-    Ok(Found { seen, findings })
-}
 
 #[derive(Debug, Deserialize)]
 struct Interfaces {

@@ -78,6 +78,10 @@ pub struct ListArgs {
     /// What it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<State>,
+    /// Only what waits for connections or datagrams on this port.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub listens_on: Option<u16>,
     /// Whether threads of the kernel are listed too.
     #[serde(default)]
     pub kernel_threads: bool,

@@ -66,8 +66,26 @@ fn cgroup(pid: i32) -> Option<String> {
     Some(line.to_owned())
 }
 
-/// The sockets among the descriptors, by the tables of the process's own network namespace.
+/// A socket as the kernel's tables have it.
+struct Entry {
+    protocol: &'static str,
+    local: SocketAddr,
+    remote: SocketAddr,
+    listens: bool,
+}
+
+/// Whether one of a process's sockets waits on a port.
+pub(super) fn listens(pid: i32, descriptors: &[Descriptor], port: u16) -> bool {
+    let entries = entries(pid, descriptors);
+    entries.iter().any(|it| it.listens && it.local.port() == port)
+}
+
 fn sockets(pid: i32, descriptors: &[Descriptor]) -> Vec<Socket> {
+    entries(pid, descriptors).iter().map(socket).collect()
+}
+
+/// The sockets among the descriptors, by the tables of the process's own network namespace.
+fn entries(pid: i32, descriptors: &[Descriptor]) -> Vec<Entry> {
     let inodes: BTreeSet<u64> = descriptors
         .iter()
         .filter_map(|it| {
@@ -86,28 +104,32 @@ fn sockets(pid: i32, descriptors: &[Descriptor]) -> Vec<Socket> {
     for table in ["tcp", "tcp6"] {
         let entries = table_of::<TcpNetEntries>(pid, table).map_or_else(Vec::new, |entries| entries.0);
         let own = entries.iter().filter(|it| inodes.contains(&it.inode));
-        found.extend(own.map(|it| {
-            let listens = it.state == TcpState::Listen;
-            socket("tcp", it.local_address, it.remote_address, listens)
+        found.extend(own.map(|it| Entry {
+            protocol: "tcp",
+            local: it.local_address,
+            remote: it.remote_address,
+            listens: it.state == TcpState::Listen,
         }));
     }
     for table in ["udp", "udp6"] {
         let entries = table_of::<UdpNetEntries>(pid, table).map_or_else(Vec::new, |entries| entries.0);
         let own = entries.iter().filter(|it| inodes.contains(&it.inode));
-        found.extend(own.map(|it| {
-            let listens = it.remote_address.port() == 0;
-            socket("udp", it.local_address, it.remote_address, listens)
+        found.extend(own.map(|it| Entry {
+            protocol: "udp",
+            local: it.local_address,
+            remote: it.remote_address,
+            listens: it.remote_address.port() == 0,
         }));
     }
     found
 }
 
-fn socket(protocol: &str, local: SocketAddr, remote: SocketAddr, listens: bool) -> Socket {
+fn socket(entry: &Entry) -> Socket {
     Socket {
-        protocol: protocol.to_owned(),
-        local: local.to_string(),
-        remote: (!listens).then(|| remote.to_string()),
-        listens,
+        protocol: entry.protocol.to_owned(),
+        local: entry.local.to_string(),
+        remote: (!entry.listens).then(|| entry.remote.to_string()),
+        listens: entry.listens,
     }
 }
 

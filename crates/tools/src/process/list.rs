@@ -1,6 +1,9 @@
 //! process.list and process.tree: what runs.
 
 use super::args::{Line, ListArgs, ListResult, Node, Order, TreeArgs, TreeResult};
+use super::eyes::Eyes;
+use super::files::descriptors;
+use super::info::listens;
 use super::table::{Desk, Seen, all, command, missing};
 use crate::budget::Budget;
 use crate::error::Result;
@@ -25,7 +28,11 @@ pub(super) fn list(args: &ListArgs, budget: &Budget) -> Result<ListResult> {
     let name = matcher(args)?;
     let mut desk = Desk::new()?;
     let mut processes: Vec<Line> = Vec::new();
-    for seen in all(budget)? {
+    let mut everything = all(budget)?;
+    if let Some(port) = args.listens_on {
+        everything = Eyes::lend(|eyes| listeners(eyes, everything, port, budget))?;
+    }
+    for seen in everything {
         budget.check()?;
         let fits = (args.kernel_threads || !seen.is_kernel_thread())
             && args.state.is_none_or(|state| state == seen.state())
@@ -55,6 +62,20 @@ pub(super) fn list(args: &ListArgs, budget: &Budget) -> Result<ListResult> {
         matched,
         tainted: true,
     })
+}
+
+/// Those of them that have a socket which waits on a port.
+fn listeners(eyes: &Eyes, everything: Vec<Seen>, port: u16, budget: &Budget) -> Result<Vec<Seen>> {
+    let mut found = Vec::new();
+    for seen in everything {
+        budget.check()?;
+        if let Some(list) = descriptors(eyes, seen.stat.pid)?
+            && listens(seen.stat.pid, &list, port)
+        {
+            found.push(seen);
+        }
+    }
+    Ok(found)
 }
 
 fn is_user(desk: &mut Desk, seen: &Seen, user: &str) -> bool {

@@ -149,6 +149,15 @@ async fn one_process_tells_of_its_sockets_files_and_limits() {
     let local = json!(listener.local_addr().unwrap().to_string());
     let own = sockets.iter().find(|it| it["local"] == local);
     assert_eq!(own.map(|it| &it["listens"]), Some(&json!(true)), "{info:#}");
+    let port = listener.local_addr().unwrap().port();
+    let listed = post.done("process.list", json!({"listens_on": port})).await;
+    let pids: Vec<&Value> = listed["processes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| &it["pid"])
+        .collect();
+    assert_eq!(pids, [&json!(me)], "{listed:#}");
     let files = info["deleted_files"].as_array().unwrap();
     let gone = files.iter().find(|it| it["path"] == json!(path)).unwrap();
     assert_eq!(

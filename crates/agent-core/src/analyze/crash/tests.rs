@@ -107,7 +107,7 @@ fn who_has_the_port_is_named() {
     ];
     let analysis = tell("service_crash", &parts, json!({}));
     assert_eq!(causes(&analysis), [("port_busy", "port 8080")]);
-    assert_eq!(analysis.findings[0].values["pid"], 4711);
+    assert_eq!(analysis.findings[0].values["port"], 8080);
     assert!(analysis.findings[0].title.contains("python3 of web"));
 }
 

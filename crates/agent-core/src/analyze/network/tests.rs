@@ -282,21 +282,3 @@ fn a_way_that_takes_less_and_says_so_is_well_when_that_gets_through() {
         assert_eq!(analysis.findings.len(), found, "{analysis:?}");
     }
 }
-
-#[test]
-fn who_listens_is_named_and_other_ports_are_not() {
-    let socket = |local: &str| {
-        json!({"protocol": "tcp", "local": local, "remote": "*", "state": "listen", "waiting_bytes": 0,
-            "unsent_bytes": 0, "owner": {"uid": 33, "user": "web", "pids": [7], "program": "nginx", "known": true}})
-    };
-    let listening = json!({"sockets": [socket("0.0.0.0:80"), socket("[::]:8080")], "count": 2});
-    let analysis = tell(
-        "who_listens",
-        &[("listening", listening.clone())],
-        json!({"port": 80}),
-    );
-    assert_eq!(causes(&analysis), [("listens", "0.0.0.0:80")]);
-    assert!(analysis.findings[0].title.contains("nginx of web, process 7"));
-    let nobody = tell("who_listens", &[("listening", listening)], json!({"port": 81}));
-    assert_eq!(nobody.seen, "nobody listens on port 81");
-}
