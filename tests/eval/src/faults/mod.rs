@@ -3,6 +3,8 @@
 mod access;
 mod machine;
 mod network;
+mod packages;
+mod ports;
 mod program;
 mod services;
 mod storage;
@@ -21,6 +23,8 @@ pub(crate) fn all() -> Vec<Box<dyn Fault>> {
         services::all(),
         access::all(),
         trusted::all(),
+        ports::all(),
+        packages::all(),
         machine::all(),
         network::all(),
     ]

@@ -101,7 +101,10 @@ impl Why {
 
     /// What can be put right without guessing what a person meant.
     fn repairs(self) -> bool {
-        matches!(self, Self::WrongOwner | Self::WrongMode | Self::MissingDirectory)
+        matches!(
+            self,
+            Self::WrongOwner | Self::WrongMode | Self::MissingDirectory | Self::PortTaken
+        )
     }
 }
 
@@ -404,8 +407,10 @@ impl Crashing {
                 data
             }
             Some(Why::PortTaken) => {
-                held.push(Box::new(Squatter::on(parts.port)?));
-                parts.port.to_string()
+                let squatter = Squatter::on(parts.port)?;
+                let subject = format!("port {}\n(process {}", parts.port, squatter.0.id());
+                held.push(Box::new(squatter));
+                subject
             }
             Some(Why::BadConfigLine) => {
                 held.push(Box::new(line));
