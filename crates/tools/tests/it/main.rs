@@ -9,6 +9,7 @@ mod common;
 mod crashes;
 mod faults;
 mod fs_changes;
+mod fs_refused;
 mod fs_undo;
 mod host;
 mod network;
