@@ -5,6 +5,7 @@ use crate::fault::{Fault, Made, Place, Wanted};
 use crate::random::Random;
 use anyhow::{Context, Result, ensure};
 use std::fs;
+use std::io::{Write, stderr};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
@@ -91,7 +92,7 @@ struct Outside(PathBuf);
 impl Drop for Outside {
     fn drop(&mut self) {
         if let Err(error) = fs::remove_dir_all(&self.0) {
-            eprintln!("{} stays: {error}", self.0.display());
+            drop(writeln!(stderr(), "{} stays: {error}", self.0.display()));
         }
     }
 }

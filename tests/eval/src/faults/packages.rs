@@ -6,6 +6,7 @@ use crate::random::Random;
 use aios_tests_e2e::ctl::{Instance, pause, string};
 use anyhow::{Context, Result, ensure};
 use std::fs::{self, Permissions};
+use std::io::{Write, stderr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,6 +14,8 @@ use std::time::{Duration, Instant};
 
 /// The worker that reads where its packages are only when it starts.
 const WORKER: &str = "aios-worker-pkg";
+/// What follows it in the configuration is ours; a run that was killed may have left it.
+const MARK: &str = "\n# Packages of a test.\n";
 const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(super) fn all() -> Vec<Box<dyn Fault>> {
@@ -96,7 +99,7 @@ impl Bed {
     /// Section `[pkg]` of an instance that is to work here.
     fn section(&self) -> String {
         format!(
-            "\n[pkg]\nroot = {:?}\napt_config = {:?}\ndpkg_options = {:?}\n",
+            "{MARK}[pkg]\nroot = {:?}\napt_config = {:?}\ndpkg_options = {:?}\n",
             self.root,
             self.apt_conf(),
             self.dpkg_options()
@@ -164,6 +167,7 @@ impl Led {
     fn to(instance: &Instance, bed: &Bed) -> Result<Self> {
         let config = instance.state.join("etc/config.toml");
         let before = fs::read_to_string(&config).unwrap_or_default();
+        let before = before.split(MARK).next().unwrap_or_default().to_owned();
         let led = Self {
             instance: instance.clone(),
             config,
@@ -181,7 +185,7 @@ impl Drop for Led {
             .map_err(anyhow::Error::from)
             .and_then(|()| restart(&self.instance));
         if let Err(error) = restored {
-            eprintln!("{WORKER} still works elsewhere: {error:#}");
+            drop(writeln!(stderr(), "{WORKER} still works elsewhere: {error:#}"));
         }
     }
 }
