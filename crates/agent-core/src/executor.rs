@@ -56,7 +56,8 @@ pub async fn run(
         core,
         plan: &planned.plan,
         dry_run: goal.dry_run,
-        outputs: outputs(goal),
+        goal,
+        outputs: None,
         steps: Steps::new(core, goal.id, task, cancel).holding(begun),
         results: Vec::new(),
         number: 0,
@@ -95,8 +96,9 @@ struct Work<'a> {
     core: &'a Arc<Core>,
     plan: &'a TaskPlan,
     dry_run: bool,
-    /// Outputs of the goal's tasks, by name.
-    outputs: Value,
+    goal: &'a Goal,
+    /// Outputs of the goal's tasks, by name; put together when an operation first looks at them.
+    outputs: Option<Value>,
     steps: Steps,
     results: Vec<Value>,
     /// Number of the last step.
@@ -114,9 +116,7 @@ impl Work<'_> {
 
     async fn operation(&mut self, operation: &Operation) -> Result<Value, Error> {
         match operation {
-            Operation::Call { when, .. } if !when.iter().all(|it| holds(it, &self.outputs)) => {
-                Ok(Value::Null)
-            }
+            Operation::Call { when, .. } if !self.hold(when) => Ok(Value::Null),
             Operation::Call {
                 tool,
                 args,
@@ -131,8 +131,8 @@ impl Work<'_> {
                     return Ok(failed);
                 }
                 let result = done(&step)?;
-                if !self.dry_run {
-                    check(expect, &result, &self.outputs)?;
+                if !self.dry_run && !expect.is_empty() {
+                    check(expect, &result, self.outputs())?;
                 }
                 Ok(result)
             }
@@ -141,10 +141,11 @@ impl Work<'_> {
                 evidence,
                 settings,
             } => {
-                if let Value::Object(outputs) = &mut self.outputs {
-                    outputs.insert(self.plan.name.clone(), json!({"results": self.results}));
+                let (name, own) = (self.plan.name.clone(), json!({"results": self.results}));
+                if let Value::Object(outputs) = self.outputs() {
+                    outputs.insert(name, own);
                 }
-                let analysis = analyze::run(analyzer, evidence, settings, &self.outputs)?;
+                let analysis = analyze::run(analyzer, evidence, settings, self.outputs())?;
                 serde_json::to_value(analysis).map_err(|error| Error::Corrupt(error.to_string()))
             }
             Operation::Undo {
@@ -171,6 +172,18 @@ impl Work<'_> {
         }
     }
 
+    fn outputs(&mut self) -> &mut Value {
+        self.outputs.get_or_insert_with(|| outputs(self.goal))
+    }
+
+    fn hold(&mut self, when: &[When]) -> bool {
+        when.is_empty() || {
+            let outputs = self.outputs();
+            when.iter()
+                .all(|it| it.is.holds(outputs.pointer(&it.at), outputs))
+        }
+    }
+
     async fn step(&mut self, call: Call) -> Result<Step, Error> {
         self.number += 1;
         self.steps.run(self.number, call).await
@@ -191,10 +204,6 @@ impl Work<'_> {
             Err(error) => Err(error),
         }
     }
-}
-
-fn holds(when: &When, outputs: &Value) -> bool {
-    when.is.holds(outputs.pointer(&when.at), outputs)
 }
 
 /// How a call failed or was refused, as evidence.

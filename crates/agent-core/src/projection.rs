@@ -12,6 +12,8 @@ use std::time::Duration;
 const BATCH: u32 = 100;
 /// Pause after memory could not be reached.
 const PAUSE: Duration = Duration::from_secs(2);
+/// What happens within this time is sent together: memory is for later, the goals' next steps are not.
+const GATHER: Duration = Duration::from_millis(50);
 
 /// Projects until the orchestrator ends.
 pub fn start(core: &Arc<Core>) {
@@ -64,6 +66,7 @@ async fn follow(core: &Core) -> Result<(), Error> {
             });
         }
         position = answer.position;
+        tokio::time::sleep(GATHER).await;
     }
 }
 

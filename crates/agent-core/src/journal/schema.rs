@@ -6,6 +6,9 @@ use rusqlite::Connection;
 use rusqlite_migration::{M, Migrations};
 use std::path::Path;
 
+/// More than there are different statements, so that none is compiled twice.
+const STATEMENTS: usize = 64;
+
 const MIGRATIONS: &[M<'_>] = &[M::up(GOALS), M::up(SCHEDULES)];
 
 const GOALS: &str = "CREATE TABLE events (
@@ -77,6 +80,7 @@ pub(super) fn prepare(mut connection: Connection) -> Result<Connection, Error> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "cache_size", -512)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
     connection.busy_timeout(std::time::Duration::from_secs(5))?;
     Migrations::from_slice(MIGRATIONS).to_latest(&mut connection)?;
     Ok(connection)

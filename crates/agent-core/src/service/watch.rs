@@ -61,23 +61,29 @@ impl Watch {
 
     async fn copy(&mut self) -> Result<(), Error> {
         let mut newest = self.core.journal.last_seq();
+        let mut first = true;
         loop {
             let seen = *newest.borrow_and_update();
             let mut ended = false;
-            loop {
+            let mut more = true;
+            while more {
                 let batch = self.core.journal.events(self.goal, self.next, BATCH).await?;
                 let Some(last) = batch.last() else { break };
                 self.next = last.seq + 1;
                 ended = last.goal_state.is_final();
+                more = batch.len() >= BATCH as usize;
                 for event in batch {
                     if self.events.send(Ok(convert::event(event))).await.is_err() {
                         return Ok(());
                     }
                 }
             }
-            if !self.follow || (self.goal.is_some() && (ended || self.has_ended().await?)) {
+            // What ends from now on says so by an event.
+            let over = ended || (first && self.has_ended().await?);
+            if !self.follow || (self.goal.is_some() && over) {
                 return Ok(());
             }
+            first = false;
             newest
                 .wait_for(|seq| *seq > seen)
                 .await
