@@ -3,28 +3,22 @@
 //! Everything it knows it reads from the journal, so that it can be dropped at any instant and started
 //! again: after a crash, after an answer, after a service was away.
 
-use crate::EXECUTOR_KIND;
-use crate::agent_task;
 use crate::aggregator;
-use crate::claims::Claims;
 use crate::core::Core;
 use crate::error::Error;
-use crate::executor::{self, TaskEnd};
-use crate::locks::Busy;
+use crate::model::Goal;
 use crate::model::event::{Event, Origin, StepEnd};
 use crate::model::state::{GoalState, StepState, TaskState};
-use crate::model::{Goal, Task};
 use crate::planner::{self, Plan};
 use crate::remedies;
 use crate::steps::Steps;
+use crate::work;
 use aios_core::error::Report;
 use aios_core::failpoint;
 use aios_core::id::{GoalId, TaskId};
 use aios_proto::guard::v1::RecordRequest;
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
 use std::sync::Arc;
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 /// Carries the goal on until it ends, or waits for a person's words.
@@ -58,7 +52,7 @@ pub async fn conduct(core: &Arc<Core>, id: GoalId, cancel: &CancellationToken) -
             }
             GoalState::AwaitingInput => return Ok(()),
             GoalState::InProgress | GoalState::AwaitingApproval => {
-                work(core, id, cancel).await?;
+                work::run(core, id, cancel).await?;
                 let goal = core.journal.goal(id).await?;
                 if goal.cancelled_by.is_empty() && !extend(core, &goal).await? {
                     return end(core, &goal).await;
@@ -167,138 +161,11 @@ async fn plan_for(core: &Arc<Core>, goal: &Goal) -> Result<Plan, Error> {
     }
 }
 
-/// Runs tasks as they become ready, until none can run any more or one has failed.
-async fn work(core: &Arc<Core>, id: GoalId, cancel: &CancellationToken) -> Result<(), Error> {
-    let stop = cancel.child_token();
-    let mut started: BTreeSet<TaskId> = BTreeSet::new();
-    let mut running: JoinSet<(TaskId, Result<TaskEnd, Error>)> = JoinSet::new();
-    let mut interrupted = None;
-    let mut goal = core.journal.goal(id).await?;
-    let claims = Claims::of(core, &goal).await?;
-    let mut released = core.locks.released();
-    let mut told = None;
-    loop {
-        released.mark_unchanged();
-        let mut busy = None;
-        for task in startable(&goal) {
-            if stop.is_cancelled() || started.contains(&task.plan.id) {
-                continue;
-            }
-            match claims.take(core, task) {
-                Ok(begun) => {
-                    started.insert(task.plan.id);
-                    spawn(core, &goal, task, begun, &stop, &mut running).await?;
-                }
-                Err(Busy {
-                    holder,
-                    what,
-                    circle: true,
-                }) => {
-                    stop.cancel();
-                    fail_task(core, id, task.plan.id, &Error::Circle { holder, what }).await?;
-                }
-                Err(other) => busy = Some(other),
-            }
-        }
-        if let Some(busy) = busy.as_ref().filter(|_| told != busy) {
-            let line = format!("waits for goal {}, which has {}", busy.holder, busy.what);
-            core.say(id, line).await?;
-        }
-        let waits = busy.is_some();
-        told = busy;
-        let joined = tokio::select! {
-            Some(joined) = running.join_next() => joined,
-            Ok(()) = released.changed(), if waits => continue,
-            () = stop.cancelled(), if waits => continue,
-            else => break,
-        };
-        let (task, result) =
-            joined.map_err(|error| Error::Corrupt(format!("a task ended by a panic: {error}")))?;
-        match result {
-            Ok(end) => goal = complete_task(core, &goal, task, end).await?,
-            Err(Error::Cancelled) => {}
-            Err(error)
-                if error.is_transient() || matches!(error, Error::JournalClosed | Error::ShuttingDown) =>
-            {
-                stop.cancel();
-                interrupted = Some(error);
-            }
-            Err(error) => {
-                stop.cancel();
-                fail_task(core, id, task, &error).await?;
-            }
-        }
-    }
-    interrupted.map_or(Ok(()), Err)
-}
-
-/// Tasks that are ready, and those that an earlier run had begun.
-fn startable(goal: &Goal) -> Vec<&Task> {
-    let begun = goal
-        .tasks
-        .iter()
-        .map(Arc::as_ref)
-        .filter(|task| matches!(task.state, TaskState::InProgress | TaskState::AwaitingApproval));
-    goal.ready().chain(begun).collect()
-}
-
-async fn spawn(
-    core: &Arc<Core>,
-    goal: &Goal,
-    task: &Task,
-    mut begun: Vec<Event>,
-    stop: &CancellationToken,
-    running: &mut JoinSet<(TaskId, Result<TaskEnd, Error>)>,
-) -> Result<(), Error> {
-    let id = task.plan.id;
-    let mut goal = goal.clone();
-    let by_agent = !task.plan.skill.is_empty() && task.agent_kind != EXECUTOR_KIND;
-    if task.state == TaskState::Pending {
-        begun.push(Event::Task {
-            task: id,
-            state: TaskState::InProgress,
-            line: format!("{} begins", task.plan.name),
-            output: Value::Null,
-            error: None,
-        });
-    }
-    if by_agent && !begun.is_empty() {
-        goal = core.journal.append(goal.id, std::mem::take(&mut begun)).await?;
-    }
-    let (core, stop) = (Arc::clone(core), stop.clone());
-    running.spawn(async move {
-        let result = if by_agent {
-            Box::pin(agent_task::run(&core, &goal, id, stop)).await
-        } else {
-            Box::pin(executor::run(&core, &goal, id, begun, stop)).await
-        };
-        (id, result)
-    });
-    Ok(())
-}
-
-async fn complete_task(core: &Core, goal: &Goal, task: TaskId, end: TaskEnd) -> Result<Goal, Error> {
-    let name = goal
-        .task(task)
-        .map(|task| task.plan.name.as_str())
-        .unwrap_or_default();
-    let line = if end.summary.is_empty() {
-        format!("{name} is done")
-    } else {
-        format!("{name}: {}", end.summary)
-    };
-    let mut events = end.last;
-    events.push(Event::Task {
-        task,
-        state: TaskState::Completed,
-        line,
-        output: end.output,
-        error: None,
-    });
-    core.journal.append(goal.id, events).await
-}
-
-async fn fail_task(core: &Core, goal: GoalId, task: TaskId, error: &Error) -> Result<(), Error> {
+/// Journals that a task failed, and that the end of its step in flight is not known.
+///
+/// # Errors
+/// The journal fails.
+pub(crate) async fn fail_task(core: &Core, goal: GoalId, task: TaskId, error: &Error) -> Result<(), Error> {
     let state = core.journal.goal(goal).await?;
     let failing = state.task(task).ok_or(crate::model::ApplyError::NoTask(task))?;
     let report = error.report();

@@ -6,7 +6,7 @@
 //! | [`journal`] | the durable truth: events, and the tables projected from them |
 //! | [`intent`], [`runbook`], [`planner`] | from a person's words to a plan, without a model |
 //! | [`analyze`], [`remedies`] | from what the tools saw to causes, and from causes to what follows |
-//! | [`engine`], [`conductor`] | which goals run, and how one goal is carried through |
+//! | [`engine`], [`conductor`], [`work`] | which goals run; one goal from where it stands to its end; its tasks |
 //! | [`steps`], [`executor`], [`agent_task`] | one call; a task done by itself; a task done by an agent |
 //! | [`router`], [`session`] | which agents are there, and the conversation with each |
 //! | [`schedule`], [`trigger`] | goals that are stated at given times, or when something happens |
@@ -47,6 +47,7 @@ pub mod service;
 pub mod session;
 pub mod steps;
 pub mod trigger;
+pub mod work;
 
 /// Kind under which the guard knows the built-in executor.
 pub const EXECUTOR_KIND: &str = "executor";

@@ -9,6 +9,10 @@ use std::path::Path;
 /// More than there are different statements, so that none is compiled twice.
 const STATEMENTS: usize = 64;
 
+/// Pages after which the write-ahead log is copied into the database, 16 MiB. Whoever waits for the commit that
+/// does it waits for that too, so not every hundredth should.
+const CHECKPOINT: u32 = 4096;
+
 const MIGRATIONS: &[M<'_>] = &[M::up(GOALS), M::up(SCHEDULES)];
 
 const GOALS: &str = "CREATE TABLE events (
@@ -79,6 +83,7 @@ pub(super) fn prepare(mut connection: Connection) -> Result<Connection, Error> {
     // FULL: a goal that was answered for must survive a power cut.
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT)?;
     connection.pragma_update(None, "cache_size", -512)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     connection.busy_timeout(std::time::Duration::from_secs(5))?;

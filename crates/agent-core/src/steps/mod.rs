@@ -56,6 +56,8 @@ pub struct Steps {
     holds: bool,
     /// What happened and is journaled together with the next event.
     held: Vec<Event>,
+    /// The goal as of what this journaled last, when nobody else makes steps of the task.
+    known: Option<Goal>,
     /// Nothing new is begun; what is sent was done already.
     settling: bool,
 }
@@ -72,6 +74,7 @@ impl Steps {
             minted: None,
             holds: false,
             held: Vec::new(),
+            known: None,
             settling: false,
         }
     }
@@ -94,7 +97,10 @@ impl Steps {
     }
 
     async fn state(&self) -> Result<(Goal, Task), Error> {
-        let mut goal = self.core.journal.goal(self.goal).await?;
+        let mut goal = match &self.known {
+            Some(goal) => goal.clone(),
+            None => self.core.journal.goal(self.goal).await?,
+        };
         for event in &self.held {
             goal.apply(event, self.core.clock.now_ms())?;
         }
@@ -108,14 +114,24 @@ impl Steps {
     async fn append(&mut self, event: Event) -> Result<Goal, Error> {
         let mut events = self.take_held();
         events.push(event);
-        self.core.journal.append(self.goal, events).await
+        let goal = self.core.journal.append(self.goal, events).await?;
+        self.know(&goal);
+        Ok(goal)
+    }
+
+    fn know(&mut self, goal: &Goal) {
+        self.known = self.holds.then(|| goal.clone());
     }
 
     /// Journals what was held back.
     async fn flush(&mut self) -> Result<(), Error> {
         match self.take_held() {
             events if events.is_empty() => Ok(()),
-            events => self.core.journal.append(self.goal, events).await.map(|_| ()),
+            events => {
+                let goal = self.core.journal.append(self.goal, events).await?;
+                self.know(&goal);
+                Ok(())
+            }
         }
     }
 
@@ -156,7 +172,7 @@ impl Steps {
         // The token is asked for while the disk works.
         let journaled = self.core.journal.append(self.goal, events);
         let (journaled, minted) = tokio::join!(journaled, self.mint_ahead(&goal, &task, call.kind));
-        journaled?;
+        self.know(&journaled?);
         self.minted = minted;
         failpoint::hit("orch.after_step");
         let call = Call { dry_run, ..call };

@@ -190,8 +190,7 @@ impl Steps {
         {
             return Ok(token.clone());
         }
-        let (_, task) = self.state().await?;
-        let request = self.mint_request(goal, &task);
+        let request = self.mint_request(goal, &self.state().await?.1);
         let minted = match self.minted.take() {
             Some(Ok(minted)) => Ok(minted),
             Some(Err(error @ Error::Peer(_))) => Err(error),
