@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
+from namespaces import Namespaces  # noqa: E402
 from tree import Tree  # noqa: E402
 
 CHANNEL = "/dev/hvc0"
@@ -336,6 +337,10 @@ def main() -> None:
         report.check("exactly the old logs are gone", tree.only_old_logs_gone)
         report.check("undo", lambda: undo(goal))
         report.check("undo restored every byte and attribute", lambda: tree.same(before))
+    namespaces = Namespaces(ctl, expect, PERSON, approve_all)
+    report.check("every namespace answers confined", namespaces.look)
+    report.check("open files of other users are seen", namespaces.open_files)
+    report.check("a firewall rule is made and undone", namespaces.firewall)
     report.check("audit log verifies", lambda: ctl("audit", "verify")[1])
     report.check("boot phases", boot_phases)
     if report.failed:
