@@ -280,6 +280,9 @@ class FsDiskUsageResult(TypedDict):
     # How many files, links and directories the file system can hold; 0 when it has no such
     # limit.
     fs_total_inodes: int
+    # Whether what undo needs of deleted files is kept on the same file system, so that deleting
+    # frees nothing there until it is let go.
+    keeps_snapshots: bool
     # Path with every symbolic link resolved.
     path: str
     # Directories not entered: another mount, not granted, protected or not readable.
@@ -1835,6 +1838,8 @@ class ProcessListResult(TypedDict):
 
     # How many fit.
     matched: int
+    # Processes whose sockets could not be looked at, where `listens_on` asks for them.
+    not_readable: int
     # The processes.
     processes: _List[ProcessLine]
     # Always true: names and command lines are the processes' own words.
@@ -4247,7 +4252,8 @@ class ProcessTools:
         Args:
             kernel_threads: Whether threads of the kernel are listed too.
             limit: Most processes wanted, 1 to 5000.
-            listens_on: Only what waits for connections or datagrams on this port.
+            listens_on: Only what waits for connections or datagrams on this port of this
+                machine; not what has a network of its own.
             name: Glob on the name, `nginx*`.
             sort_by: What they are sorted by.
             state: What it does.

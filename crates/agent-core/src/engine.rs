@@ -100,8 +100,10 @@ impl State {
 
     async fn run(mut self, mut queue: mpsc::Receiver<Ask>) {
         let end = self.core.tasks.token();
+        let mut locks = self.core.locks.changes();
         loop {
-            while self.running.len() < self.core.config.max_running_goals
+            locks.mark_unchanged();
+            while self.at_work() < self.core.config.max_running_goals
                 && let Some((_, goal)) = self.waiting.pop_first()
             {
                 self.begin(goal);
@@ -116,9 +118,15 @@ impl State {
                     Ok(goal) => self.ended(goal),
                     Err(error) => self.panicked(&error),
                 },
+                // Who waits for another goal leaves its place to somebody else meanwhile.
+                Ok(()) = locks.changed() => {}
                 () = end.cancelled() => return,
             }
         }
+    }
+
+    fn at_work(&self) -> usize {
+        self.running.len().saturating_sub(self.core.locks.waiting())
     }
 
     fn wanted(&mut self, goal: GoalId, priority: u8) {

@@ -32,8 +32,24 @@ const WHOLE: [&str; 2] = ["pkg", "firewall"];
 
 impl Resource {
     /// What a capability lets its holder change. A pattern is cut at its first wildcard: two resources may be
-    /// taken to meet that do not, never the other way round.
-    pub fn of(capability: &Capability) -> Self {
+    /// taken to meet that do not. Names are compared as they are written: a path by another way (a link, a mount)
+    /// and a process known by its number and as a service do not meet here; there the worker's comparison of
+    /// what it was shown with what is there is all that holds.
+    pub fn of(capability: &Capability) -> Vec<Self> {
+        let own = Self::named(capability);
+        if capability.resource() == "**" {
+            // It stands for paths too.
+            let paths = Self {
+                kind: "path".to_owned(),
+                name: String::new(),
+                open: true,
+            };
+            return vec![own, paths];
+        }
+        vec![own]
+    }
+
+    fn named(capability: &Capability) -> Self {
         let (namespace, pattern) = (capability.namespace(), capability.resource());
         if pattern.starts_with('/') {
             let literal = until_wildcard(pattern);
@@ -110,7 +126,7 @@ pub struct Busy {
 #[derive(Debug)]
 pub struct Locks {
     table: Mutex<Table>,
-    released: watch::Sender<u64>,
+    changed: watch::Sender<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -127,7 +143,7 @@ impl Locks {
                 held,
                 waits: BTreeMap::new(),
             }),
-            released: watch::channel(0).0,
+            changed: watch::channel(0).0,
         }
     }
 
@@ -135,11 +151,11 @@ impl Locks {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives a goal everything that it wants, beside what it has; says whether that is more than it had.
+    /// Gives a goal everything that it wants, beside what it has.
     ///
     /// # Errors
     /// [`Busy`]: another goal has a part of it, and this one got nothing new.
-    pub fn take(&self, goal: GoalId, wanted: &[Resource]) -> Result<bool, Busy> {
+    pub fn take(&self, goal: GoalId, wanted: &[Resource]) -> Result<(), Busy> {
         let mut table = self.table();
         let busy = table
             .held
@@ -151,18 +167,19 @@ impl Locks {
             });
         if let Some((holder, what)) = busy {
             let circle = table.leads_to(holder, goal);
-            table.waits.insert(goal, holder);
+            if table.waits.insert(goal, holder).is_none() {
+                self.changed.send_modify(|times| *times += 1);
+            }
             return Err(Busy { holder, what, circle });
         }
         table.waits.remove(&goal);
         let held = table.held.entry(goal).or_default();
-        let had = held.len();
         for resource in wanted {
             if !held.contains(resource) {
                 held.push(resource.clone());
             }
         }
-        Ok(held.len() > had)
+        Ok(())
     }
 
     /// Takes everything from a goal that has ended, and wakes those that wait.
@@ -170,13 +187,18 @@ impl Locks {
         let mut table = self.table();
         table.waits.remove(&goal);
         if table.held.remove(&goal).is_some() {
-            self.released.send_modify(|times| *times += 1);
+            self.changed.send_modify(|times| *times += 1);
         }
     }
 
-    /// Changes whenever a goal gave something back.
-    pub fn released(&self) -> watch::Receiver<u64> {
-        self.released.subscribe()
+    /// Changes whenever a goal gave something back, or begins to wait.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    /// How many goals wait for others.
+    pub fn waiting(&self) -> usize {
+        self.table().waits.len()
     }
 }
 
@@ -201,7 +223,15 @@ mod tests {
     use super::*;
 
     fn resource(capability: &str) -> Resource {
-        Resource::of(&Capability::parse(capability).unwrap())
+        Resource::of(&Capability::parse(capability).unwrap()).remove(0)
+    }
+
+    #[test]
+    fn what_may_be_anything_meets_paths_too() {
+        let any = Resource::of(&Capability::parse("sec:*:**").unwrap());
+        let path = resource("fs:write:/etc/ssl/x");
+        assert!(any.iter().any(|it| it.meets(&path)));
+        assert!(any.iter().any(|it| it.meets(&resource("sec:scan:host"))));
     }
 
     #[test]
@@ -238,20 +268,20 @@ mod tests {
             resource("fs:delete:/var/log/**"),
             resource("service:restart:nginx"),
         );
-        assert_eq!(locks.take(one, std::slice::from_ref(&log)), Ok(true));
-        assert_eq!(locks.take(one, std::slice::from_ref(&log)), Ok(false));
+        assert_eq!(locks.take(one, std::slice::from_ref(&log)), Ok(()));
+        assert_eq!(locks.take(one, std::slice::from_ref(&log)), Ok(()));
         let busy = locks.take(two, &[nginx.clone(), log.clone()]).unwrap_err();
         assert_eq!((busy.holder, busy.what, busy.circle), (one, log.clone(), false));
         assert_eq!(
             locks.take(one, std::slice::from_ref(&nginx)),
-            Ok(true),
+            Ok(()),
             "two has nothing"
         );
-        let mut released = locks.released();
+        let mut changes = locks.changes();
         locks.release(one);
-        assert!(released.has_changed().unwrap());
-        released.mark_unchanged();
-        assert_eq!(locks.take(two, &[nginx, log]), Ok(true));
+        assert!(changes.has_changed().unwrap());
+        changes.mark_unchanged();
+        assert_eq!(locks.take(two, &[nginx, log]), Ok(()));
     }
 
     #[test]

@@ -39,13 +39,13 @@ pub async fn run(core: &Arc<Core>, id: GoalId, cancel: &CancellationToken) -> Re
         told: None,
         interrupted: None,
     };
-    let mut released = core.locks.released();
+    let mut changes = core.locks.changes();
     loop {
-        released.mark_unchanged();
+        changes.mark_unchanged();
         let waits = work.begin_what_is_ready().await?;
         let joined = tokio::select! {
             Some(joined) = work.running.join_next() => joined,
-            Ok(()) = released.changed(), if waits => continue,
+            Ok(()) = changes.changed(), if waits => continue,
             () = work.stop.cancelled(), if waits => continue,
             else => break,
         };
@@ -88,10 +88,15 @@ impl Work<'_> {
             if self.stop.is_cancelled() {
                 break;
             }
-            match self.claims.take(self.core, &task) {
+            match self.claims.take(self.core, &self.goal, &task) {
                 Ok(claimed) => {
                     self.started.insert(task.plan.id);
-                    self.begin(&task, claimed).await?;
+                    if let Some(claimed) = claimed {
+                        // Before any task acts on it, also one that begins beside this.
+                        self.held.push(claimed);
+                        self.journal_held().await?;
+                    }
+                    self.begin(&task).await?;
                 }
                 Err(Busy {
                     holder,
@@ -141,11 +146,10 @@ impl Work<'_> {
         Ok(())
     }
 
-    async fn begin(&mut self, task: &Task, claimed: Vec<Event>) -> Result<(), Error> {
+    async fn begin(&mut self, task: &Task) -> Result<(), Error> {
         let id = task.plan.id;
         let by_agent = !task.plan.skill.is_empty() && task.agent_kind != EXECUTOR_KIND;
         let mut begun = std::mem::take(&mut self.held);
-        begun.extend(claimed);
         if task.state == TaskState::Pending {
             begun.push(Event::Task {
                 task: id,
@@ -193,7 +197,7 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Lets the end of a task happen; it is journaled before anything else is waited for.
+    /// Lets the end of a task happen; it is journaled with what follows alone, or at once.
     async fn completed(&mut self, task: TaskId, end: TaskEnd) -> Result<(), Error> {
         let mut goal = self.core.journal.goal(self.goal.id).await?;
         let name = goal.task(task).map_or("", |task| task.plan.name.as_str());

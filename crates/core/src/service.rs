@@ -29,9 +29,10 @@ where
     let ended = match runtime {
         Ok(runtime) => runtime.block_on(async {
             tasks::listen_for_termination().map_err(|error| format!("no signal handlers: {error}"))?;
-            service(Paths::from_env())
-                .await
-                .map_err(|error| format!("{error:#}"))
+            tokio::select! {
+                ended = service(Paths::from_env()) => ended.map_err(|error| format!("{error:#}")),
+                () = tasks::asked_while_starting() => Ok(()),
+            }
         }),
         Err(error) => Err(format!("the runtime could not be started: {error}")),
     };

@@ -5,6 +5,7 @@
 
 use std::future::Future;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -55,8 +56,11 @@ impl Tasks {
     }
 }
 
-/// Whether this process was asked to end; set up by [`listen_for_termination`].
+/// Whether this process was asked to end; set up by [`listen_for_termination`]. It belongs to the process's one
+/// runtime.
 static ASKED_TO_END: OnceLock<CancellationToken> = OnceLock::new();
+/// Whether somebody waits for that, or has waited.
+static AWAITED: AtomicBool = AtomicBool::new(false);
 
 /// From now on SIGTERM and SIGINT do not end the process but complete [`termination`], also when they come
 /// before anybody waits there. To be called early, within a runtime; more calls change nothing.
@@ -90,9 +94,22 @@ pub fn listen_for_termination() -> std::io::Result<()> {
 /// # Errors
 /// The signal handlers cannot be installed.
 pub async fn termination() -> std::io::Result<()> {
+    AWAITED.store(true, Ordering::SeqCst);
     listen_for_termination()?;
     if let Some(asked) = ASKED_TO_END.get() {
         asked.cancelled().await;
     }
     Ok(())
+}
+
+/// Completes when the process is asked to end before anybody waited for it in [`termination`]: what is still
+/// starting may be broken off like by a crash.
+pub async fn asked_while_starting() {
+    if let Some(asked) = ASKED_TO_END.get() {
+        asked.cancelled().await;
+        if !AWAITED.load(Ordering::SeqCst) {
+            return;
+        }
+    }
+    std::future::pending().await
 }

@@ -21,6 +21,10 @@ use crate::kind::Kind;
 use crate::machine::Enforced;
 use crate::podman::{Bind, Limits, Spec};
 
+/// Why the gate is closed at first.
+const NOT_HEARD: &str = "the guard has not been heard yet";
+/// How long a request to run an agent waits for the guard's first word.
+const FIRST_WORD: Duration = Duration::from_secs(2);
 /// PID 1 in the agent image.
 const SHIM: &str = "/usr/lib/aios/bin/aios-shim";
 /// How long PID 1 may take to confine itself; emulated machines are ten times slower.
@@ -79,7 +83,7 @@ struct Handle {
 impl Fleet {
     /// No agents yet; the doors stay closed until the guard has said that they may be open.
     pub fn new(shared: Shared) -> Self {
-        let (gate, _) = watch::channel(Gate::Closed("the guard has not been heard yet".to_owned()));
+        let (gate, _) = watch::channel(Gate::Closed(NOT_HEARD.to_owned()));
         Self {
             shared,
             gate,
@@ -109,20 +113,21 @@ impl Fleet {
         &self.shared.enforced
     }
 
+    fn kind(&self, kind: &str) -> Result<&Kind, SandboxError> {
+        let kinds = &self.shared.kinds;
+        kinds.get(kind).ok_or_else(|| SandboxError::UnknownKind {
+            kind: kind.chars().take(80).collect(),
+            known: kinds.keys().cloned().collect::<Vec<_>>().join(", "),
+        })
+    }
+
     /// Starts an agent and does not wait for it.
     ///
     /// # Errors
     /// The kind is unknown, or there are too many agents.
     pub fn begin(&self, kind: &str) -> Result<AgentId, SandboxError> {
         let shared = &self.shared;
-        let kind = shared
-            .kinds
-            .get(kind)
-            .cloned()
-            .ok_or_else(|| SandboxError::UnknownKind {
-                kind: kind.chars().take(80).collect(),
-                known: shared.kinds.keys().cloned().collect::<Vec<_>>().join(", "),
-            })?;
+        let kind = self.kind(kind)?.clone();
         let id = AgentId::new();
         let mut agents = self.agents();
         let user = free_user(&agents, shared.max_agents).ok_or(SandboxError::Full {
@@ -195,7 +200,8 @@ impl Fleet {
     /// # Errors
     /// As [`Fleet::begin`]; or it did not come up, and is not tried again then.
     pub async fn run(&self, kind: &str) -> Result<AgentContainer, SandboxError> {
-        if let Gate::Closed(why) = self.gate() {
+        self.kind(kind)?;
+        if let Gate::Closed(why) = self.gate_once_heard().await {
             return Err(SandboxError::NotStarted {
                 id: String::new(),
                 why: format!("the front doors are closed: {why}"),
@@ -223,6 +229,15 @@ impl Fleet {
             id: id.to_string(),
             why,
         })
+    }
+
+    /// The gate as the guard has it: whoever asks right after a start waits for its first word.
+    async fn gate_once_heard(&self) -> Gate {
+        let mut gate = self.gate.subscribe();
+        let heard = gate.wait_for(|gate| *gate != Gate::Closed(NOT_HEARD.to_owned()));
+        // Nobody is served by a longer wait: the answer says that the guard is away.
+        drop(tokio::time::timeout(FIRST_WORD, heard).await);
+        self.gate()
     }
 
     /// Every agent, oldest first.

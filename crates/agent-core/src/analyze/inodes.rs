@@ -62,12 +62,17 @@ struct Usage {
     path: String,
     fs_total_inodes: u64,
     fs_free_inodes: u64,
+    #[serde(default)]
+    keeps_snapshots: bool,
 }
 
 /// What of fs.search is read.
 #[derive(Debug, Deserialize)]
 struct Search {
     files: Vec<Hit>,
+    /// Whether these are only the oldest.
+    #[serde(default)]
+    truncated: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -157,7 +162,10 @@ fn inodes(evidence: &Evidence<'_>) -> Result<Found, AnalyzeError> {
         .maybe::<Search>("all")?
         .filter(|all| !all.files.is_empty())
     {
-        let crowded = crowded(&all.files);
+        let mut crowded = crowded(&all.files);
+        if all.truncated {
+            crowded = format!("{crowded} among the {} oldest, which is not all", all.files.len());
+        }
         finding = finding
             .shown(evidence.shows("all", "/files", format!("most files are in {crowded}")))
             .value("crowded", crowded);
@@ -170,7 +178,8 @@ fn inodes(evidence: &Evidence<'_>) -> Result<Found, AnalyzeError> {
         .filter(|file| file.size <= small && file.is_passing())
         .map(|file| file.path)
         .collect();
-    if !may_go.is_empty() {
+    // Each deleted file is kept for undo as a file: where both are on one file system, nothing would be won.
+    if !may_go.is_empty() && !usage.keeps_snapshots {
         let files = may_go.len() as u64;
         let shows = format!("{} may go", count(may_go.len(), "old temporary file"));
         finding = finding

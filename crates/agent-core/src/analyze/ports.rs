@@ -152,8 +152,20 @@ fn who_listens(evidence: &Evidence<'_>) -> Result<Found, AnalyzeError> {
 fn port_holder(evidence: &Evidence<'_>) -> Result<Found, AnalyzeError> {
     let port = evidence.number("port", 0);
     let holders: Option<Processes> = evidence.maybe("holders")?;
-    let Some(it) = holders.iter().flat_map(Processes::first).next() else {
-        let title = format!("port {port} is taken; by which process cannot be told");
+    let several: Vec<&Process> = holders.iter().flat_map(Processes::first).collect();
+    let [it] = several[..] else {
+        let names: Vec<String> = several
+            .iter()
+            .map(|it| format!("{} (process {})", it.name, it.pid))
+            .collect();
+        let title = match names.is_empty() {
+            true => format!("port {port} is taken; by which process cannot be told"),
+            // Of other addresses, or of TCP and UDP: ending the wrong one would not be undone.
+            false => format!(
+                "port {port} is taken by one of {}",
+                some_of(names.iter().map(String::as_str), 3)
+            ),
+        };
         let finding = Finding::new(
             "port_taken",
             Severity::Critical,
@@ -241,5 +253,8 @@ mod tests {
         let ours = of(&[process(7, 1, "aios-console")]);
         assert!(!ours.values.contains_key("start_ticks"), "{ours:?}");
         assert!(of(&[]).title.contains("cannot be told"));
+        let two = of(&[process(7, 1, "nginx"), process(8, 1, "dnsmasq")]);
+        assert!(two.title.contains("nginx (process 7)") && two.title.contains("dnsmasq (process 8)"));
+        assert!(!two.values.contains_key("pid"), "neither is to be ended: {two:?}");
     }
 }

@@ -39,8 +39,13 @@ async fn a_goal_waits_for_the_one_that_changes_the_same_place() {
         .goal_id;
     let line = says(&bench, &second, "waits for goal").await;
     assert_eq!(line, format!("waits for goal {first}, which has /srv/logs"));
+    let told = bench.goal(&second).await.goal.unwrap().updated_at_ms;
     bench.kill();
     bench.launch().await;
+    // The new process looked at it, and says the same.
+    while bench.goal(&second).await.goal.unwrap().updated_at_ms == told {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
     assert_eq!(says(&bench, &second, "waits for goal").await, line);
     assert_eq!(deletions(&bench, &second).await, 0);
     assert_eq!(bench.doubles.decide(true), 1);
@@ -70,4 +75,23 @@ async fn a_waiting_goal_can_be_cancelled_and_a_cancelled_one_lets_go() {
     }
     bench.until(&third, &[GoalState::AwaitingApproval]).await;
     assert_eq!(deletions(&bench, &third).await, 1);
+}
+
+#[tokio::test]
+async fn goals_that_wait_for_another_leave_their_places_to_others() {
+    let Some(mut bench) = Bench::prepare() else {
+        return;
+    };
+    bench.configure("[orchestrator]\nmax_running_goals = 2\n");
+    bench.launch().await;
+    bench.doubles.world().ask = true;
+    agent::keep_running(bench.socket());
+    let first = bench.submit(GOAL).await.goal_id;
+    bench.until(&first, &[GoalState::AwaitingApproval]).await;
+    for _ in 0..3 {
+        let waiting = bench.submit(GOAL).await.goal_id;
+        says(&bench, &waiting, "waits for goal").await;
+    }
+    let words = bench.submit("make me a sandwich").await.goal_id;
+    bench.until(&words, &[GoalState::AwaitingInput]).await;
 }

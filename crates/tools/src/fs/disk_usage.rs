@@ -70,6 +70,7 @@ pub(super) fn run(fs: &Fs, call: &Call<'_>, identities: &[Identity]) -> Result<D
     let place = fs.target(call, identities, "disk_usage", &args.path, Follow::Yes)?;
     let (fd, stat) = place.existing()?;
     let whole = fstatvfs(fd).map_err(|errno| ToolError::io("measure", &place.path, errno))?;
+    let keeps_snapshots = fs.store.device()? == stat.st_dev;
     let mut sum = Sum::default();
     sum.add(stat);
     let mut skipped = 0;
@@ -96,5 +97,6 @@ pub(super) fn run(fs: &Fs, call: &Call<'_>, identities: &[Identity]) -> Result<D
         fs_free_bytes: whole.f_bavail.saturating_mul(whole.f_frsize),
         fs_total_inodes: whole.f_files,
         fs_free_inodes: whole.f_favail,
+        keeps_snapshots,
     })
 }

@@ -96,6 +96,7 @@ impl Successors {
     pub fn open(path: &Path) -> Result<Self> {
         let shown = path.display().to_string();
         let mut file = open(path)?;
+        sync_dir_of(path).map_err(|error| ToolError::io("make durable", &shown, error))?;
         let mut text = String::new();
         file.read_to_string(&mut text)
             .map_err(|error| ToolError::io("read", &shown, error))?;
@@ -228,6 +229,7 @@ impl Successors {
         let text = new.text();
         write(&mut new.file, &text, &shorter)?;
         std::fs::rename(&shorter, &self.path)
+            .and_then(|()| sync_dir_of(&self.path))
             .map_err(|error| ToolError::io("publish", self.path.display().to_string(), error))?;
         *list = new;
         Ok(())
@@ -239,6 +241,7 @@ impl Successors {
         let mut known = Known { inode, at };
         while let Some((from, to)) = list.successors.range(known..).next()
             && from.inode == known.inode
+            && to.at > known.at
         {
             known = *to;
         }
@@ -254,6 +257,10 @@ fn open(path: &Path) -> Result<File> {
         .mode(0o600)
         .open(path)
         .map_err(|error| ToolError::io("open", path.display().to_string(), error))
+}
+
+fn sync_dir_of(path: &Path) -> std::io::Result<()> {
+    path.parent().map_or(Ok(()), |dir| File::open(dir)?.sync_all())
 }
 
 fn write(file: &mut File, text: &str, path: &Path) -> Result<()> {
@@ -279,7 +286,7 @@ fn parse(line: &str) -> Option<(u64, Pair)> {
         at: words.next()?.parse().ok()?,
     };
     let to = inode(words.next()?)?;
-    Some((happened, Pair { from, to, by }))
+    (from.at < happened).then_some((happened, Pair { from, to, by }))
 }
 
 fn digest(tag: &str) -> u64 {

@@ -230,11 +230,18 @@ mod tests {
             "{error}"
         );
         let pid = std::fs::read_to_string(file).unwrap();
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim()));
-        assert!(
-            stat.is_err() || stat.unwrap().contains(") Z "),
-            "the sleeper goes on"
-        );
+        // The signal is on its way when the call answers.
+        let gone = || {
+            let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim()));
+            stat.map_or(true, |stat| stat.contains(") Z "))
+        };
+        for _ in 0..500 {
+            if gone() {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        panic!("the sleeper goes on");
     }
 
     #[test]

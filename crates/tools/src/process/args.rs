@@ -78,7 +78,7 @@ pub struct ListArgs {
     /// What it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<State>,
-    /// Only what waits for connections or datagrams on this port.
+    /// Only what waits for connections or datagrams on this port of this machine; not what has a network of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub listens_on: Option<u16>,
@@ -134,6 +134,8 @@ pub struct ListResult {
     pub matched: u64,
     /// True when there are more than `limit`.
     pub truncated: bool,
+    /// Processes whose sockets could not be looked at, where `listens_on` asks for them.
+    pub not_readable: u64,
     /// Always true: names and command lines are the processes' own words.
     pub tainted: bool,
 }

@@ -1,6 +1,8 @@
 //! Looking with the eyes of a file's owner. Which descriptors a process has, only its owner may list: SYS_PTRACE opens
 //! the links, and not the directory that they are in. The worker may become anybody for a program that it starts, so no
-//! further right is needed; and only the thread that looks is somebody else, and only for the kernel's own tables.
+//! further right is needed; and only the thread that looks is somebody else, and only while it looks. From the first
+//! look on the kernel holds the whole process for one that must not be traced or dumped (credentials(7)): only root and
+//! itself see its own /proc entries.
 
 use crate::error::{Result, ToolError};
 use nix::unistd::{Uid, setfsuid};

@@ -74,8 +74,13 @@ struct Entry {
     listens: bool,
 }
 
-/// Whether one of a process's sockets waits on a port.
+/// Whether one of a process's sockets waits on a port of this machine: what has a network of its own, a container
+/// say, has ports of its own.
 pub(super) fn listens(pid: i32, descriptors: &[Descriptor], port: u16) -> bool {
+    let here = std::fs::read_link("/proc/self/ns/net").ok();
+    if here.is_none() || here != std::fs::read_link(dir(pid).join("ns/net")).ok() {
+        return false;
+    }
     let entries = entries(pid, descriptors);
     entries.iter().any(|it| it.listens && it.local.port() == port)
 }

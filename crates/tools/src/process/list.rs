@@ -28,22 +28,23 @@ pub(super) fn list(args: &ListArgs, budget: &Budget) -> Result<ListResult> {
     let name = matcher(args)?;
     let mut desk = Desk::new()?;
     let mut processes: Vec<Line> = Vec::new();
-    let mut everything = all(budget)?;
-    if let Some(port) = args.listens_on {
-        everything = Eyes::lend(|eyes| listeners(eyes, everything, port, budget))?;
-    }
-    for seen in everything {
-        budget.check()?;
-        let fits = (args.kernel_threads || !seen.is_kernel_thread())
+    let mut fitting = all(budget)?;
+    fitting.retain(|seen| {
+        (args.kernel_threads || !seen.is_kernel_thread())
             && args.state.is_none_or(|state| state == seen.state())
             && name.as_ref().is_none_or(|glob| glob.is_match(seen.name()))
             && args
                 .user
                 .as_ref()
-                .is_none_or(|user| is_user(&mut desk, &seen, user));
-        if fits {
-            processes.push(desk.line(&seen));
-        }
+                .is_none_or(|user| is_user(&mut desk, seen, user))
+    });
+    let mut not_readable = 0;
+    if let Some(port) = args.listens_on {
+        (fitting, not_readable) = Eyes::lend(|eyes| listeners(eyes, fitting, port, budget))?;
+    }
+    for seen in fitting {
+        budget.check()?;
+        processes.push(desk.line(&seen));
     }
     processes.sort_by(|a, b| {
         let first = match args.sort_by {
@@ -60,22 +61,23 @@ pub(super) fn list(args: &ListArgs, budget: &Budget) -> Result<ListResult> {
         truncated: matched > processes.len() as u64,
         processes,
         matched,
+        not_readable,
         tainted: true,
     })
 }
 
-/// Those of them that have a socket which waits on a port.
-fn listeners(eyes: &Eyes, everything: Vec<Seen>, port: u16, budget: &Budget) -> Result<Vec<Seen>> {
-    let mut found = Vec::new();
+/// Those of them that have a socket which waits on a port, and of how many that cannot be told.
+fn listeners(eyes: &Eyes, everything: Vec<Seen>, port: u16, budget: &Budget) -> Result<(Vec<Seen>, u64)> {
+    let (mut found, mut not_readable) = (Vec::new(), 0);
     for seen in everything {
         budget.check()?;
-        if let Some(list) = descriptors(eyes, seen.stat.pid)?
-            && listens(seen.stat.pid, &list, port)
-        {
-            found.push(seen);
+        match descriptors(eyes, seen.stat.pid)? {
+            Some(list) if listens(seen.stat.pid, &list, port) => found.push(seen),
+            Some(_) => {}
+            None => not_readable += 1,
         }
     }
-    Ok(found)
+    Ok((found, not_readable))
 }
 
 fn is_user(desk: &mut Desk, seen: &Seen, user: &str) -> bool {

@@ -87,6 +87,17 @@ impl Store {
         Ok(store)
     }
 
+    /// Device of the file system that it is on.
+    ///
+    /// # Errors
+    /// Its directory cannot be looked at.
+    pub fn device(&self) -> Result<u64> {
+        use std::os::unix::fs::MetadataExt;
+        let meta = std::fs::metadata(&self.dir);
+        meta.map(|meta| meta.dev())
+            .map_err(|error| ToolError::io("look at", self.dir.display().to_string(), error))
+    }
+
     /// The path of a file beside the objects.
     pub fn beside(&self, name: &str) -> PathBuf {
         self.dir.join(name)

@@ -245,6 +245,9 @@ pub struct DiskUsageResult {
     pub fs_total_inodes: u64,
     /// How many more of them it can hold; 0 when it has no such limit.
     pub fs_free_inodes: u64,
+    /// Whether what undo needs of deleted files is kept on the same file system, so that deleting frees nothing there
+    /// until it is let go.
+    pub keeps_snapshots: bool,
 }
 
 fn default_matches() -> u32 {
