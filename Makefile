@@ -95,5 +95,6 @@ bench: build ## Figures, beside what they are compared to.
 	$(AS_ROOT) $${CARGO_TARGET_DIR:-target}/release/aios-bench
 
 eval: build ## Makes real faults, has them found and mended, and counts.
+	$(XTASK) setup --for tests
 	cargo build --release -p aios-eval
 	$(XTASK) eval

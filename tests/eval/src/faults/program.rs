@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 
 /// Who runs it: on every Debian.
 const NOBODY: u32 = 65_534;
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long it may take to come so far; a machine that is lent its memory late fills it slowly.
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// Set where mounts, processes and network are not those of a person's machine.
 const APART: &str = "AIOS_APART";
