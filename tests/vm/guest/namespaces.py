@@ -35,12 +35,11 @@ class Namespaces:
 
     def call(self, tool: str, args: dict[str, Any]) -> tuple[str, Any]:
         """Calls a tool, approves what is asked, and answers the goal and the result."""
-        words = ("tool", "call", tool, json.dumps(args))
-        code, events = self._ctl(*words, user=self._person, codes=range(6))
-        goal = next(event["goal_id"] for event in events if "goal_id" in event)
-        for _ in range(3):
-            if self._approve(goal):
-                code, _ = self._ctl("goal", "watch", goal, user=self._person, codes=range(6))
+        _, documents = self._ctl("tool", "call", "--detach", tool, json.dumps(args), user=self._person)
+        goal = documents[0]["goal_id"]
+        code, _ = self._ctl("goal", "watch", goal, user=self._person, codes=range(6))
+        if self._approve(goal):
+            code, _ = self._ctl("goal", "watch", goal, user=self._person, codes=range(6))
         _, documents = self._ctl("goal", "show", goal, user=self._person)
         detail = documents[0]
         steps = [step for task in detail["tasks"] for step in task["steps"]]
@@ -58,11 +57,12 @@ class Namespaces:
         return sorted(LOOKS)
 
     def open_files(self) -> Any:
-        """The process worker sees what processes of other users hold open."""
-        _, result = self.call("process.open_files", {"deleted_only": False, "under": "/var/lib/aios", "limit": 5000})
+        """The process worker sees what processes of other users hold open; not those of aiOS's services, whose profiles
+        let nobody look into them."""
+        _, result = self.call("process.open_files", {"deleted_only": False, "limit": 5000})
         users = {file["user"] for file in result["files"]}
-        self._expect(len(users) > 1, f"only of {users}; {result['not_readable']} processes were not readable")
-        return {"files": result["matched"], "users": len(users), "not_readable": result["not_readable"]}
+        self._expect("root" in users, f"only of {users}; {result['not_readable']} processes were not readable")
+        return {"files": result["matched"], "users": sorted(users), "not_readable": result["not_readable"]}
 
     def firewall(self) -> Any:
         """A rule is made under approval and undone."""
