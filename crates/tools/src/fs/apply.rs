@@ -63,7 +63,7 @@ impl Applier<'_> {
     }
 
     fn make_changes(&self, plan: &mut Plan, budget: &Budget) -> Result<()> {
-        let mut restorer = Restorer::new(self.store, plan);
+        let mut restorer = Restorer::forward(self.store, plan);
         let middle = plan.changes.len() / 2;
         for index in 0..plan.changes.len() {
             plan.touch(index);

@@ -27,15 +27,25 @@ pub(crate) struct Restorer<'a> {
 }
 
 impl<'a> Restorer<'a> {
-    pub(crate) fn new(store: &'a Store, plan: &Plan) -> Self {
+    /// For bringing the places of `plan` to where its steps lead.
+    pub(crate) fn forward(store: &'a Store, plan: &Plan) -> Self {
+        Self::towards(store, plan, |change| match &change.step {
+            Step::Restore { image } => image,
+            Step::Delete => &Image::Absent,
+            _ => &change.before,
+        })
+    }
+
+    /// For bringing them back to what was there before.
+    pub(crate) fn backward(store: &'a Store, plan: &Plan) -> Self {
+        Self::towards(store, plan, |change| &change.before)
+    }
+
+    /// Inode numbers tell siblings only among images of one moment, so `goal` has to name that of each place.
+    fn towards(store: &'a Store, plan: &Plan, goal: impl Fn(&Change) -> &Image) -> Self {
         let mut siblings: HashMap<(u64, u64), Vec<Anchor>> = HashMap::new();
         for change in &plan.changes {
-            let image = if let Step::Restore { image } = &change.step {
-                image
-            } else {
-                &change.before
-            };
-            if let Some(inode) = image.inode() {
+            if let Some(inode) = goal(change).inode() {
                 siblings.entry(inode).or_default().push(change.anchor.clone());
             }
         }
@@ -146,10 +156,15 @@ impl<'a> Restorer<'a> {
         match goal {
             Image::Absent => Ok(()),
             Image::File {
-                meta, sha256, others, ..
+                meta,
+                sha256,
+                others,
+                nlink,
+                ..
             } => {
                 let inode = goal.inode().unwrap_or_default();
-                if self.link_to_sibling(inode, others, spot.anchor, spot.dir)? {
+                // What had one name has no sibling, whatever has got its number since.
+                if *nlink > 1 && self.link_to_sibling(inode, others, spot.anchor, spot.dir)? {
                     return Ok(());
                 }
                 spot.file(|file, path| {

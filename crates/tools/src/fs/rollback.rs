@@ -31,7 +31,7 @@ impl Applier<'_> {
                 failures.push(error.report().message);
             }
         };
-        let mut restorer = Restorer::new(self.store, plan);
+        let mut restorer = Restorer::backward(self.store, plan);
         // Names that were caught go back first: what shares their inode is linked to them.
         for (index, change) in touched(plan) {
             note(restorer.put_back_caught(index, change));
