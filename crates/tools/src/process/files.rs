@@ -40,11 +40,16 @@ pub(super) fn descriptors(eyes: &Eyes, pid: i32) -> Result<Option<Vec<Descriptor
     for entry in entries {
         // The process goes on meanwhile: what is gone was closed.
         let Ok(entry) = entry else { continue };
-        let fd = entry.file_name().to_str().and_then(|name| name.parse().ok());
-        if let (Some(fd), Ok(target)) = (fd, std::fs::read_link(entry.path())) {
-            let target = target.to_string_lossy().into_owned();
-            found.push(Descriptor { fd, target });
-        }
+        let Some(fd) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
+            continue;
+        };
+        let target = match std::fs::read_link(entry.path()) {
+            Ok(target) => target.to_string_lossy().into_owned(),
+            // Listing them may be allowed where following them is not: by a security module.
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => return Ok(None),
+            Err(_) => continue,
+        };
+        found.push(Descriptor { fd, target });
     }
     found.sort_by_key(|it| it.fd);
     Ok(Some(found))
