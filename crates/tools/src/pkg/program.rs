@@ -220,6 +220,10 @@ mod tests {
     }
 
     #[test]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the end of a process of nobody here is no event"
+    )]
     fn when_time_is_up_the_whole_group_ends() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("pid");
