@@ -7,7 +7,7 @@ use crate::store::TokenRow;
 use aios_audit::{Durability, Record};
 use aios_auth::capability::Capability;
 use aios_auth::level::Autonomy;
-use aios_auth::token::{self, Grant, Revocations};
+use aios_auth::token::{self, Grant, Minted, Revocations};
 use aios_core::id::{AgentId, GoalId, TaskId};
 use aios_proto::guard::v1 as pb;
 
@@ -60,14 +60,7 @@ impl Guard {
         self.check_agent(agent, &request.agent_kind)?;
         let now_ms = self.now_ms();
         let expires_at_ms = now_ms.saturating_add(i64::try_from(ttl_ms).unwrap_or(i64::MAX));
-        let epoch = {
-            let state = self.state();
-            if state.trust.emergency().stopped {
-                return Err(GuardError::Emergency);
-            }
-            state.trust.epoch()
-        };
-        let minted = self.keys.minter.mint(&Grant {
+        let grant = |epoch| Grant {
             agent,
             agent_kind: request.agent_kind.clone(),
             goal,
@@ -77,15 +70,8 @@ impl Guard {
             tainted: request.tainted,
             autonomy,
             epoch,
-        })?;
-        let row = TokenRow {
-            id: minted.token_id.clone(),
-            task: task.to_string(),
-            goal: goal.to_string(),
-            agent: agent.to_string(),
-            epoch,
-            expires_ms: expires_at_ms,
         };
+        let minted = self.mint_and_keep(now_ms, grant)?;
         let record = Record {
             token_id: Some(minted.token_id.clone()),
             ..Self::mint_context(request)
@@ -93,13 +79,34 @@ impl Guard {
         .with("expires_at_ms", expires_at_ms)
         .with("tainted", request.tainted)
         .with("autonomy", autonomy.as_str());
+        // It is nobody's before it is recorded.
         self.log.append(record, Durability::Within20ms).await?;
-        self.state().store.save_token(&row, now_ms)?;
         Ok(pb::MintResponse {
             token: minted.token,
             token_id: minted.token_id,
             expires_at_ms,
         })
+    }
+
+    /// Mints and keeps a token in one go, so that a revocation finds it or comes before it.
+    fn mint_and_keep(&self, now_ms: i64, grant: impl FnOnce(u64) -> Grant) -> Result<Minted, GuardError> {
+        let mut state = self.state();
+        if state.trust.emergency().stopped {
+            return Err(GuardError::Emergency);
+        }
+        let grant = grant(state.trust.epoch());
+        let minted = self.keys.minter.mint(&grant)?;
+        let row = TokenRow {
+            id: minted.token_id.clone(),
+            task: grant.task.to_string(),
+            goal: grant.goal.to_string(),
+            agent: grant.agent.to_string(),
+            epoch: grant.epoch,
+            expires_ms: grant.expires_at_ms,
+        };
+        state.store.save_token(&row, now_ms)?;
+        self.verifier.note_minted(&minted, now_ms, &state.trust);
+        Ok(minted)
     }
 
     /// The level of a token. What a goal asked for is the orchestrator's word, so it has a limit here.

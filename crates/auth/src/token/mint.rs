@@ -3,7 +3,10 @@
 use biscuit_auth::builder::{Algorithm, BlockBuilder, Fact, Term};
 use biscuit_auth::{Biscuit, KeyPair, PrivateKey};
 
-use super::{Grant, MAX_ATTENUATIONS, MAX_CAPABILITIES, MAX_TOKEN, NoRevocations, TokenError, Verifier};
+use super::{
+    Grant, MAX_ATTENUATIONS, MAX_CAPABILITIES, MAX_TOKEN, NoRevocations, TokenError, VerifiedToken, Verifier,
+    verify,
+};
 use crate::capability::Capability;
 use crate::key::{PublicKey, SecretKey};
 
@@ -27,6 +30,8 @@ pub struct Minted {
     pub token_id: String,
     /// Its end, UTC milliseconds.
     pub expires_at_ms: i64,
+    /// What it says. Private, so that only a minter can say it.
+    pub(super) says: VerifiedToken,
 }
 
 impl Minter {
@@ -74,16 +79,12 @@ impl Minter {
                 .map_err(refused)?;
         }
         let biscuit = builder.build(&self.pair).map_err(refused)?;
-        let token = serialize(&biscuit)?;
-        let token_id = biscuit
-            .revocation_identifiers()
-            .first()
-            .map(hex::encode)
-            .unwrap_or_default();
+        let says = verify::read(&biscuit)?;
         Ok(Minted {
-            token,
-            token_id,
+            token: serialize(&biscuit)?,
+            token_id: says.token_id.clone(),
             expires_at_ms: grant.expires_at_ms,
+            says,
         })
     }
 }

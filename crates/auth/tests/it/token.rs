@@ -173,6 +173,31 @@ fn denied_when_revoked_by_id_or_epoch_also_from_the_cache() {
 }
 
 #[test]
+fn what_was_just_minted_is_known_until_anything_is_revoked() {
+    let setup = Setup::new(&["fs:read:/**"]);
+    let minted = Minter::new(&setup.key).unwrap().mint(&setup.grant).unwrap();
+    // A verifier with another key would refuse it, so what it answers comes from the note.
+    let verifier = Verifier::new(&SecretKey::from_seed(&[8; 32]).public()).unwrap();
+    let mut list = RevocationList {
+        epoch: setup.grant.epoch + 1,
+        ..RevocationList::default()
+    };
+    let noted = |verifier: &Verifier, list: &RevocationList| {
+        verifier.note_minted(&minted, 1, list);
+        verifier
+            .verify(&minted.token, 1, list)
+            .map(|token| token.token_id.clone())
+    };
+    assert!(noted(&verifier, &list).is_err(), "it is of an earlier epoch");
+    list.epoch -= 1;
+    assert_eq!(noted(&verifier, &list).unwrap(), minted.token_id);
+    let late = verifier.verify(&minted.token, i64::MAX, &list).unwrap_err();
+    assert_eq!(late.code(), "AIOS-AUTH-0205");
+    list.epoch += 1;
+    assert!(noted(&verifier, &list).is_err());
+}
+
+#[test]
 fn a_narrowed_token_can_be_revoked_alone() {
     let setup = Setup::new(&["fs:read:/**"]);
     let token = setup.mint();

@@ -1,6 +1,6 @@
-//! SQLite. `guard.db` holds what only the guard knows and must survive a power cut (`synchronous=FULL`);
-//! `executions.db` is a projection of the audit log that is brought up to date at each start, and so
-//! costs no sync of its own.
+//! SQLite. `guard.db` holds what only the guard knows and must survive a power cut (`synchronous=FULL`); only
+//! tokens are written to it unsynced, because none outlives a boot. `executions.db` is a projection of the audit
+//! log that is brought up to date at each start, and so costs no sync of its own.
 
 mod approvals;
 mod executions;
@@ -13,7 +13,7 @@ pub(crate) use persons::{CodeKind, Person};
 pub(crate) use tokens::TokenRow;
 
 use crate::error::GuardError;
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, Transaction};
 use rusqlite_migration::{M, Migrations};
 use std::path::Path;
 
@@ -49,6 +49,9 @@ const EXECUTIONS: &[M<'_>] = &[M::up(
          PRIMARY KEY (task, step)) WITHOUT ROWID;
      CREATE TABLE applied (one INTEGER PRIMARY KEY CHECK (one = 1), seq INTEGER NOT NULL);",
 )];
+
+/// Pages after which the write-ahead log is copied into the database, 16 MiB. Whoever commits then waits for it.
+const CHECKPOINT: u32 = 4096;
 
 /// The two databases.
 #[derive(Debug)]
@@ -86,6 +89,21 @@ impl Store {
         }
         Ok(transaction.commit()?)
     }
+
+    /// Writes to `guard.db` what a killed process must not lose and a power cut may take.
+    fn unsynced<T>(
+        &mut self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, GuardError>,
+    ) -> Result<T, GuardError> {
+        self.guard.pragma_update(None, "synchronous", "NORMAL")?;
+        let written = self.guard.transaction().map_err(GuardError::from).and_then(|it| {
+            let result = work(&it)?;
+            it.commit()?;
+            Ok(result)
+        });
+        self.guard.pragma_update(None, "synchronous", "FULL")?;
+        written
+    }
 }
 
 fn open(path: &Path, synchronous: &str, steps: &'static [M<'static>]) -> Result<Connection, GuardError> {
@@ -94,6 +112,7 @@ fn open(path: &Path, synchronous: &str, steps: &'static [M<'static>]) -> Result<
     connection.pragma_update(None, "synchronous", synchronous)?;
     connection.pragma_update(None, "secure_delete", true)?;
     connection.pragma_update(None, "cache_size", -1024)?;
+    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT)?;
     Migrations::from_slice(steps).to_latest(&mut connection)?;
     Ok(connection)
 }

@@ -17,25 +17,25 @@ pub(crate) struct TokenRow {
 }
 
 impl Store {
-    /// Keeps a token until it has expired for an hour.
+    /// Keeps a token until it has expired for an hour. A power cut may take the newest with it: the boot that
+    /// follows accepts none of them, see [`Store::begin_boot`].
     pub(crate) fn save_token(&mut self, token: &TokenRow, now_ms: i64) -> Result<(), GuardError> {
-        let transaction = self.guard.transaction()?;
-        transaction.execute(
-            "DELETE FROM token WHERE expires < ?1",
-            [now_ms.saturating_sub(3_600_000)],
-        )?;
-        transaction.execute(
-            "INSERT INTO token VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0)",
-            params![
-                token.id,
-                token.task,
-                token.goal,
-                token.agent,
-                signed(token.epoch),
-                token.expires_ms
-            ],
-        )?;
-        Ok(transaction.commit()?)
+        self.unsynced(|transaction| {
+            transaction
+                .prepare_cached("DELETE FROM token WHERE expires < ?1")?
+                .execute([now_ms.saturating_sub(3_600_000)])?;
+            transaction
+                .prepare_cached("INSERT INTO token VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0)")?
+                .execute(params![
+                    token.id,
+                    token.task,
+                    token.goal,
+                    token.agent,
+                    signed(token.epoch),
+                    token.expires_ms
+                ])?;
+            Ok(())
+        })
     }
 
     /// Marks tokens as revoked and sets the epoch; returns the ids that were not revoked before. A token
@@ -93,13 +93,24 @@ impl Store {
         Ok(())
     }
 
-    /// Forgets the agents of an earlier boot: none of them runs any more.
+    /// Ends what belonged to an earlier boot. None of its agents runs any more, and who had a token of it has
+    /// ended: all of them are revoked at once, known or not.
     pub(crate) fn begin_boot(&mut self, boot_id: &str) -> Result<(), GuardError> {
         if self.meta("boot_id")?.as_deref() == Some(boot_id) {
             return Ok(());
         }
-        self.guard.execute("DELETE FROM agent", [])?;
-        self.set_meta(&[("boot_id", boot_id.to_owned())])
+        let epoch = (self.number("epoch")? + 1).to_string();
+        let transaction = self.guard.transaction()?;
+        transaction.execute("DELETE FROM agent", [])?;
+        transaction.execute("DELETE FROM token", [])?;
+        for (name, value) in [
+            ("epoch", epoch.as_str()),
+            ("min_token_epoch", &epoch),
+            ("boot_id", boot_id),
+        ] {
+            transaction.execute("INSERT OR REPLACE INTO meta VALUES (?1, ?2)", (name, value))?;
+        }
+        Ok(transaction.commit()?)
     }
 
     /// Kind of a running agent.
@@ -108,5 +119,52 @@ impl Store {
             .guard
             .prepare_cached("SELECT kind FROM agent WHERE id = ?1")?;
         Ok(query.query_row([id], |row| row.get(0)).optional()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn token(id: &str) -> TokenRow {
+        TokenRow {
+            id: id.to_owned(),
+            task: "t".to_owned(),
+            goal: "g".to_owned(),
+            agent: "a".to_owned(),
+            epoch: 0,
+            expires_ms: 10_000_000,
+        }
+    }
+
+    #[test]
+    fn a_boot_revokes_all_tokens_of_the_one_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = Store::open(dir.path()).unwrap();
+        store.begin_boot("one").unwrap();
+        store.save_token(&token("aa"), 0).unwrap();
+        let epochs = |store: &Store| ["epoch", "min_token_epoch"].map(|name| store.number(name).unwrap());
+        assert_eq!(epochs(&store), [1, 1]);
+        store.begin_boot("one").unwrap();
+        assert_eq!(epochs(&store), [1, 1], "a restart of the guard is no boot");
+        drop(store);
+        let mut store = Store::open(dir.path()).unwrap();
+        store.begin_boot("two").unwrap();
+        assert_eq!(epochs(&store), [2, 2]);
+    }
+
+    #[test]
+    fn what_is_written_unsynced_leaves_everything_else_synced() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = Store::open(dir.path()).unwrap();
+        let level = |store: &Store| -> i64 {
+            let level = store.guard.query_row("PRAGMA synchronous", [], |row| row.get(0));
+            level.unwrap()
+        };
+        let full = level(&store);
+        store.save_token(&token("aa"), 0).unwrap();
+        assert_eq!(level(&store), full);
+        store.save_token(&token("aa"), 0).unwrap_err();
+        assert_eq!(level(&store), full, "also after an error");
     }
 }
