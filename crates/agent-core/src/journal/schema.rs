@@ -1,5 +1,7 @@
-//! The journal's tables. `events` is the truth; `goals`, `tasks` and `steps` are projections of it,
-//! written in the same transaction. Migrations go forward only and are never edited once released.
+//! The journal's tables. `events` is the truth, and all that is written of a goal at work but its state in `goals`:
+//! a step waits for that write. With the goal's last event the rest of `goals`, `tasks` and `steps` is written in
+//! the same transaction, so that looking at a goal of the past does not read all its events. Migrations go forward
+//! only and are never edited once released.
 
 use crate::error::Error;
 use rusqlite::Connection;

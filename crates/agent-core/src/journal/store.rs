@@ -12,9 +12,16 @@ use aios_core::id::{GoalId, TaskId};
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+
+/// The final states, in SQL.
+macro_rules! ended {
+    () => {
+        "('completed', 'failed', 'cancelled')"
+    };
+}
 
 /// An event as stored.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,7 +62,7 @@ pub struct Store {
     pub(super) connection: Connection,
     pub(super) clock: Arc<dyn Clock>,
     last_seq: u64,
-    /// Goals that have not ended, so that appending need not read them.
+    /// All goals that have not ended. Their events are all that is stored of their course.
     active: BTreeMap<GoalId, Goal>,
 }
 
@@ -79,12 +86,18 @@ impl Store {
     fn new(connection: Connection, clock: Arc<dyn Clock>) -> Result<Self, Error> {
         let last_seq: i64 =
             connection.query_row("SELECT coalesce(max(seq), 0) FROM events", [], |row| row.get(0))?;
-        Ok(Self {
+        let mut store = Self {
             connection,
             clock,
             last_seq: unsigned(last_seq),
             active: BTreeMap::new(),
-        })
+        };
+        for id in store.unfinished()? {
+            let goal = store.replay(id)?;
+            let goal = goal.ok_or_else(|| Error::Corrupt(format!("goal {id} has no events")))?;
+            store.active.insert(id, goal);
+        }
+        Ok(store)
     }
 
     /// Number of the newest event; 0 when there is none.
@@ -120,7 +133,7 @@ impl Store {
             transaction.commit()?;
             return Ok((earlier, Submission::Repeated));
         }
-        self.commit(&goal, &[(event, goal.state)], &BTreeSet::new(), also)?;
+        self.commit(&goal, &[(event, goal.state)], also)?;
         self.active.insert(id, goal.clone());
         Ok((goal, Submission::New))
     }
@@ -133,15 +146,11 @@ impl Store {
         let mut goal = self.goal(id)?;
         let now = self.clock.now_ms();
         let mut recorded = Vec::with_capacity(events.len());
-        let mut steps = BTreeSet::new();
         for event in events {
             goal.apply(event, now)?;
             recorded.push((event, goal.state));
-            if let Some(task) = event.task().filter(|_| event.step() > 0) {
-                steps.insert((task, event.step()));
-            }
         }
-        self.commit(&goal, &recorded, &steps, |_, _| Ok(()))?;
+        self.commit(&goal, &recorded, |_, _| Ok(()))?;
         if goal.state.is_final() {
             self.active.remove(&id);
         } else {
@@ -154,7 +163,6 @@ impl Store {
         &mut self,
         goal: &Goal,
         events: &[(&Event, GoalState)],
-        steps: &BTreeSet<(TaskId, u64)>,
         also: impl FnOnce(&Transaction<'_>, &Goal) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let transaction = self.connection.transaction()?;
@@ -163,22 +171,14 @@ impl Store {
             seq += 1;
             insert_event(&transaction, seq, goal, event, *state)?;
         }
-        let touched: BTreeSet<TaskId> = events.iter().filter_map(|(event, _)| event.task()).collect();
-        let planned = events
-            .iter()
-            .any(|(event, _)| matches!(event, Event::Planned { .. } | Event::Extended { .. }));
-        upsert_goal(&transaction, goal)?;
-        for (position, task) in goal.tasks.iter().enumerate() {
-            if planned || touched.contains(&task.plan.id) {
-                upsert_task(&transaction, goal.id, position, task)?;
+        let known = self.active.get(&goal.id);
+        if goal.state.is_final() {
+            upsert_goal(&transaction, goal, &write(goal)?)?;
+            if known.is_some() {
+                upsert_tasks(&transaction, goal)?;
             }
-            for step in task
-                .steps
-                .iter()
-                .filter(|step| steps.contains(&(task.plan.id, step.step)))
-            {
-                upsert_step(&transaction, task.plan.id, step)?;
-            }
+        } else if known.is_none_or(|known| known.state != goal.state) {
+            upsert_goal(&transaction, goal, "")?;
         }
         also(&transaction, goal)?;
         failpoint::hit("orch.before_commit");
@@ -199,14 +199,17 @@ impl Store {
         }
     }
 
-    /// A goal as the state tables hold it.
+    /// A goal that has ended, as the state tables hold it.
     ///
     /// # Errors
     /// Storage errors.
     pub fn load(&self, id: GoalId) -> Result<Option<Goal>, Error> {
         let body: Option<String> = self
             .connection
-            .prepare_cached("SELECT body FROM goals WHERE goal_id = ?1")?
+            .prepare_cached(concat!(
+                "SELECT body FROM goals WHERE goal_id = ?1 AND state IN ",
+                ended!()
+            ))?
             .query_row([id.to_string()], |row| row.get(0))
             .optional()?;
         let Some(body) = body else {
@@ -337,9 +340,11 @@ impl Store {
     /// # Errors
     /// Storage errors.
     pub fn unfinished(&self) -> Result<Vec<GoalId>, Error> {
-        let mut rows = self.connection.prepare_cached(
-            "SELECT goal_id FROM goals WHERE state NOT IN ('completed', 'failed', 'cancelled') ORDER BY goal_id",
-        )?;
+        let mut rows = self.connection.prepare_cached(concat!(
+            "SELECT goal_id FROM goals WHERE state NOT IN ",
+            ended!(),
+            " ORDER BY goal_id"
+        ))?;
         let ids = rows.query_map([], |row| row.get::<_, String>(0))?;
         ids.map(|id| parse_goal(&id?)).collect()
     }
@@ -408,8 +413,7 @@ fn insert_event(
     Ok(())
 }
 
-fn upsert_goal(transaction: &Transaction<'_>, goal: &Goal) -> Result<(), Error> {
-    let body = write(goal)?;
+fn upsert_goal(transaction: &Transaction<'_>, goal: &Goal, body: &str) -> Result<(), Error> {
     transaction
         .prepare_cached(
             "INSERT INTO goals (goal_id, state, uid, client_id, body) VALUES (?1, ?2, ?3, ?4, ?5)
@@ -422,6 +426,16 @@ fn upsert_goal(transaction: &Transaction<'_>, goal: &Goal) -> Result<(), Error> 
             goal.client_id,
             body
         ])?;
+    Ok(())
+}
+
+fn upsert_tasks(transaction: &Transaction<'_>, goal: &Goal) -> Result<(), Error> {
+    for (position, task) in goal.tasks.iter().enumerate() {
+        upsert_task(transaction, goal.id, position, task)?;
+        for step in &task.steps {
+            upsert_step(transaction, task.plan.id, step)?;
+        }
+    }
     Ok(())
 }
 
