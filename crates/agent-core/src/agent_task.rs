@@ -487,6 +487,7 @@ fn end_of(result: TaskResult) -> Result<TaskEnd, Error> {
                 output,
                 summary,
                 last: Vec::new(),
+                known: None,
             }),
             _ => Err(Error::Session("a task's output is a JSON object".to_owned())),
         },

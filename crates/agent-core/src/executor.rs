@@ -28,6 +28,8 @@ pub struct TaskEnd {
     pub summary: String,
     /// What happened last, to be journaled with the end.
     pub last: Vec<Event>,
+    /// The goal before that, where it is known without asking.
+    pub known: Option<Box<Goal>>,
 }
 
 /// Does a task. Operations that an earlier run has done are answered from the journal. `begun` is journaled
@@ -80,6 +82,7 @@ pub async fn run(
         output: json!({"results": results}),
         summary,
         last,
+        known: work.steps.take_known().map(Box::new),
     })
 }
 

@@ -35,6 +35,7 @@ pub async fn run(core: &Arc<Core>, id: GoalId, cancel: &CancellationToken) -> Re
         goal,
         started: BTreeSet::new(),
         running: JoinSet::new(),
+        alone: None,
         held: Vec::new(),
         told: None,
         interrupted: None,
@@ -67,6 +68,8 @@ struct Work<'a> {
     goal: Goal,
     started: BTreeSet<TaskId>,
     running: JoinSet<Ended>,
+    /// The task that began last, as long as no other has run beside it.
+    alone: Option<TaskId>,
     /// The end of the last task, to be journaled with the beginning of the next; part of `goal` already.
     held: Vec<Event>,
     /// For whom the goal's line says that it waits.
@@ -79,7 +82,8 @@ impl Work<'_> {
     /// Begins what can begin; says whether something waits for another goal.
     async fn begin_what_is_ready(&mut self) -> Result<bool, Error> {
         let mut ready = self.ready();
-        if !(self.running.is_empty() && ready.len() == 1) && !self.held.is_empty() {
+        let follows_alone = self.running.is_empty() && ready.len() == 1;
+        if !follows_alone && !self.held.is_empty() {
             self.journal_held().await?;
             ready = self.ready();
         }
@@ -176,6 +180,7 @@ impl Work<'_> {
             };
             (id, result)
         });
+        self.alone = (self.running.len() == 1).then_some(id);
         Ok(())
     }
 
@@ -199,7 +204,11 @@ impl Work<'_> {
 
     /// Lets the end of a task happen; it is journaled with what follows alone, or at once.
     async fn completed(&mut self, task: TaskId, end: TaskEnd) -> Result<(), Error> {
-        let mut goal = self.core.journal.goal(self.goal.id).await?;
+        // Where others ran beside it, more was journaled.
+        let mut goal = match end.known.filter(|_| self.alone == Some(task)) {
+            Some(goal) => *goal,
+            None => self.core.journal.goal(self.goal.id).await?,
+        };
         let name = goal.task(task).map_or("", |task| task.plan.name.as_str());
         let line = if end.summary.is_empty() {
             format!("{name} is done")

@@ -96,6 +96,11 @@ impl Steps {
         std::mem::take(&mut self.held)
     }
 
+    /// The goal as of the last event that was journaled here, when nobody else makes steps of the task.
+    pub fn take_known(&mut self) -> Option<Goal> {
+        self.known.take()
+    }
+
     async fn state(&self) -> Result<(Goal, Task), Error> {
         let mut goal = match &self.known {
             Some(goal) => goal.clone(),
