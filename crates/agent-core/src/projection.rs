@@ -1,5 +1,6 @@
-//! Telling memory what happened: journal events, in order, from wherever memory stands. Memory being
-//! away holds nothing up; it catches up when it is back.
+//! Telling memory what happened: journal events, in order, from wherever memory stands. Memory is for later:
+//! goals at work come first, and memory hears of them when they pause, or a second late. Its being away holds
+//! nothing up; it catches up when it is back.
 
 use crate::core::Core;
 use crate::error::Error;
@@ -7,13 +8,18 @@ use crate::journal::Recorded;
 use aios_proto::memory::v1::{GetPositionRequest, ProjectRequest, WorkingEvent};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch;
 
-/// Events sent at once.
-const BATCH: u32 = 100;
+/// Events sent at once: few enough that nobody notices the work.
+const BATCH: u32 = 25;
 /// Pause after memory could not be reached.
 const PAUSE: Duration = Duration::from_secs(2);
-/// What happens within this time is sent together: memory is for later, the goals' next steps are not.
-const GATHER: Duration = Duration::from_millis(50);
+/// Pause between two batches.
+const BREATH: Duration = Duration::from_millis(2);
+/// When nothing has happened for so long, memory is told.
+const QUIET: Duration = Duration::from_millis(50);
+/// How often [`QUIET`] is waited for at most.
+const MOST_WAITS: u32 = 20;
 
 /// Projects until the orchestrator ends.
 pub fn start(core: &Arc<Core>) {
@@ -53,6 +59,7 @@ async fn follow(core: &Core) -> Result<(), Error> {
                 .wait_for(|seq| *seq > position)
                 .await
                 .map_err(|_| Error::ShuttingDown)?;
+            quiet(&newest).await;
             continue;
         }
         let request = ProjectRequest {
@@ -66,7 +73,17 @@ async fn follow(core: &Core) -> Result<(), Error> {
             });
         }
         position = answer.position;
-        tokio::time::sleep(GATHER).await;
+        tokio::time::sleep(BREATH).await;
+    }
+}
+
+async fn quiet(newest: &watch::Receiver<u64>) {
+    for _ in 0..MOST_WAITS {
+        let before = *newest.borrow();
+        tokio::time::sleep(QUIET).await;
+        if *newest.borrow() == before {
+            return;
+        }
     }
 }
 
