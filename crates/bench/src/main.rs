@@ -67,6 +67,7 @@ fn started() -> Result<(Vec<Service>, Instance)> {
         services: services.clone(),
         // Another instance may hold the usual port. Changes are measured without a person in the way.
         config: "[console]\nlisten = \"127.0.0.1:0\"\n[guard]\nmax_autonomy = \"full\"\n".to_owned(),
+        failpoints: false,
         ..Options::default()
     })?;
     goals::runbooks(&aios.paths().etc)?;

@@ -39,6 +39,8 @@ pub struct Options {
     pub enrol: bool,
     /// More environment for every service.
     pub env: Vec<(String, String)>,
+    /// Whether failpoints can be armed. Each that is passed then looks for its file, which takes time.
+    pub failpoints: bool,
 }
 
 impl Default for Options {
@@ -49,6 +51,7 @@ impl Default for Options {
             policy: None,
             enrol: true,
             env: Vec::new(),
+            failpoints: true,
         }
     }
 }
@@ -252,7 +255,9 @@ impl Instance {
             .map(|(name, path)| ((*name).into(), path.as_os_str().to_owned()))
             .collect();
         env.push(("PATH".into(), "/usr/sbin:/usr/bin:/sbin:/bin".into()));
-        env.push(("AIOS_FAILPOINT_DIR".into(), self.failpoints().into()));
+        if self.options.failpoints {
+            env.push(("AIOS_FAILPOINT_DIR".into(), self.failpoints().into()));
+        }
         if let Some(level) = std::env::var_os("AIOS_LOG") {
             env.push(("AIOS_LOG".into(), level));
         }
