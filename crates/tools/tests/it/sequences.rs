@@ -413,9 +413,11 @@ async fn through(
     if let Some(point) = point {
         house.disarm(point);
     }
-    if let Ok(answer) = first {
-        return answer;
-    }
+    let broken = match first {
+        Ok(answer) => return answer,
+        Err(status) => status,
+    };
+    assert!(point.is_some(), "{tool} {args}: {broken}");
     house.after_crash().await;
     *crashes += 1;
     if house.status(key).await.state() != aios_proto::worker::v1::ExecutionState::Done {

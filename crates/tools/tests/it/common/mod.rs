@@ -169,11 +169,17 @@ impl House {
 
     /// Waits for the process to die by SIGKILL and starts another.
     pub(crate) async fn after_crash(&mut self) {
-        let mut process = self.process.take().unwrap();
-        let status = tokio::task::spawn_blocking(move || process.wait().unwrap())
-            .await
-            .unwrap();
-        assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(9));
+        let process = self.process.as_mut().unwrap();
+        let mut ended = None;
+        for _ in 0..3000 {
+            ended = process.try_wait().unwrap();
+            if ended.is_some() {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        let signal = ended.and_then(|status| std::os::unix::process::ExitStatusExt::signal(&status));
+        assert_eq!(signal, Some(9), "the worker did not kill itself");
         self.start().await;
     }
 
