@@ -15,6 +15,8 @@ use std::collections::BTreeSet;
 
 /// Numbers of pushes that are reserved at once, so that not each one is written to disk.
 const RESERVED: u64 = 100_000;
+/// How often tokens that have expired are dropped from the revoked ones, milliseconds.
+const SWEEP_MS: i64 = 60_000;
 /// Longest reason of a stop that is kept, characters; it goes to each worker with every push.
 const MAX_REASON: usize = 1000;
 
@@ -27,6 +29,8 @@ pub(crate) struct Trust {
     emergency: pb::EmergencyState,
     counter: u64,
     reserved: u64,
+    /// When expired tokens were dropped last.
+    swept_ms: i64,
 }
 
 impl Trust {
@@ -48,6 +52,7 @@ impl Trust {
             emergency,
             counter,
             reserved,
+            swept_ms: now_ms,
         })
     }
 
@@ -85,8 +90,11 @@ impl Trust {
             let reserved = self.reserved + RESERVED;
             store.set_meta(&[("push_counter", reserved.to_string())])?;
             self.reserved = reserved;
-            // A good moment to drop what has expired anyway.
+        }
+        // Each push carries all of them, to every worker.
+        if now_ms >= self.swept_ms.saturating_add(SWEEP_MS) || now_ms < self.swept_ms {
             self.revoked = store.revoked(now_ms)?;
+            self.swept_ms = now_ms;
         }
         self.counter += 1;
         Ok(TrustState {
@@ -240,5 +248,36 @@ impl Guard {
         self.push_now.notify_one();
         self.tell(Event::Emergency(emergency.clone()));
         Ok(emergency)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::TokenRow;
+
+    #[test]
+    fn a_push_carries_revoked_tokens_until_they_expire() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = Store::open(dir.path()).unwrap();
+        for (id, expires_ms) in [("aa", 50_000), ("bb", 500_000)] {
+            let token = TokenRow {
+                id: id.to_owned(),
+                task: String::new(),
+                goal: "g".to_owned(),
+                agent: String::new(),
+                epoch: 0,
+                expires_ms,
+            };
+            store.save_token(&token, 0).unwrap();
+        }
+        let revoke = pb::RevokeRequest {
+            goal_id: "g".to_owned(),
+            ..pb::RevokeRequest::default()
+        };
+        assert_eq!(store.revoke(&revoke, 1, 0).unwrap().len(), 2);
+        let mut trust = Trust::load(&mut store, 0).unwrap();
+        let mut pushed = |now_ms| trust.next_push(&mut store, now_ms).unwrap().revoked.len();
+        assert_eq!([pushed(1_000), pushed(SWEEP_MS)], [2, 1]);
     }
 }
