@@ -1,13 +1,16 @@
-//! What the tasks of a goal may change, and taking hold of it before they do; see [`crate::locks`].
+//! What the tasks of a goal may change, taking hold of it before they do, and letting it go; see [`crate::locks`].
 
 use crate::core::Core;
 use crate::error::Error;
 use crate::locks::{Busy, Resource};
 use crate::model::event::Event;
 use crate::model::{Goal, Task};
+use crate::steps::namespace_of;
 use aios_auth::capability::Capability;
-use aios_core::id::TaskId;
+use aios_core::id::{ExecutionKey, GoalId, TaskId};
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
 
 /// What a goal wants to have for itself.
 #[derive(Debug, Default)]
@@ -55,6 +58,42 @@ impl Claims {
         let new = self.wanted.iter().filter(|it| !goal.holds.contains(it));
         let resources: Vec<Resource> = new.cloned().collect();
         Ok((!resources.is_empty()).then_some(Event::Holds { resources }))
+    }
+}
+
+/// Lets go what an ended goal holds: at once, or when the calls that are `lost` (by key and tool) no longer run.
+/// A tool that does not heed its cancellation may change its place until its own time is over.
+pub fn let_go(core: &Arc<Core>, goal: GoalId, lost: Vec<(ExecutionKey, String)>) {
+    if lost.is_empty() {
+        core.locks.release(goal);
+        return;
+    }
+    let (own, end) = (Arc::clone(core), core.tasks.token());
+    core.tasks.spawn("locks of an ended goal", async move {
+        let over = async {
+            for (key, tool) in &lost {
+                until_over(&own, *key, tool).await;
+            }
+            own.locks.release(goal);
+        };
+        tokio::select! {
+            () = over => {}
+            () = end.cancelled() => {}
+        }
+    });
+}
+
+/// Waits until a call does not run. What its worker does not know, or no longer knows, does not run.
+async fn until_over(core: &Core, key: ExecutionKey, tool: &str) {
+    let pause = Duration::from_millis(core.config.retry_ms);
+    loop {
+        match core.clients.execution(key.into(), namespace_of(tool)).await {
+            Ok(execution) if execution.state != "running" => return,
+            Err(Error::Peer(_)) => return,
+            Ok(_) => {}
+            Err(error) => tracing::debug!(%key, %error, "whether a lost call still runs is not known"),
+        }
+        tokio::time::sleep(pause).await;
     }
 }
 

@@ -4,6 +4,7 @@
 //! again: after a crash, after an answer, after a service was away.
 
 use crate::aggregator;
+use crate::claims;
 use crate::core::Core;
 use crate::error::Error;
 use crate::model::Goal;
@@ -15,7 +16,7 @@ use crate::steps::Steps;
 use crate::work;
 use aios_core::error::Report;
 use aios_core::failpoint;
-use aios_core::id::{GoalId, TaskId};
+use aios_core::id::{ExecutionKey, GoalId, TaskId};
 use aios_proto::guard::v1::RecordRequest;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -30,7 +31,6 @@ pub async fn conduct(core: &Arc<Core>, id: GoalId, cancel: &CancellationToken) -
     loop {
         let goal = core.journal.goal(id).await?;
         if goal.state.is_final() {
-            core.locks.release(id);
             return Ok(());
         }
         if !goal.cancelled_by.is_empty() {
@@ -253,8 +253,18 @@ async fn close(core: &Arc<Core>, id: GoalId, state: GoalState, report: Option<Re
         return Ok(());
     }
     let mut events = Vec::new();
+    let mut lost = Vec::new();
     for task in goal.tasks.iter().filter(|task| !task.state.is_final()) {
-        events.extend(task.in_flight().map(|step| lost_step(task.plan.id, step.step)));
+        if let Some(step) = task.in_flight() {
+            events.push(lost_step(task.plan.id, step.step));
+            lost.push((
+                ExecutionKey {
+                    task: task.plan.id,
+                    step: step.step,
+                },
+                step.name.clone(),
+            ));
+        }
         events.push(Event::Task {
             task: task.plan.id,
             state: TaskState::Cancelled,
@@ -278,7 +288,7 @@ async fn close(core: &Arc<Core>, id: GoalId, state: GoalState, report: Option<Re
         },
     ];
     let goal = core.journal.append(id, events).await?;
-    core.locks.release(id);
+    claims::let_go(core, id, lost);
     if let Origin::Undo { of } = goal.origin
         && state != GoalState::Completed
     {

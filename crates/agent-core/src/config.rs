@@ -25,6 +25,8 @@ pub struct Config {
     pub approval_poll_ms: u64,
     /// Pause between attempts to reach a service that is away.
     pub retry_ms: u64,
+    /// Time that a running call is given to end after its goal was cancelled.
+    pub cancel_grace_ms: u64,
     /// How often services are looked at for triggers.
     pub event_poll_ms: u64,
 }
@@ -41,6 +43,7 @@ impl Default for Config {
             token_ttl_ms: 600_000,
             approval_poll_ms: 1_000,
             retry_ms: 500,
+            cancel_grace_ms: 30_000,
             event_poll_ms: 5_000,
         }
     }

@@ -256,6 +256,11 @@ impl Steps {
         self.core.say(self.goal, line).await
     }
 
+    /// Time that a running call is given to end after its goal was cancelled.
+    fn cancel_grace(&self) -> Duration {
+        Duration::from_millis(self.core.config.cancel_grace_ms)
+    }
+
     async fn or_cancelled<R>(&self, work: impl Future<Output = R>) -> Result<R, Error> {
         tokio::select! {
             result = work => Ok(result),

@@ -6,7 +6,7 @@
 //! together with this process would leave an intent in the audit log of which nobody ever reads the end.
 
 use super::outcome::parse;
-use super::tool::{Attempt, CANCEL_GRACE, namespace_of};
+use super::tool::{Attempt, namespace_of};
 use super::{Call, Steps};
 use crate::error::Error;
 use crate::model::Goal;
@@ -22,7 +22,7 @@ const BUSY: &str = "AIOS-TOOLS-0026";
 
 impl Steps {
     /// The end of a step that the worker has done already, with its outcome in the audit log; `None`
-    /// when it was not done. A cancellation stops the questions only after [`CANCEL_GRACE`]: what a
+    /// when it was not done. A cancellation stops the questions only after a grace: what a
     /// cancelled goal has changed must be known, and recorded, too.
     ///
     /// # Errors
@@ -60,11 +60,11 @@ impl Steps {
         }
     }
 
-    /// The result of `work`; `None` when it still runs [`CANCEL_GRACE`] after a cancellation.
+    /// The result of `work`; `None` when it still runs that long after a cancellation.
     async fn in_grace<R>(&self, work: impl Future<Output = R>) -> Option<R> {
         let over = async {
             self.cancel.cancelled().await;
-            tokio::time::sleep(CANCEL_GRACE).await;
+            tokio::time::sleep(self.cancel_grace()).await;
         };
         tokio::select! {
             result = work => Some(result),

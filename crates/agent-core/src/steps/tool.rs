@@ -18,8 +18,6 @@ use std::time::Duration;
 
 /// A token is renewed when less than this is left, milliseconds.
 const TOKEN_MARGIN_MS: i64 = 30_000;
-/// Time that a running call is given to end after it was cancelled.
-pub(super) const CANCEL_GRACE: Duration = Duration::from_secs(30);
 /// How often a step may be asked about anew because what it touches has changed meanwhile.
 const MAX_APPROVALS: u32 = 8;
 
@@ -174,7 +172,7 @@ impl Steps {
         {
             tracing::warn!(%key, %error, "a running call could not be told to stop");
         }
-        match tokio::time::timeout(CANCEL_GRACE, work).await {
+        match tokio::time::timeout(self.cancel_grace(), work).await {
             Ok(answer) => answer,
             Err(_) => Err(Error::Unreachable {
                 service: "aios-tools",

@@ -47,7 +47,7 @@ impl Bench {
         // All services of the test are one user; root, whom the orchestrator takes for a person too.
         let users = Users::section_of_one("0");
         let config = format!(
-            "{users}[orchestrator]\nretry_ms = 20\nheartbeat_ms = 2000\napproval_poll_ms = 50\nagent_wait_ms = 20000\n"
+            "{users}[orchestrator]\nretry_ms = 20\nheartbeat_ms = 2000\napproval_poll_ms = 50\ncancel_grace_ms = 300\nagent_wait_ms = 20000\n"
         );
         std::fs::write(paths.vendor.join("config.toml"), config).unwrap();
         let doubles = Doubles::start(&paths);

@@ -48,6 +48,8 @@ pub(crate) struct World {
     pub(crate) restorations: BTreeMap<String, u32>,
     /// Whether fs.delete must be approved.
     pub(crate) ask: bool,
+    /// Whether fs.delete runs on and on, whoever cancels it.
+    pub(crate) hangs: bool,
     /// Whether fs.delete says done and does nothing.
     pub(crate) lie: bool,
     /// Whether policy denies fs.delete.
@@ -472,7 +474,11 @@ impl ToolRegistry for Doubles {
         &self,
         request: Request<tools::CallRequest>,
     ) -> Result<Response<tools::CallResponse>, Status> {
-        let (answer, dies) = self.make(&request.into_inner())?;
+        let request = request.into_inner();
+        if request.tool == "fs.delete" && self.world().hangs {
+            std::future::pending::<()>().await;
+        }
+        let (answer, dies) = self.make(&request)?;
         if dies {
             // Its callers hear of its end in other ways; the orchestrator is killed itself.
             std::future::pending::<()>().await;
@@ -517,14 +523,15 @@ impl ToolRegistry for Doubles {
         request: Request<tools::GetExecutionRequest>,
     ) -> Result<Response<tools::Execution>, Status> {
         let key = ExecutionKey::try_from(request.get_ref().key.as_ref()).unwrap();
-        let execution = match self.world().executions.get(&key) {
+        let world = self.world();
+        let execution = match world.executions.get(&key) {
             Some((result, _, undone)) => tools::Execution {
                 state: if *undone { "undone" } else { "done" }.to_owned(),
                 result_json: result.to_string(),
                 tool: String::new(),
             },
             None => tools::Execution {
-                state: "unknown".to_owned(),
+                state: if world.hangs { "running" } else { "unknown" }.to_owned(),
                 ..tools::Execution::default()
             },
         };

@@ -56,6 +56,31 @@ async fn a_goal_waits_for_the_one_that_changes_the_same_place() {
 }
 
 #[tokio::test]
+async fn what_a_tool_still_changes_stays_with_the_goal_that_was_cancelled() {
+    let Some(bench) = Bench::start().await else {
+        return;
+    };
+    bench.doubles.world().hangs = true;
+    agent::keep_running(bench.socket());
+    let first = bench.submit(GOAL).await.goal_id;
+    while deletions(&bench, &first).await == 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let second = bench.submit(GOAL).await.goal_id;
+    let line = says(&bench, &second, "waits for goal").await;
+    bench.cancel(&first).await;
+    let ended = bench.ended(&first).await;
+    assert_eq!(ended.goal.unwrap().state(), GoalState::Cancelled);
+    // Longer than it takes a waiting goal to begin.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(says(&bench, &second, "waits for goal").await, line);
+    assert_eq!(deletions(&bench, &second).await, 0);
+    bench.doubles.world().hangs = false;
+    let ended = bench.ended(&second).await;
+    assert_eq!(ended.goal.unwrap().state(), GoalState::Completed);
+}
+
+#[tokio::test]
 async fn a_waiting_goal_can_be_cancelled_and_a_cancelled_one_lets_go() {
     let Some(bench) = Bench::start().await else {
         return;
