@@ -6,7 +6,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
-use std::process::Output;
+use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 use aios_auth::key::SecretKey;
@@ -245,6 +245,22 @@ impl Instance {
             }
         }
         Ok(to)
+    }
+
+    /// Starts aios-init on the instance's tree, as root, with the services that are described there. It logs to
+    /// `init.log`, and whoever starts it ends it.
+    ///
+    /// # Errors
+    /// It is not built, or cannot be started.
+    pub fn start_init(&self) -> Result<Child> {
+        self.install("aios-supervisor")?;
+        let init = Command::new(self.install("aios-init")?)
+            .arg("--state")
+            .arg(self.root())
+            .stdin(Stdio::null())
+            .stderr(fs::File::create(self.root().join("init.log"))?)
+            .spawn()?;
+        Ok(init)
     }
 
     fn environment(&self) -> Vec<(OsString, OsString)> {

@@ -8,3 +8,4 @@ mod peer;
 mod policy;
 mod signed;
 mod token;
+mod trust;

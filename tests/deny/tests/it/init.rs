@@ -1,8 +1,8 @@
 //! Services and the machine are a person's to change: no process of an agent, tool or worker stops the
 //! guard or powers off, also not with a person's uid.
 
-use std::fs::{self, File};
-use std::process::{Child, Command, Stdio};
+use std::fs;
+use std::process::Child;
 use std::time::{Duration, Instant};
 
 use aios_harness::client::{self, code};
@@ -38,13 +38,7 @@ impl Machine {
         let services = aios.paths().vendor.join("services");
         fs::create_dir_all(&services)?;
         fs::write(services.join("base.toml"), SLEEP)?;
-        aios.install("aios-supervisor")?;
-        let init = Command::new(aios.install("aios-init")?)
-            .arg("--state")
-            .arg(aios.root())
-            .stdin(Stdio::null())
-            .stderr(File::create(aios.root().join("init.log"))?)
-            .spawn()?;
+        let init = aios.start_init()?;
         let mut machine = Self { aios, init };
         let deadline = Instant::now() + PATIENCE;
         while machine.state(&machine.root()).await.ok().as_deref() != Some("ready") {

@@ -14,6 +14,8 @@ use aios_core::tasks::Tasks;
 use aios_proto::tools::v1 as tools;
 use aios_proto::worker::v1::worker_client::WorkerClient;
 use aios_proto::worker::v1::worker_server::WorkerServer;
+use aios_tests_packages::Bed as Ground;
+pub(crate) use aios_tests_packages::Deb;
 use aios_tools::pipeline::{GrpcWorkers, Pipeline};
 use aios_tools::pkg::root::Root;
 use aios_tools::registry::Registry;
@@ -22,8 +24,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -31,21 +32,11 @@ use std::time::Duration;
 use tonic::Status;
 use tonic::transport::Channel;
 
-/// A package to be made.
-#[derive(Default, Clone)]
-pub(crate) struct Deb<'a> {
-    /// Lines of the control file beyond name, version and description.
-    pub(crate) control: &'a str,
-    /// Path and content; those below `/etc` are configuration files.
-    pub(crate) files: &'a [(&'a str, &'a str)],
-    /// Name and text of scripts.
-    pub(crate) scripts: &'a [(&'a str, &'a str)],
-}
-
 /// A root, a source, and the worker on it.
 pub(crate) struct Bed {
     pub(crate) home: tempfile::TempDir,
     pub(crate) root: PathBuf,
+    ground: Ground,
     pub(crate) guard: GuardDouble,
     pub(crate) paths: Paths,
     pipeline: Pipeline<GuardDouble, GrpcWorkers>,
@@ -64,17 +55,6 @@ impl Drop for Bed {
             drop(process.wait());
         }
     }
-}
-
-fn write(path: &Path, text: &str) {
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    fs::write(path, text).unwrap();
-}
-
-fn run(command: &mut Command) -> String {
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{command:?}: {output:?}");
-    String::from_utf8(output.stdout).unwrap()
 }
 
 impl Bed {
@@ -112,11 +92,7 @@ impl Bed {
             .write(&bed.paths.trust_file())
             .unwrap();
         let me = rustix::process::geteuid().as_raw().to_string();
-        let settings = bed.settings();
-        let section = format!(
-            "[pkg]\nroot = {:?}\napt_config = {:?}\ndpkg_options = {:?}\n",
-            settings.root, settings.apt_config, settings.dpkg_options
-        );
+        let section = bed.ground.section();
         let config = format!("{}{section}", Users::section_of_one(&me));
         fs::write(bed.paths.vendor.join("config.toml"), config).unwrap();
         bed.start().await;
@@ -125,34 +101,7 @@ impl Bed {
 
     fn furnished() -> Self {
         let home = tempfile::tempdir().unwrap();
-        let root = home.path().canonicalize().unwrap().join("root");
-        for dir in [
-            "etc/apt/apt.conf.d",
-            "etc/apt/preferences.d",
-            "etc/apt/sources.list.d",
-            "etc/apt/trusted.gpg.d",
-            "var/lib/apt/lists/partial",
-            "var/cache/apt/archives/partial",
-            "var/lib/dpkg/info",
-            "var/lib/dpkg/updates",
-            "var/lib/dpkg/triggers",
-            "var/log/apt",
-            "tmp",
-        ] {
-            fs::create_dir_all(root.join(dir)).unwrap();
-        }
-        write(&root.join("var/lib/dpkg/status"), "");
-        let repo = home.path().canonicalize().unwrap().join("repo");
-        write(&repo.join("Packages"), "");
-        let source = format!("deb [trusted=yes] file:{} ./\n", repo.display());
-        write(&root.join("etc/apt/sources.list"), &source);
-        let shown = root.display();
-        let conf = format!(
-            "Dir \"{shown}\";\nDir::State::status \"{shown}/var/lib/dpkg/status\";\nAPT::Sandbox::User \"root\";\n\
-             Acquire::Languages \"none\";\nDPkg::Options {{ \"--root={shown}\"; \"--log={shown}/var/log/dpkg.log\"; \
-             \"--force-script-chrootless\"; }};\n"
-        );
-        write(&home.path().join("apt.conf"), &conf);
+        let ground = Ground::furnish(home.path()).unwrap();
         let paths = Paths::development(&home.path().join("aios"));
         fs::create_dir_all(paths.run.join("worker")).unwrap();
         fs::create_dir_all(paths.state.join("worker/pkg")).unwrap();
@@ -167,8 +116,9 @@ impl Bed {
         .unwrap();
         Self {
             worker: WorkerClient::new(rpc::channel(&paths.worker_socket("pkg"))),
+            root: ground.root(),
+            ground,
             home,
-            root,
             guard,
             paths,
             pipeline,
@@ -183,19 +133,10 @@ impl Bed {
     pub(crate) fn settings(&self) -> Root {
         Root {
             root: self.root.clone(),
-            apt_config: self.home.path().join("apt.conf"),
-            dpkg_options: self.dpkg_options(),
+            apt_config: self.ground.apt_config(),
+            dpkg_options: self.ground.dpkg_options(),
             ..Root::default()
         }
-    }
-
-    fn dpkg_options(&self) -> Vec<String> {
-        let shown = self.root.display();
-        vec![
-            format!("--root={shown}"),
-            format!("--log={shown}/var/log/dpkg.log"),
-            "--force-script-chrootless".to_owned(),
-        ]
     }
 
     async fn start(&mut self) {
@@ -246,75 +187,22 @@ impl Bed {
 
     /// Makes a package and puts it into the source.
     pub(crate) fn publish(&self, name: &str, version: &str, deb: &Deb<'_>) {
-        let tree = tempfile::tempdir_in(self.home.path()).unwrap();
-        let control = format!(
-            "Package: {name}\nVersion: {version}\nArchitecture: all\nMaintainer: a <a@example.org>\n{}Description: the {name} of the test\n long text\n",
-            deb.control
-        );
-        write(&tree.path().join("DEBIAN/control"), &control);
-        let mut conffiles = String::new();
-        for (path, text) in deb.files {
-            write(&tree.path().join(path.trim_start_matches('/')), text);
-            if path.starts_with("/etc/") {
-                conffiles.push_str(&format!("{path}\n"));
-            }
-        }
-        if !conffiles.is_empty() {
-            write(&tree.path().join("DEBIAN/conffiles"), &conffiles);
-        }
-        for (script, text) in deb.scripts {
-            let path = tree.path().join("DEBIAN").join(script);
-            write(&path, &format!("#!/bin/sh\nset -e\n{text}\n"));
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-        }
-        fs::set_permissions(tree.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        let file = self.repo().join(format!("{name}_{version}_all.deb"));
-        run(Command::new("dpkg-deb")
-            .args(["--root-owner-group", "--build"])
-            .arg(tree.path())
-            .arg(&file));
-        self.index();
+        self.ground.publish(name, version, deb).unwrap();
     }
 
     pub(crate) fn repo(&self) -> PathBuf {
-        self.home.path().canonicalize().unwrap().join("repo")
+        self.ground.source()
     }
 
     /// Takes a package file out of the source.
     pub(crate) fn withdraw(&self, file: &str) {
-        fs::remove_file(self.repo().join(file)).unwrap();
-        self.index();
-    }
-
-    /// Writes the source's list, and lets apt read it.
-    fn index(&self) {
-        let mut text = String::new();
-        for entry in fs::read_dir(self.repo()).unwrap() {
-            let path = entry.unwrap().path();
-            if path.extension().is_some_and(|end| end == "deb") {
-                let control = run(Command::new("dpkg-deb").arg("-f").arg(&path));
-                let sum = run(Command::new("sha256sum").arg(&path));
-                text.push_str(&format!(
-                    "{control}Filename: ./{}\nSize: {}\nSHA256: {}\n\n",
-                    path.file_name().unwrap().to_str().unwrap(),
-                    path.metadata().unwrap().len(),
-                    sum.split(' ').next().unwrap()
-                ));
-            }
-        }
-        write(&self.repo().join("Packages"), &text);
-        run(Command::new("apt-get")
-            .arg("update")
-            .env("APT_CONFIG", self.home.path().join("apt.conf")));
+        self.ground.withdraw(file).unwrap();
     }
 
     /// dpkg on the root, as a person would run it.
     pub(crate) fn dpkg(&self, args: &[&str]) -> Command {
-        let mut command = Command::new("dpkg");
-        command
-            .args(self.dpkg_options())
-            .args(args)
-            .env("DEBIAN_FRONTEND", "noninteractive");
+        let mut command = self.ground.dpkg();
+        command.args(args);
         command
     }
 

@@ -9,8 +9,8 @@ use aios_proto::init::v1::init_client::InitClient;
 use aios_proto::init::v1::{ListServicesRequest, ServiceInfo};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use std::fs::{self, File};
-use std::process::{Child, Command, Stdio};
+use std::fs;
+use std::process::Child;
 use std::time::{Duration, Instant};
 
 /// What takes longer than it is given.
@@ -81,13 +81,7 @@ impl Supervised {
         // It never says that it is ready.
         let slow = SLEEP.replace("\"none\"", "\"notify\"");
         fs::write(services.join("slow.toml"), format!("{slow}enabled = false\n"))?;
-        aios.install("aios-supervisor")?;
-        let init = Command::new(aios.install("aios-init")?)
-            .arg("--state")
-            .arg(aios.root())
-            .stdin(Stdio::null())
-            .stderr(File::create(aios.root().join("init.log"))?)
-            .spawn()?;
+        let init = aios.start_init()?;
         // The worker's view has init's socket in it, so that must be there first.
         let mut scene = Self { aios, init };
         scene
