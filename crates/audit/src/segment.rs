@@ -5,6 +5,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// A segment on disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,7 +71,7 @@ pub(crate) fn replace(path: &Path, content: &[u8], mode: u32) -> Result<(), Audi
 /// acknowledged and are not.
 #[derive(Debug)]
 pub(crate) struct Appender {
-    file: File,
+    file: Arc<File>,
     path: PathBuf,
     /// Length up to which everything is on disk.
     durable: u64,
@@ -95,7 +96,7 @@ impl Appender {
         file.sync_all().map_err(AuditError::io("sync", &path))?;
         sync_directory(path.parent().unwrap_or(Path::new(".")))?;
         Ok(Self {
-            file,
+            file: Arc::new(file),
             path,
             durable,
             pending: Vec::new(),
@@ -140,7 +141,22 @@ impl Appender {
         if self.broken {
             return self.repair();
         }
-        if let Err(source) = self.file.sync_data() {
+        let begun = self.begin_sync();
+        let result = begun.run();
+        self.end_sync(&begun, result)
+    }
+
+    /// A sync of all that is written now, to be run while more is appended.
+    pub(crate) fn begin_sync(&self) -> Sync {
+        Sync {
+            file: Arc::clone(&self.file),
+            bytes: self.pending.len(),
+        }
+    }
+
+    /// Takes note of how a sync went. No other may have been begun meanwhile.
+    pub(crate) fn end_sync(&mut self, sync: &Sync, result: io::Result<()>) -> Result<(), AuditError> {
+        if let Err(source) = result {
             // After a failed sync the kernel may have dropped the pages: they must be written again.
             self.broken = true;
             return Err(AuditError::Io {
@@ -149,9 +165,14 @@ impl Appender {
                 source,
             });
         }
-        self.durable += self.pending.len() as u64;
-        self.pending.clear();
+        self.durable += sync.bytes as u64;
+        self.pending.drain(..sync.bytes);
         Ok(())
+    }
+
+    /// Whether nothing is accepted before a repair.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.broken
     }
 
     /// Checks that there is room for some more by taking and giving it back. A crash in between leaves
@@ -184,6 +205,19 @@ impl Appender {
         self.durable += self.pending.len() as u64;
         self.pending.clear();
         Ok(())
+    }
+}
+
+/// A sync under way.
+pub(crate) struct Sync {
+    file: Arc<File>,
+    /// How much of what was pending it covers.
+    bytes: usize,
+}
+
+impl Sync {
+    pub(crate) fn run(&self) -> io::Result<()> {
+        self.file.sync_data()
     }
 }
 

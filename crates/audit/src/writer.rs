@@ -14,8 +14,9 @@ use crate::recover::{Layout, Recovered};
 use crate::segment::{self, Appender};
 use crate::stage::{Stage, Staged};
 use aios_core::clock::Clock;
+use std::io;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 
@@ -87,7 +88,8 @@ pub(crate) struct Writer {
     key: EpochKey,
     promotion_due: bool,
     origin: String,
-    payloads: PayloadStore,
+    /// Used by the thread alone, also while others write lines.
+    payloads: Arc<Mutex<PayloadStore>>,
     /// Records of our own that stand before the next batch.
     notes: Vec<Record>,
     refused: u64,
@@ -97,6 +99,25 @@ pub(crate) struct Writer {
     checkpoint_due: Option<Instant>,
     /// Payloads of reads that were answered, stored with the next sync.
     late: Vec<(u64, Sealed)>,
+}
+
+/// A sync under way: payloads before the lines that name them.
+struct Syncing {
+    late: Vec<(u64, Sealed)>,
+    payloads: Arc<Mutex<PayloadStore>>,
+    lines: segment::Sync,
+}
+
+impl Syncing {
+    /// Fails before the lines are tried, or says how that went.
+    fn run(&self) -> Result<io::Result<()>, AuditError> {
+        let payloads = &self.payloads;
+        payloads
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .store(&self.late)?;
+        Ok(self.lines.run())
+    }
 }
 
 /// The writer, shared by the thread and those who append; nothing once the log is closed.
@@ -132,7 +153,15 @@ pub(crate) fn run(held: &Held, requests: &Receiver<Request>) {
             let _gone = answer.send(end(held).unwrap_or(Err(AuditError::Closed)));
             return;
         }
+        // Who appends meanwhile does not wait for the disk.
+        let Some(syncing) = with(held, Writer::begin_sync) else {
+            return;
+        };
+        let synced = syncing.map(|syncing| (syncing.run(), syncing));
         let next = with(held, |writer| {
+            if let Some((done, syncing)) = synced {
+                writer.end_sync(syncing, done);
+            }
             writer.housekeeping();
             writer.due()
         });
@@ -177,7 +206,7 @@ impl Writer {
             key: recovered.key,
             promotion_due: false,
             origin: recovered.origin,
-            payloads,
+            payloads: Arc::new(Mutex::new(payloads)),
             notes: recovered.notes,
             refused: 0,
             refusing_since_ms: 0,
@@ -250,7 +279,7 @@ impl Writer {
                 None
             }
             Request::Forget(seq, answer) => {
-                let forgotten = self.store_late().and_then(|()| self.payloads.forget(seq));
+                let forgotten = self.store_late().and_then(|()| self.payloads().forget(seq));
                 let _gone = answer.send(forgotten);
                 None
             }
@@ -269,22 +298,48 @@ impl Writer {
         if self.retry_due.is_some_and(|due| due <= now) {
             self.commit(Vec::new());
         }
-        if self.sync_due.is_some_and(|due| due <= now) {
-            self.sync();
-        }
         if self.checkpoint_due.is_some_and(|due| due <= now) {
             self.try_checkpoint();
         }
     }
 
-    fn sync(&mut self) {
-        match self.store_late().and_then(|()| self.lines.sync()) {
-            Ok(()) => self.sync_due = None,
-            Err(error) => {
-                self.refuse(&error);
-                self.sync_due = Some(Instant::now() + RETRY);
-            }
+    fn payloads(&self) -> MutexGuard<'_, PayloadStore> {
+        self.payloads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is due to be made durable now, to be done while others go on writing.
+    fn begin_sync(&mut self) -> Option<Syncing> {
+        self.sync_due.take_if(|due| *due <= Instant::now())?;
+        if self.lines.is_broken()
+            && let Err(error) = self.lines.repair()
+        {
+            self.sync_failed(&error);
+            return None;
         }
+        Some(Syncing {
+            late: std::mem::take(&mut self.late),
+            payloads: Arc::clone(&self.payloads),
+            lines: self.lines.begin_sync(),
+        })
+    }
+
+    fn end_sync(&mut self, mut syncing: Syncing, done: Result<io::Result<()>, AuditError>) {
+        let ended = match done {
+            Ok(synced) => self.lines.end_sync(&syncing.lines, synced),
+            Err(error) => {
+                syncing.late.append(&mut self.late);
+                self.late = syncing.late;
+                Err(error)
+            }
+        };
+        if let Err(error) = ended {
+            self.sync_failed(&error);
+        }
+    }
+
+    fn sync_failed(&mut self, error: &AuditError) {
+        self.refuse(error);
+        self.sync_due = Some(Instant::now() + RETRY);
     }
 
     fn refuse(&mut self, error: &AuditError) {
@@ -366,7 +421,7 @@ impl Writer {
 
     /// Stores the payloads of reads whose answers went out: those did not wait for the database.
     fn store_late(&mut self) -> Result<(), AuditError> {
-        self.payloads.store(&self.late)?;
+        self.payloads().store(&self.late)?;
         self.late.clear();
         Ok(())
     }
@@ -382,7 +437,7 @@ impl Writer {
         }
         if sync {
             self.store_late()?;
-            self.payloads.store(&staged.sealed)?;
+            self.payloads().store(&staged.sealed)?;
         }
         let base = self.lines.length();
         self.lines.append(&staged.bytes, sync)?;
