@@ -319,6 +319,22 @@ async fn ending_leaves_no_process_and_being_killed_leaves_nothing_that_the_next_
     assert_eq!(rig.guard.recorded("agent.stopped").len(), 1);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn when_all_is_killed_at_once_the_next_start_makes_a_new_agent() {
+    if !as_root() {
+        return;
+    }
+    let mut rig = Rig::start(&[maintenance()]).await;
+    let first = rig.orchestrator.session().await;
+    rig.end(Signal::SIGKILL);
+    rig.kill_all();
+    rig.launch().await;
+    let second = rig.orchestrator.session().await;
+    assert_ne!(second.agent_id, first.agent_id);
+    let listed = rig.podman_ps();
+    assert_eq!(listed.lines().count(), 1, "{listed}");
+}
+
 #[tokio::test]
 async fn podmans_service_is_started_again_and_agents_live_on() {
     if !as_root() {

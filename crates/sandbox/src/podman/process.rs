@@ -211,18 +211,31 @@ impl Service {
     /// # Errors
     /// It cannot be started, ends at once, or does not answer in time.
     pub async fn start(layout: Layout) -> Result<Self, PodmanError> {
-        end_leftover(&layout);
-        let child = spawn(&layout)?;
-        let group = group_of(&child);
-        let client = Client::new(&layout.socket());
-        let mut service = Self {
-            layout,
-            client,
-            child,
-            group,
-        };
+        let mut service = Self::begin(layout.clone())?;
+        match service.wait_until_it_answers().await {
+            Ok(()) => return Ok(service),
+            Err(error @ PodmanError::Start(_)) => {
+                tracing::warn!(%error, "having Podman look at its containers anew");
+            }
+            Err(error) => return Err(error),
+        }
+        // Where all was killed at once, Podman looks for the user namespace of a container that it takes for
+        // running, finds no process, and ends. This makes it forget such containers' processes.
+        layout.output(Path::new("/"), &["system", "migrate"]).await?;
+        let mut service = Self::begin(layout)?;
         service.wait_until_it_answers().await?;
         Ok(service)
+    }
+
+    fn begin(layout: Layout) -> Result<Self, PodmanError> {
+        end_leftover(&layout);
+        let child = spawn(&layout)?;
+        Ok(Self {
+            group: group_of(&child),
+            client: Client::new(&layout.socket()),
+            layout,
+            child,
+        })
     }
 
     /// A client of it.

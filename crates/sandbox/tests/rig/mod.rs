@@ -175,20 +175,45 @@ impl Rig {
         text
     }
 
-    /// Processes that run for this instance: ours by their command line or environment, and containers'.
+    /// Kills all that runs for this instance, as the end of its cgroup does.
+    pub(crate) fn kill_all(&self) {
+        loop {
+            let pids = self.pids();
+            for pid in &pids {
+                // It may have ended with one before it.
+                let _gone = kill(Pid::from_raw(*pid), Signal::SIGKILL);
+            }
+            if pids.is_empty() {
+                return;
+            }
+        }
+    }
+
+    /// Command lines of [`Rig::pids`].
     pub(crate) fn processes(&self) -> Vec<String> {
+        let commands = self.pids().into_iter().map(|pid| {
+            let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            String::from_utf8_lossy(&command).replace('\0', " ")
+        });
+        commands.collect()
+    }
+
+    /// Processes that run for this instance: ours by their command line or environment, and containers'.
+    fn pids(&self) -> Vec<i32> {
         let mark = self.root.path().to_string_lossy().into_owned();
         let holds =
             |path: PathBuf| fs::read(path).is_ok_and(|it| String::from_utf8_lossy(&it).contains(&mark));
         let mut found = Vec::new();
         for entry in fs::read_dir("/proc").unwrap().flatten() {
             let process = entry.path();
-            let own = process
+            let pid = process
                 .file_name()
-                .is_some_and(|name| *name == *std::process::id().to_string());
-            if !own && (holds(process.join("cmdline")) || holds(process.join("environ"))) {
-                let command = fs::read(process.join("cmdline")).unwrap_or_default();
-                found.push(String::from_utf8_lossy(&command).replace('\0', " "));
+                .and_then(|name| name.to_str()?.parse::<i32>().ok());
+            let Some(pid) = pid.filter(|pid| pid.cast_unsigned() != std::process::id()) else {
+                continue;
+            };
+            if holds(process.join("cmdline")) || holds(process.join("environ")) {
+                found.push(pid);
             }
         }
         found
