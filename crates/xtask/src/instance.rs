@@ -196,6 +196,9 @@ impl<'h> Instance<'h> {
     }
 
     fn stop(&self) -> Result<()> {
+        if process::running(&self.state)?.is_none() {
+            leftovers::clear_killed(self.host, &self.state)?;
+        }
         process::stop(self.host, &self.state)?;
         leftovers::check(self.host, &self.state)?;
         say("stopped: no process, container, mount or socket is left");

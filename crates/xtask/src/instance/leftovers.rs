@@ -14,6 +14,18 @@ pub(super) fn check(host: &Host, state: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Removes the sockets of an instance that was killed: nobody is there who would.
+pub(super) fn clear_killed(host: &Host, state: &Path) -> Result<()> {
+    let run = state.join("run");
+    if run.exists() && processes(host, state)?.is_empty() {
+        host.root_cmd("find")
+            .arg(&run)
+            .args(["-type", "s", "-delete"])
+            .run()?;
+    }
+    Ok(())
+}
+
 /// Every process whose command line names this instance, but for shells, `tail` and what runs this check.
 /// Containers are among them: conmon's command line names the store, and rootless containers cannot outlive it.
 fn processes(host: &Host, state: &Path) -> Result<Vec<String>> {
