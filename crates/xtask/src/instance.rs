@@ -14,6 +14,9 @@ use xshell::{Cmd, cmd};
 use crate::host::{Host, say};
 use crate::stage;
 
+/// Places that `configs/services` hide from services.
+const HIDDEN: [&str; 7] = ["/home", "/root", "/sysroot", "/boot", "/srv", "/mnt", "/media"];
+
 /// All services must be ready by then. The first start loads the agent image into the containers' store.
 const START_LIMIT: Duration = Duration::from_secs(180);
 /// Leaves room for the longest socket below, an agent's front door.
@@ -73,14 +76,15 @@ pub(crate) fn down(host: &Host) -> Result<()> {
 
 impl<'h> Instance<'h> {
     /// The instance of `$AIOS_STATE`, or of this checkout. Services run as users of their own, so every directory above
-    /// must let them pass; where one does not (a home directory), or the name is too long for sockets, the state lies
-    /// under `/var/lib/aios-dev` and `.aios` leads there.
+    /// must let them pass; where one does not, where services have the place hidden from them (a home directory), or where
+    /// the name is too long for sockets, the state lies under `/var/lib/aios-dev` and `.aios` leads there.
     pub(crate) fn open(host: &'h Host) -> Result<Self> {
         let wanted = match std::env::var_os("AIOS_STATE") {
             Some(dir) => host.root.join(dir),
             None => host.root.join(".aios"),
         };
-        if wanted.symlink_metadata().is_err() && (closed_ancestor(&wanted).is_some() || too_long(&wanted)) {
+        let unfit = closed_ancestor(&wanted).is_some() || hidden(&wanted).is_some() || too_long(&wanted);
+        if wanted.symlink_metadata().is_err() && unfit {
             lead_elsewhere(host, &wanted)?;
         }
         host.shell.create_dir(&wanted)?;
@@ -91,6 +95,12 @@ impl<'h> Instance<'h> {
             anyhow::bail!(
                 "services of other users cannot pass {}: `chmod o+x` it, or set AIOS_STATE to another directory",
                 closed.display()
+            );
+        }
+        if let Some(hidden) = hidden(&state) {
+            anyhow::bail!(
+                "services see nothing below {hidden}, where {} is: remove it, or set AIOS_STATE to another directory",
+                wanted.display()
             );
         }
         ensure!(
@@ -229,6 +239,11 @@ fn too_long(state: &Path) -> bool {
     state.as_os_str().len() > LONGEST_STATE
 }
 
+/// What of `path` the confinement of some services hides, program and all.
+fn hidden(path: &Path) -> Option<&'static str> {
+    HIDDEN.into_iter().find(|place| path.starts_with(place))
+}
+
 /// The first directory at or above `path` that other users cannot pass.
 fn closed_ancestor(path: &Path) -> Option<PathBuf> {
     use std::os::unix::fs::PermissionsExt;
@@ -263,8 +278,23 @@ fn lead_elsewhere(host: &Host, wanted: &Path) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::closed_ancestor;
+    use super::{HIDDEN, closed_ancestor};
     use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn what_services_have_hidden_is_known_here() {
+        let services = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs/services");
+        for file in std::fs::read_dir(services).unwrap() {
+            let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+            let lists = text
+                .lines()
+                .filter_map(|line| line.strip_prefix("hide_if_there = "));
+            let places = lists.flat_map(|list| list.split('"').skip(1).step_by(2));
+            for place in places.filter(|place| !place.starts_with("/sys/")) {
+                assert!(HIDDEN.contains(&place), "{place}");
+            }
+        }
+    }
 
     #[test]
     fn a_private_directory_on_the_way_is_named() {
