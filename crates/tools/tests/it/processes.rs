@@ -93,6 +93,9 @@ fn limits_of(pid: u32, name: &str) -> String {
 
 #[tokio::test]
 async fn processes_are_listed_by_name_user_and_state() {
+    if !aios_tests_root::as_root().unwrap() {
+        return;
+    }
     let post = post().await;
     let sleeper = Sleeper::as_user(NOBODY);
     let fits = |list: &Value| {
@@ -324,6 +327,9 @@ async fn arguments_that_make_no_sense_are_refused_by_field() {
 
 #[tokio::test]
 async fn what_aios_stands_on_is_never_changed() {
+    if !aios_tests_root::as_root().unwrap() {
+        return;
+    }
     let post = post().await;
     let service = Sleeper::as_user(GUARD);
     let parent = std::os::unix::process::parent_id();

@@ -359,8 +359,8 @@ fn dice() -> impl Strategy<Value = Dice> {
 
 #[test]
 fn whatever_was_done_is_undone_exactly_in_reverse() {
-    if !rustix::process::geteuid().is_root() {
-        eprintln!("only root can give files away: not tested");
+    // Only root can give files away.
+    if !aios_tests_root::as_root().unwrap() {
         return;
     }
     let config = Config {
@@ -432,8 +432,8 @@ async fn through(
 
 #[tokio::test]
 async fn whatever_was_done_is_undone_exactly_though_the_worker_is_killed_in_between() {
-    if !rustix::process::geteuid().is_root() {
-        eprintln!("only root can give files away: not tested");
+    // Only root can give files away.
+    if !aios_tests_root::as_root().unwrap() {
         return;
     }
     let mut runner = TestRunner::deterministic();

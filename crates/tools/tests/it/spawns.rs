@@ -50,6 +50,9 @@ fn running(command: &str) -> usize {
 
 #[tokio::test]
 async fn a_program_runs_with_what_it_is_given_and_nothing_else() {
+    if !aios_tests_root::as_root().unwrap() {
+        return;
+    }
     let post = post().await;
     let path = script(
         &post,
@@ -86,6 +89,9 @@ async fn a_program_runs_with_what_it_is_given_and_nothing_else() {
 
 #[tokio::test]
 async fn a_program_is_confined_and_leads_its_own_session() {
+    if !aios_tests_root::as_root().unwrap() {
+        return;
+    }
     let post = post().await;
     let args = json!({"path": real("cat"), "arguments": ["/proc/self/status", "/proc/self/stat"]});
     let status = post.done("process.spawn", args).await;
@@ -111,6 +117,9 @@ async fn a_program_is_confined_and_leads_its_own_session() {
 
 #[tokio::test]
 async fn everything_that_was_started_is_killed_when_time_is_up() {
+    if !aios_tests_root::as_root().unwrap() {
+        return;
+    }
     let post = post().await;
     let path = script(
         &post,
@@ -140,6 +149,9 @@ async fn everything_that_was_started_is_killed_when_time_is_up() {
 
 #[tokio::test]
 async fn what_a_program_leaves_behind_ends_with_the_call_and_nothing_else_does() {
+    if !aios_tests_root::as_root().unwrap() {
+        return;
+    }
     let post = post().await;
     let stranger = Sleeper::new();
     let path = script(&post, "leaves", "setsid sleep 30.130 & sleep 0.2; exit 0");
@@ -159,6 +171,9 @@ async fn what_a_program_leaves_behind_ends_with_the_call_and_nothing_else_does()
 
 #[tokio::test]
 async fn output_is_capped_and_counted() {
+    if !aios_tests_root::as_root().unwrap() {
+        return;
+    }
     let post = post().await;
     let path = script(
         &post,
@@ -182,6 +197,9 @@ async fn output_is_capped_and_counted() {
 
 #[tokio::test]
 async fn a_cancelled_program_is_killed_and_told_so() {
+    if !aios_tests_root::as_root().unwrap() {
+        return;
+    }
     let post = post().await;
     let key = post.key();
     let args = json!({"path": real("sleep"), "arguments": ["30.131"], "run_ms": 60_000});
@@ -262,6 +280,9 @@ async fn what_may_not_be_run_is_refused() {
 
 #[tokio::test]
 async fn root_is_possible_where_it_was_granted_and_has_no_privilege() {
+    if !aios_tests_root::as_root().unwrap() {
+        return;
+    }
     let post = post().await;
     let cat = real("cat");
     let token = post.grant(&[
@@ -305,6 +326,9 @@ async fn code_of(post: &Post, key: aios_core::id::ExecutionKey, tool: &str, args
 
 #[tokio::test]
 async fn a_program_never_runs_twice_wherever_the_worker_is_killed() {
+    if !aios_tests_root::as_root().unwrap() {
+        return;
+    }
     let mut post = outside().await;
     for point in POINTS {
         let count = post.data.join(point);
@@ -340,6 +364,9 @@ async fn a_program_never_runs_twice_wherever_the_worker_is_killed() {
 
 #[tokio::test]
 async fn stopping_happens_once_and_is_undone_wherever_the_worker_is_killed() {
+    if !aios_tests_root::as_root().unwrap() {
+        return;
+    }
     let mut post = outside().await;
     let sleeper = Sleeper::as_user(NOBODY);
     let args = json!({"pid": sleeper.pid(), "signal": "STOP"});
@@ -358,6 +385,9 @@ async fn stopping_happens_once_and_is_undone_wherever_the_worker_is_killed() {
 
 #[tokio::test]
 async fn a_signal_that_cannot_be_called_back_is_sent_once_wherever_the_worker_is_killed() {
+    if !aios_tests_root::as_root().unwrap() {
+        return;
+    }
     let mut post = outside().await;
     for point in POINTS.into_iter().filter(|it| !it.contains("mid")) {
         let count = post.data.join(point);
@@ -394,6 +424,9 @@ async fn a_signal_that_cannot_be_called_back_is_sent_once_wherever_the_worker_is
 
 #[tokio::test]
 async fn a_call_that_needs_a_person_is_not_made_without_one() {
+    if !aios_tests_root::as_root().unwrap() {
+        return;
+    }
     let post = post().await;
     post.guard.mood(crate::common::Mood::Ask);
     let path = script(&post, "asks", "echo x > \"$1\"");

@@ -8,6 +8,9 @@ use std::fs;
 
 #[tokio::test]
 async fn an_installation_with_what_it_needs_is_undone() {
+    if !aios_tests_root::as_root().unwrap() {
+        return;
+    }
     let bed = Bed::new().await;
     web(&bed);
     fs::create_dir_all(bed.root.join("etc/rc2.d")).unwrap();
@@ -42,6 +45,9 @@ async fn an_installation_with_what_it_needs_is_undone() {
 
 #[tokio::test]
 async fn what_is_removed_or_purged_comes_back_with_edited_files_and_enablement() {
+    if !aios_tests_root::as_root().unwrap() {
+        return;
+    }
     let bed = Bed::new().await;
     web(&bed);
     bed.change("pkg.install", json!({"names": ["web"]})).await;
@@ -65,6 +71,9 @@ async fn what_is_removed_or_purged_comes_back_with_edited_files_and_enablement()
 
 #[tokio::test]
 async fn an_upgrade_is_undone_and_the_earlier_set_comes_back() {
+    if !aios_tests_root::as_root().unwrap() {
+        return;
+    }
     let bed = Bed::new().await;
     web(&bed);
     let first = bed.photo().await;
@@ -100,6 +109,9 @@ async fn an_upgrade_is_undone_and_the_earlier_set_comes_back() {
 
 #[tokio::test]
 async fn packages_that_exclude_each_other_are_exchanged_and_back() {
+    if !aios_tests_root::as_root().unwrap() {
+        return;
+    }
     let bed = Bed::new().await;
     bed.publish("mail-a", "1", &Deb::default());
     bed.publish(
@@ -121,6 +133,9 @@ async fn packages_that_exclude_each_other_are_exchanged_and_back() {
 
 #[tokio::test]
 async fn what_a_person_changed_since_is_not_undone() {
+    if !aios_tests_root::as_root().unwrap() {
+        return;
+    }
     let bed = Bed::new().await;
     web(&bed);
     let key = bed.change("pkg.install", json!({"names": ["web"]})).await;
@@ -146,6 +161,9 @@ async fn what_a_person_changed_since_is_not_undone() {
 
 #[tokio::test]
 async fn half_configured_packages_are_found_and_finished() {
+    if !aios_tests_root::as_root().unwrap() {
+        return;
+    }
     let bed = Bed::new().await;
     let script = format!("test -e \"$DPKG_ROOT/etc/ready\" || exit 3\n{ENABLE}");
     let deb = Deb {
@@ -178,6 +196,9 @@ async fn half_configured_packages_are_found_and_finished() {
 
 #[tokio::test]
 async fn a_script_that_fails_leaves_nothing_behind() {
+    if !aios_tests_root::as_root().unwrap() {
+        return;
+    }
     let bed = Bed::new().await;
     web(&bed);
     bed.change("pkg.install", json!({"names": ["web"]})).await;

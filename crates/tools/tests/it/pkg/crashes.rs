@@ -18,6 +18,9 @@ const POINTS: [&str; 5] = [
 
 #[tokio::test]
 async fn a_change_happens_once_wherever_the_worker_is_killed() {
+    if !aios_tests_root::as_root().unwrap() {
+        return;
+    }
     let mut bed = Bed::with_process().await;
     web(&bed);
     bed.change("pkg.install", json!({"names": ["web"]})).await;
@@ -50,6 +53,9 @@ async fn a_change_happens_once_wherever_the_worker_is_killed() {
 
 #[tokio::test]
 async fn an_undo_is_whole_or_not_at_all_wherever_the_worker_is_killed() {
+    if !aios_tests_root::as_root().unwrap() {
+        return;
+    }
     let mut bed = Bed::with_process().await;
     web(&bed);
     let old = bed.photo().await;
@@ -80,6 +86,9 @@ async fn an_undo_is_whole_or_not_at_all_wherever_the_worker_is_killed() {
 
 #[tokio::test]
 async fn a_worker_killed_while_dpkg_works_settles_it_when_it_comes_back() {
+    if !aios_tests_root::as_root().unwrap() {
+        return;
+    }
     let mut bed = Bed::with_process().await;
     let script =
         "echo x > \"$DPKG_ROOT/tmp/waiting\"\nwhile test ! -e \"$DPKG_ROOT/tmp/go\"; do sleep 0.1; done";

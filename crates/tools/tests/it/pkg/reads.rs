@@ -7,6 +7,9 @@ use std::fs;
 
 #[tokio::test]
 async fn packages_are_listed_found_and_described_as_they_are() {
+    if !aios_tests_root::as_root().unwrap() {
+        return;
+    }
     let bed = Bed::new().await;
     web(&bed);
     bed.change("pkg.install", json!({"names": ["web"]})).await;
@@ -67,6 +70,9 @@ async fn packages_are_listed_found_and_described_as_they_are() {
 
 #[tokio::test]
 async fn newer_versions_and_what_is_held_are_told() {
+    if !aios_tests_root::as_root().unwrap() {
+        return;
+    }
     let bed = Bed::new().await;
     web(&bed);
     bed.change("pkg.install", json!({"names": ["web"]})).await;
@@ -101,6 +107,9 @@ async fn newer_versions_and_what_is_held_are_told() {
 
 #[tokio::test]
 async fn the_history_names_our_calls_and_what_others_did() {
+    if !aios_tests_root::as_root().unwrap() {
+        return;
+    }
     let bed = Bed::new().await;
     web(&bed);
     let key = bed.change("pkg.install", json!({"names": ["web"]})).await;

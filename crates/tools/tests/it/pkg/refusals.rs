@@ -31,6 +31,9 @@ fn tools() -> Vec<(&'static str, Value)> {
 
 #[tokio::test]
 async fn no_tool_works_without_its_capability() {
+    if !aios_tests_root::as_root().unwrap() {
+        return;
+    }
     let bed = Bed::new().await;
     web(&bed);
     for (tool, args) in tools() {
@@ -56,6 +59,9 @@ async fn no_tool_works_without_its_capability() {
 
 #[tokio::test]
 async fn what_is_needed_comes_with_what_was_granted() {
+    if !aios_tests_root::as_root().unwrap() {
+        return;
+    }
     let bed = Bed::new().await;
     web(&bed);
     let args = json!({"names": ["web"]});
@@ -107,6 +113,9 @@ async fn what_is_no_name_or_version_never_reaches_apt() {
 
 #[tokio::test]
 async fn packages_that_are_unknown_essential_or_held_are_refused_by_name() {
+    if !aios_tests_root::as_root().unwrap() {
+        return;
+    }
     let bed = Bed::new().await;
     web(&bed);
     bed.publish(
@@ -145,6 +154,9 @@ async fn packages_that_are_unknown_essential_or_held_are_refused_by_name() {
 
 #[tokio::test]
 async fn what_was_approved_is_what_is_done_and_nothing_newer() {
+    if !aios_tests_root::as_root().unwrap() {
+        return;
+    }
     let bed = Bed::new().await;
     web(&bed);
     bed.guard.mood(Mood::Ask);
@@ -207,6 +219,9 @@ async fn a_new_simulation_that_differs_stops_the_change() {
 
 #[tokio::test]
 async fn what_could_not_come_back_is_asked_for() {
+    if !aios_tests_root::as_root().unwrap() {
+        return;
+    }
     let bed = Bed::new().await;
     bed.publish("lost", "1", &Deb::default());
     assert!(bed.by_hand("lost_1_all.deb"));
@@ -245,6 +260,9 @@ fn slow(bed: &Bed) {
 
 #[tokio::test]
 async fn who_holds_the_lock_is_waited_for_and_then_named() {
+    if !aios_tests_root::as_root().unwrap() {
+        return;
+    }
     let bed = Bed::new().await;
     web(&bed);
     slow(&bed);
@@ -281,6 +299,9 @@ async fn who_holds_the_lock_is_waited_for_and_then_named() {
 
 #[tokio::test]
 async fn when_time_is_up_the_whole_group_ends_and_nothing_is_left() {
+    if !aios_tests_root::as_root().unwrap() {
+        return;
+    }
     let bed = Bed::new().await;
     slow(&bed);
     let before = bed.photo().await;
