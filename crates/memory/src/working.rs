@@ -23,6 +23,10 @@ const MIGRATIONS: &[M<'_>] = &[M::up(
     CREATE INDEX events_of_kind ON events (kind, seq);",
 )];
 
+/// Pages after which the write-ahead log is copied into the database, 16 MiB. That syncs megabytes, and whoever syncs
+/// a little on the same disk waits for it: goals' steps do.
+const CHECKPOINT: u32 = 4096;
+
 /// The working tier's database.
 pub struct Working {
     connection: Connection,
@@ -39,6 +43,7 @@ impl Working {
         // NORMAL: what a power cut takes is projected again from the journal.
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "NORMAL")?;
+        connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT)?;
         connection.pragma_update(None, "cache_size", -512)?;
         Migrations::from_slice(MIGRATIONS).to_latest(&mut connection)?;
         let position: i64 =
