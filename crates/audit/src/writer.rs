@@ -123,8 +123,23 @@ impl Syncing {
 /// The writer, shared by the thread and those who append; nothing once the log is closed.
 pub(crate) type Held = Mutex<Option<Writer>>;
 
+/// Closes the log when its thread panics, also where it does not hold the writer: what nobody syncs must not be
+/// accepted.
+struct ClosesInPanic<'a>(&'a Held);
+
+impl Drop for ClosesInPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking()
+            && let Ok(mut writer) = self.0.lock()
+        {
+            *writer = None;
+        }
+    }
+}
+
 /// Works until the last handle is gone or the log is closed.
 pub(crate) fn run(held: &Held, requests: &Receiver<Request>) {
+    let _closes = ClosesInPanic(held);
     // A poisoned lock means that a writer panicked halfway: the log is closed.
     let first = |writer: &mut Writer| {
         if !writer.notes.is_empty() {

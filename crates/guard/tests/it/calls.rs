@@ -220,6 +220,34 @@ async fn every_bad_token_and_call_is_denied_and_names_its_rule() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_token_outlives_a_restart_of_the_guard_and_no_boot() {
+    let Some(mut instance) = Instance::start().await else {
+        return;
+    };
+    let (mut orchestrator, mut tools) = (instance.client(ORCHESTRATOR).await, instance.client(TOOLS).await);
+    let task = task(&mut orchestrator, &["fs:*:/srv/**"]).await;
+    instance.kill();
+    instance.up().await;
+    let call = |step| request(&task, step, "fs.read", &["/srv/a"]);
+    assert!(matches!(
+        authorize(&mut tools, call(1)).await,
+        Decision::Receipt(_)
+    ));
+    instance.kill();
+    // As if that had been before the machine's last start.
+    let database = rusqlite::Connection::open(instance.paths.state_of("guard").join("guard.db")).unwrap();
+    let changed = database.execute("UPDATE meta SET value = 'earlier' WHERE name = 'boot_id'", []);
+    assert_eq!(changed.unwrap(), 1);
+    drop(database);
+    instance.up().await;
+    assert_eq!(
+        denied(authorize(&mut tools, call(2)).await).0,
+        "check:token-revoked"
+    );
+    assert_eq!(instance.last_denial().await, "check:token-revoked");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_captured_orchestrator_gets_nothing_above_its_ceilings() {
     let Some(mut instance) = Instance::start().await else {
         return;
