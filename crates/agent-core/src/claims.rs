@@ -68,6 +68,7 @@ pub fn let_go(core: &Arc<Core>, goal: GoalId, lost: Vec<(ExecutionKey, String)>)
         core.locks.release(goal);
         return;
     }
+    tracing::warn!(%goal, calls = lost.len(), "an ended goal keeps its places: calls of it may still run");
     let (own, end) = (Arc::clone(core), core.tasks.token());
     core.tasks.spawn("locks of an ended goal", async move {
         let over = async {
@@ -75,6 +76,7 @@ pub fn let_go(core: &Arc<Core>, goal: GoalId, lost: Vec<(ExecutionKey, String)>)
                 until_over(&own, *key, tool).await;
             }
             own.locks.release(goal);
+            tracing::info!(%goal, "an ended goal lets go: none of its calls runs");
         };
         tokio::select! {
             () = over => {}
