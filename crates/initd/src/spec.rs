@@ -61,7 +61,7 @@ pub struct Spec {
     pub stop_timeout_ms: u64,
     /// Longest silence, milliseconds; 0 for no watchdog.
     pub watchdog_ms: u64,
-    /// When it is started again.
+    /// When it is started again. Without the key: always, and never for one that is ready by its exit.
     pub restart: Restart,
     /// First pause before a restart, milliseconds; doubled each time.
     pub restart_min_ms: u64,
@@ -124,6 +124,8 @@ pub enum Ready {
     Fd,
     /// It is ready as soon as it runs.
     None,
+    /// It does one thing and is ready once it has ended with exit status 0.
+    Exit,
 }
 
 /// When a service is started again after it ended by itself.
@@ -279,6 +281,7 @@ impl Ready {
             Self::Notify => "notify",
             Self::Fd => "fd",
             Self::None => "none",
+            Self::Exit => "exit",
         }
     }
 }

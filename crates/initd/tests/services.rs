@@ -70,6 +70,66 @@ async fn services_start_in_order_and_stop_in_reverse_order() {
 }
 
 #[tokio::test]
+async fn a_service_that_is_ready_by_its_exit_holds_back_what_needs_it_until_it_is_done() {
+    if !is_root() {
+        return;
+    }
+    let setup = "say('order','setup '+str(len(open('${OUT}/order').readlines()) if os.path.exists('${OUT}/order') else 0))\n\
+        while not os.path.exists('${OUT}/go'): time.sleep(0.02)\nsay('order','done')\n";
+    let user = "say('order','user')\nnotify(b'READY=1')\ntime.sleep(1000)\n";
+    let mut instance = Instance::start(&[
+        ("setup", &python(setup, "ready = \"exit\"\n")),
+        ("user", &python(user, "needs = [\"setup\"]\n")),
+        (
+            "broken",
+            "command = [\"/bin/false\"]\nuser = \"daemon\"\nready = \"exit\"\n",
+        ),
+        ("waits", &format!("{SLEEP}needs = [\"broken\"]\n")),
+        ("after", &format!("{SLEEP}after = [\"broken\", \"setup\"]\n")),
+        (
+            "slow",
+            "command = [\"/bin/sleep\", \"1000000\"]\nuser = \"daemon\"\nready = \"exit\"\nstart_timeout_ms = 100\n",
+        ),
+    ]);
+    instance.until_state("setup", "starting").await;
+    assert_eq!(instance.info("user").await.unwrap().state, "waiting");
+    assert_eq!(instance.info("after").await.unwrap().state, "waiting");
+    std::fs::write(instance.path("out/go"), "").unwrap();
+    instance.until_state("user", "ready").await;
+    instance.until_state("after", "ready").await;
+    let done = instance.info("setup").await.unwrap();
+    assert_eq!((done.state.as_str(), done.pid, done.wanted), ("ready", 0, true));
+    assert_eq!((done.last_exit.as_str(), done.restarts), ("exit 0", 0));
+    let failed = instance.until_state("broken", "failed").await;
+    assert_eq!((failed.last_exit.as_str(), failed.restarts), ("exit 1", 0));
+    assert_eq!(instance.info("waits").await.unwrap().state, "waiting");
+    assert_eq!(instance.until_state("slow", "failed").await.last_exit, "signal 9");
+    // A successor knows that it is done; a start leaves it so, a restart does it again.
+    let supervisor = instance.supervisor();
+    signal(supervisor, Signal::SIGKILL);
+    eventually("the supervisor is replaced", || {
+        instance.supervisor() != supervisor
+    })
+    .await;
+    let named = |name: &str| ServiceRequest { name: name.into() };
+    let start = instance.client().start_service(named("setup")).await.unwrap();
+    assert_eq!(start.into_inner().run, 1);
+    let again = instance.client().restart_service(named("setup")).await.unwrap();
+    assert_eq!(
+        (again.get_ref().state.as_str(), again.get_ref().run),
+        ("ready", 2)
+    );
+    assert_eq!(
+        instance.out("order").lines().collect::<Vec<_>>(),
+        ["setup 0", "done", "user", "setup 3", "done"]
+    );
+    let stopped = instance.client().stop_service(named("setup")).await.unwrap();
+    assert_eq!(stopped.into_inner().state, "stopped");
+    assert_eq!(instance.info("user").await.unwrap().state, "stopped");
+    assert!(instance.stop());
+}
+
+#[tokio::test]
 async fn a_failing_service_is_restarted_after_growing_pauses() {
     if !is_root() {
         return;
@@ -450,6 +510,10 @@ fn a_wrong_file_is_named_with_line_and_key() {
         (
             "user = \"daemon\"\ncommand = [\"x\"]\nready = \"maybe\"\n".into(),
             vec!["bad.toml:3", "`maybe`", "`notify`"],
+        ),
+        (
+            "user = \"daemon\"\ncommand = [\"x\"]\nready = \"exit\"\nrestart = \"always\"\n".into(),
+            vec!["bad.toml", "on-failure"],
         ),
         (
             format!("{SLEEP}ready = \"fd\"\n"),

@@ -1,6 +1,6 @@
 //! Reading service files: two layers, placeholders, and checks that the types cannot make.
 
-use super::Spec;
+use super::{Ready, Restart, Spec};
 use crate::error::{InitError, Result};
 use aios_core::config::{self, ConfigError};
 use aios_core::paths::Paths;
@@ -66,6 +66,7 @@ fn load_one(name: &str, layers: &[PathBuf], paths: &Paths) -> Result<Spec> {
         }
         last = file;
     }
+    let silent = !merged.contains_key("restart");
     let mut spec: Spec = toml::Value::Table(merged)
         .try_into()
         .map_err(|error: toml::de::Error| InitError::Spec {
@@ -74,6 +75,9 @@ fn load_one(name: &str, layers: &[PathBuf], paths: &Paths) -> Result<Spec> {
         })?;
     name.clone_into(&mut spec.name);
     spec.files = layers.iter().map(|path| path.display().to_string()).collect();
+    if silent && spec.ready == Ready::Exit {
+        spec.restart = Restart::Never;
+    }
     expand(&mut spec, paths);
     check(&spec, &last)?;
     Ok(spec)
@@ -155,6 +159,9 @@ fn check(spec: &Spec, file: &str) -> Result<()> {
     }
     if spec.restart_min_ms == 0 || spec.restart_max_ms < spec.restart_min_ms {
         return fail("`restart_min_ms` must be above 0 and not above `restart_max_ms`".into());
+    }
+    if spec.ready == Ready::Exit && spec.restart == Restart::Always {
+        return fail("`ready = \"exit\"` goes with `restart = \"on-failure\"` or `\"never\"`".into());
     }
     if spec.name.len() > 40
         || !spec

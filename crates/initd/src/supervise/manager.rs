@@ -393,6 +393,7 @@ impl Manager {
     fn ready(&mut self, name: &str, run: u64) {
         if let Some(unit) = self.current(name, run)
             && unit.state == State::Starting
+            && unit.spec.ready != Ready::Exit
         {
             unit.set_ready(now_ms());
             tracing::info!(service = name, ready_ms = unit.ready_ms, "ready");

@@ -144,6 +144,7 @@ impl Manager {
                 if matches!(state, State::Starting | State::Ready) {
                     self.ask_to_end(&name);
                 }
+                self.do_again(&name);
                 self.start_by_person(&name);
             }
         }
@@ -163,6 +164,15 @@ impl Manager {
         }
         tracing::info!(service = name, enabled, "switched");
         self.info(self.unit(name)?)
+    }
+
+    /// What was done is done again.
+    fn do_again(&mut self, name: &str) {
+        if let Some(unit) = self.units.get_mut(name)
+            && unit.state == State::Done
+        {
+            unit.state = State::Waiting;
+        }
     }
 
     /// Starts at once, without the rest of a pause, and counts restarts anew.
@@ -203,8 +213,8 @@ impl Manager {
         match (waiter.change, unit.state) {
             (Change::Stop, State::Stopped | State::Failed) => Some(self.info(unit)),
             (Change::Stop, _) => None,
-            (Change::Restart, State::Ready) if unit.run == waiter.run => None,
-            (_, State::Ready) => Some(self.info(unit)),
+            (Change::Restart, State::Ready | State::Done) if unit.run == waiter.run => None,
+            (_, State::Ready | State::Done) => Some(self.info(unit)),
             (_, State::Failed | State::Backoff | State::Stopped) => Some(Err(failed())),
             (_, State::Waiting) if !self.is_on_its_way(unit) => {
                 let service = waiter.name.clone();

@@ -1,6 +1,6 @@
 //! One service while the supervisor runs: its state and what is known of its process.
 
-use crate::spec::{Restart, Spec};
+use crate::spec::{Ready, Restart, Spec};
 use aios_confine::Degradation;
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
@@ -18,6 +18,8 @@ pub(crate) enum State {
     Starting,
     /// Ready.
     Ready,
+    /// It did what it is for and ended (`ready = "exit"`). To the outside that is `ready`, without a process.
+    Done,
     /// Asked to end.
     Stopping,
     /// Ended by itself; to be started after a pause.
@@ -35,7 +37,7 @@ impl State {
             Self::Stopped => "stopped",
             Self::Waiting => "waiting",
             Self::Starting => "starting",
-            Self::Ready => "ready",
+            Self::Ready | Self::Done => "ready",
             Self::Stopping => "stopping",
             Self::Backoff => "backoff",
             Self::Failed => "failed",
@@ -45,7 +47,7 @@ impl State {
 
     /// Whether what needs the service can go on.
     pub(crate) fn satisfies(self) -> bool {
-        matches!(self, Self::Ready | Self::Listening)
+        matches!(self, Self::Ready | Self::Done | Self::Listening)
     }
 
     /// Whether there is a process.
@@ -148,9 +150,13 @@ impl Unit {
             .unwrap_or(0)
     }
 
-    /// Notes that it is ready.
+    /// Notes that it is ready, or that what it is for is done.
     pub(crate) fn set_ready(&mut self, now_ms: i64) {
-        self.state = State::Ready;
+        self.state = if self.spec.ready == Ready::Exit {
+            State::Done
+        } else {
+            State::Ready
+        };
         self.ready_since_ms = now_ms;
         self.ready_ms = u64::try_from(now_ms - self.started_ms).unwrap_or(0);
     }
@@ -191,6 +197,11 @@ impl Unit {
         // It was stopped by us to be started again.
         if was == State::Stopping {
             self.state = State::Waiting;
+            return None;
+        }
+        if self.spec.ready == Ready::Exit && exit == "exit 0" {
+            self.failures = 0;
+            self.set_ready(now_ms);
             return None;
         }
         let again = match self.spec.restart {
@@ -290,6 +301,25 @@ mod tests {
             let mut unit = running(rule);
             unit.ended(exit, 0);
             assert_eq!(unit.state, wanted, "{rule:?} {exit}");
+        }
+    }
+
+    #[test]
+    fn one_that_is_ready_by_its_exit_is_done_or_failed() {
+        for (rule, exit, wanted) in [
+            (Restart::Never, "exit 0", State::Done),
+            (Restart::Never, "exit 3", State::Failed),
+            (Restart::Never, "exit unknown", State::Failed),
+            (Restart::OnFailure, "signal 9", State::Backoff),
+            (Restart::OnFailure, "exit 0", State::Done),
+        ] {
+            let mut unit = running(rule);
+            unit.spec.ready = Ready::Exit;
+            unit.state = State::Starting;
+            unit.ended(exit, 7);
+            assert_eq!(unit.state, wanted, "{rule:?} {exit}");
+            assert_eq!(unit.state.satisfies(), wanted == State::Done);
+            assert!(!unit.state.has_process());
         }
     }
 
