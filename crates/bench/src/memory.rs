@@ -12,7 +12,7 @@ use std::fs;
 pub(crate) fn measure(aios: &Instance, services: &[Service], table: &mut Table) -> Result<()> {
     for service in services {
         let pid = aios.pid(*service).context("it was started")?;
-        let what = format!("{}, resident", service.program());
+        let what = format!("{}, resident", service.unit());
         table.add(
             what,
             resident_mib(u32::try_from(pid)?)?,

@@ -1,10 +1,10 @@
 //! Tools: what they are, how a call of one passes from a token to an effect, and the worker that
 //! has the effect.
 //!
-//! Several programs stand on this crate. `aios-tools` holds the [`registry`] and the [`pipeline`] and
-//! has no privilege of its own. `aios-worker-fs` is the [`worker`] runtime around the [`fs`]
-//! namespace, the only process that touches people's files. `aios-worker-host` is the same runtime
-//! around what only looks at the machine ([`host`]), and needs no privilege for it. The others are the same
+//! Two programs stand on this crate. `aios-tools` holds the [`registry`] and the [`pipeline`] and
+//! has no privilege of its own. `aios-worker NAME` is the [`worker`] runtime around the namespaces of one
+//! worker, each a service with a user of its own: `fs` around [`fs`], the only process that touches people's files;
+//! `host` around what only looks at the machine ([`host`]), and needs no privilege for it; the others
 //! around a namespace or two each: [`process`], [`service`], [`sec`], [`net`] and [`firewall`], whose
 //! changes are [`provisional`] until somebody confirms them, and [`pkg`], whose
 //! worker alone must be root.

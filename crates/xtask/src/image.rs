@@ -84,7 +84,7 @@ fn contexts(host: &Host, args: &Args) -> Result<Contexts> {
     if args.compile {
         vendor(host, &contexts.crates)?;
     } else {
-        stage::binaries(host, &contexts.binaries)?;
+        stage::stripped(host, &contexts.binaries)?;
     }
     Ok(contexts)
 }

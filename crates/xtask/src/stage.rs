@@ -58,23 +58,52 @@ pub(crate) fn tree(host: &Host, dir: &Path) -> Result<()> {
 }
 
 /// All binaries of the workspace, but not this one. Unchanged ones stay, since running services map them; a changed one
-/// is renamed into place, since a running file cannot be written.
+/// is renamed into place, since a running file cannot be written. What is no program any more goes.
 pub(crate) fn binaries(host: &Host, dir: &Path) -> Result<()> {
+    each_program(host, dir, |from, to, part| {
+        if same(from, to)? {
+            return Ok(false);
+        }
+        std::fs::copy(from, part).with_context(|| format!("copy {}", from.display()))?;
+        Ok(true)
+    })
+}
+
+/// The same without the names of functions, which are a quarter of a program's size and of use to a developer only.
+pub(crate) fn stripped(host: &Host, dir: &Path) -> Result<()> {
+    let sh = &host.shell;
+    each_program(host, dir, |from, to, part| {
+        if newer(to, from)? {
+            return Ok(false);
+        }
+        xshell::cmd!(sh, "strip --strip-all -o {part} {from}")
+            .quiet()
+            .run()?;
+        Ok(true)
+    })
+}
+
+/// Has `make` write each program beside its place, unless it says that what is there is right.
+fn each_program(host: &Host, dir: &Path, make: impl Fn(&Path, &Path, &Path) -> Result<bool>) -> Result<()> {
     host.shell.create_dir(dir)?;
-    for name in names(host)? {
-        let from = host.binaries.join(&name);
+    let names = names(host)?;
+    for name in &names {
+        let from = host.binaries.join(name);
         ensure!(
             from.exists(),
             "{} is missing: run `cargo build --release` first",
             from.display()
         );
-        let to = dir.join(&name);
-        if same(&from, &to)? {
-            continue;
+        let (to, part) = (dir.join(name), dir.join(format!(".{name}.part")));
+        if make(&from, &to, &part)? {
+            std::fs::rename(&part, &to)?;
         }
-        let part = dir.join(format!(".{name}.part"));
-        std::fs::copy(&from, &part).with_context(|| format!("copy {}", from.display()))?;
-        std::fs::rename(&part, &to)?;
+    }
+    for entry in std::fs::read_dir(dir)? {
+        let entry = entry?;
+        if !names.iter().any(|name| entry.file_name() == name.as_str()) {
+            host.shell.remove_path(entry.path())?;
+        }
     }
     Ok(())
 }
@@ -124,6 +153,13 @@ fn same(from: &Path, to: &Path) -> Result<bool> {
     };
     let here = std::fs::metadata(from)?;
     Ok(here.len() == there.len() && here.modified()? <= there.modified()?)
+}
+
+fn newer(to: &Path, from: &Path) -> Result<bool> {
+    let Ok(there) = std::fs::metadata(to) else {
+        return Ok(false);
+    };
+    Ok(there.modified()? >= std::fs::metadata(from)?.modified()?)
 }
 
 /// Copies a file or directory beside the target, then swaps.

@@ -211,9 +211,10 @@ impl Instance {
     /// It still runs, or does not become ready.
     pub fn restart(&mut self, service: Service) -> Result<()> {
         if let Some(process) = self.processes.get_mut(&service) {
-            anyhow::ensure!(process.poll()?.is_some(), "{} still runs", service.program());
+            anyhow::ensure!(process.poll()?.is_some(), "{} still runs", service.unit());
         }
-        let program = self.install(service.program())?;
+        let (program, args) = service.command(&self.paths)?;
+        let program = self.install(&program)?;
         if !self.listeners.contains_key(&service) {
             let opened = self.listen(service)?;
             self.listeners.insert(service, opened);
@@ -221,13 +222,14 @@ impl Instance {
         let listeners = self.listeners.get(&service).context("just opened")?;
         let process = Process::start(&Start {
             program,
+            args,
             plan: service.plan(&self.paths)?,
             env: self.environment(),
             listeners,
             log: self.log_file(service),
             notify: self.paths.run.join("notify").join(service.name()),
         })
-        .with_context(|| service.program())?;
+        .with_context(|| service.unit())?;
         self.processes.insert(service, process);
         Ok(())
     }
@@ -399,7 +401,7 @@ impl Instance {
         anyhow::ensure!(
             ended == Ended::Signal(9),
             "{} ended with {ended:?}",
-            service.program()
+            service.unit()
         );
         Ok(())
     }
@@ -474,7 +476,7 @@ impl Instance {
     fn process(&mut self, service: Service) -> Result<&mut Process> {
         self.processes
             .get_mut(&service)
-            .with_context(|| format!("{} was never started", service.program()))
+            .with_context(|| format!("{} was never started", service.unit()))
     }
 
     fn failpoints(&self) -> PathBuf {
@@ -500,7 +502,7 @@ impl Drop for Instance {
                 let log = tail(&self.log_file(*service));
                 drop(std::io::Write::write_all(
                     &mut std::io::stderr(),
-                    format!("--- {}\n{log}\n", service.program()).as_bytes(),
+                    format!("--- {}\n{log}\n", service.unit()).as_bytes(),
                 ));
             }
         }

@@ -38,6 +38,7 @@ pub(crate) struct Process {
 /// What a process is started with.
 pub(crate) struct Start<'a> {
     pub(crate) program: PathBuf,
+    pub(crate) args: Vec<OsString>,
     pub(crate) plan: Plan,
     pub(crate) env: Vec<(OsString, OsString)>,
     pub(crate) listeners: &'a [(String, UnixListener)],
@@ -64,7 +65,7 @@ impl Process {
             .collect();
         let program = Program {
             path: start.program.clone(),
-            args: Vec::new(),
+            args: start.args.clone(),
             env,
             stdio: [null.as_fd(), log.as_fd(), log.as_fd()],
             fds,

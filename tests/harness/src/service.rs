@@ -1,5 +1,6 @@
 //! The services that can be started, and what each needs.
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -58,9 +59,9 @@ impl Service {
         Self::WorkerSec,
     ];
 
-    /// Name of the program.
+    /// Name by which aios-init knows it; that of its file.
     #[must_use]
-    pub fn program(self) -> &'static str {
+    pub fn unit(self) -> &'static str {
         match self {
             Self::Guard => "aios-guard",
             Self::WorkerFs => "aios-worker-fs",
@@ -90,7 +91,7 @@ impl Service {
             // As its service file says: dpkg asks for uid 0.
             Self::WorkerPkg => "root",
             Self::WorkerSec => "aios-sec",
-            other => other.program(),
+            other => other.unit(),
         }
     }
 
@@ -157,6 +158,15 @@ impl Service {
         if self.is_worker() { "aios-workers" } else { "aios" }
     }
 
+    /// Program and arguments, as its file says.
+    pub(crate) fn command(self, paths: &Paths) -> Result<(String, Vec<OsString>)> {
+        let mut words = self.spec(paths)?.command.into_iter();
+        let program = words
+            .next()
+            .with_context(|| format!("{} has no command", self.unit()))?;
+        Ok((program, words.map(OsString::from).collect()))
+    }
+
     /// What aios-init does to it, from the same file: its own user, no new privileges, only the
     /// capabilities it needs, its view of the file system, its seccomp filter. Without AppArmor and
     /// cgroups, which a machine may lack.
@@ -188,7 +198,7 @@ impl Service {
     fn spec(self, paths: &Paths) -> Result<Spec> {
         let file = Path::new(CHECKOUT)
             .join("configs/services")
-            .join(format!("{}.toml", self.program()));
+            .join(format!("{}.toml", self.unit()));
         let text = fs::read_to_string(&file).with_context(|| file.display().to_string())?;
         let variables = [
             ("${VENDOR}", &paths.vendor),
@@ -206,6 +216,8 @@ impl Service {
 /// The part of a service's file that matters here; aios-init checks the rest.
 #[derive(Deserialize)]
 struct Spec {
+    /// Program of `vendor/bin` and its arguments.
+    command: Vec<String>,
     confine: Confine,
     #[serde(default)]
     socket: Vec<Socket>,

@@ -74,7 +74,7 @@ impl Goals {
         self.anchors.push(head(&self.aios).await?);
         self.append_in(point, service, None)
             .await
-            .with_context(|| format!("a goal while {} is killed at {point}", service.program()))
+            .with_context(|| format!("a goal while {} is killed at {point}", service.unit()))
     }
 
     async fn append_in(&mut self, point: &str, service: Service, with: Option<Service>) -> Result<()> {
@@ -135,7 +135,7 @@ impl Goals {
     async fn die_together(&mut self, service: Service, with: Service) -> Result<()> {
         let until = Instant::now() + GOAL_LIMIT;
         while self.aios.ended(service)?.is_none() {
-            ensure!(Instant::now() < until, "{} did not die", service.program());
+            ensure!(Instant::now() < until, "{} did not die", service.unit());
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         self.aios.kill(with)?;

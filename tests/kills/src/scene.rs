@@ -88,7 +88,7 @@ impl Scene {
             Change::DeleteAndUndo => self.delete(service, point).await,
             Change::Undo => self.undo(service, point).await,
         }
-        .with_context(|| format!("{change:?} while {} is killed at {point}", service.program()))
+        .with_context(|| format!("{change:?} while {} is killed at {point}", service.unit()))
     }
 
     async fn renew(&mut self) -> Result<()> {

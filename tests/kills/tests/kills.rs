@@ -44,7 +44,7 @@ async fn kill_all(service: Service, points: &'static [&'static str], every: usiz
     }
     scene.verify().await?;
     ensure!(scene.kills == wanted, "{} kills instead of {wanted}", scene.kills);
-    println!("{}: {} kills", service.program(), scene.kills);
+    println!("{}: {} kills", service.unit(), scene.kills);
     Ok(())
 }
 

@@ -313,7 +313,7 @@ async fn a_program_that_cannot_start_leaves_nothing() {
 }
 
 async fn outside() -> Post {
-    Post::outside("process", "process", env!("CARGO_BIN_EXE_aios-worker-process")).await
+    Post::outside("process", "process").await
 }
 
 /// The code of an answer, or of a call that was refused as a whole.

@@ -79,7 +79,7 @@ mod tests {
     #[test]
     fn services_and_conmon_count_and_shells_do_not() {
         for (line, wanted) in [
-            ("12 aios-fs /w/.aios/vendor/bin/aios-worker-fs", true),
+            ("12 aios-fs /w/.aios/vendor/bin/aios-worker fs", true),
             (
                 "13 aios-sandbox /usr/bin/conmon --root /w/.aios/var/sandbox/storage",
                 true,

@@ -39,13 +39,13 @@ pub(crate) struct Post {
     tasks: Tasks,
     counter: AtomicU64,
     step: AtomicU64,
-    /// Program and process of a worker that can be killed.
-    process: Option<(&'static str, std::process::Child)>,
+    /// Process of a worker that can be killed.
+    process: Option<std::process::Child>,
 }
 
 impl Drop for Post {
     fn drop(&mut self) {
-        if let Some((_, process)) = &mut self.process {
+        if let Some(process) = &mut self.process {
             process.kill().unwrap();
             process.wait().unwrap();
         }
@@ -115,9 +115,9 @@ impl Post {
         post
     }
 
-    /// A worker that is a process of its own, which can be killed; `program` is its binary. This user plays
+    /// A worker that is a process of its own, which can be killed. This user plays
     /// every part but the sandbox's.
-    pub(crate) async fn outside(namespace: &'static str, state: &str, program: &'static str) -> Self {
+    pub(crate) async fn outside(namespace: &'static str, state: &str) -> Self {
         let mut post = Self::new(namespace, state);
         let keys = post.guard.inner.secrets.public();
         keys.write(&post.paths.trust_file()).unwrap();
@@ -125,18 +125,19 @@ impl Post {
         let users =
             Users::section_of_one(&me).replace(&format!("sandbox = \"{me}\""), "sandbox = \"4000000000\"");
         std::fs::write(post.paths.vendor.join("config.toml"), users).unwrap();
-        post.start(program).await;
+        post.start().await;
         post
     }
 
-    async fn start(&mut self, program: &'static str) {
-        let process = std::process::Command::new(program)
+    async fn start(&mut self) {
+        let process = std::process::Command::new(env!("CARGO_BIN_EXE_aios-worker"))
+            .arg(self.namespace)
             .envs(self.paths.to_env())
             .env("AIOS_FAILPOINT_DIR", self.home.path().join("failpoints"))
             .env("AIOS_LOG", "warn")
             .spawn()
             .unwrap();
-        self.process = Some((program, process));
+        self.process = Some(process);
         while tokio::net::UnixStream::connect(self.paths.worker_socket(self.namespace))
             .await
             .is_err()
@@ -153,12 +154,12 @@ impl Post {
 
     /// Waits for the process to die by SIGKILL and starts another.
     pub(crate) async fn after_crash(&mut self) {
-        let (program, mut process) = self.process.take().unwrap();
+        let mut process = self.process.take().unwrap();
         let status = tokio::task::spawn_blocking(move || process.wait().unwrap())
             .await
             .unwrap();
         assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(9));
-        self.start(program).await;
+        self.start().await;
     }
 
     /// The guard's word, without which nothing may change for longer than some seconds.

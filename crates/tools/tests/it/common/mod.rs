@@ -117,7 +117,8 @@ impl House {
 
     /// Starts the worker's process and waits until it answers.
     pub(crate) async fn start(&mut self) {
-        let process = std::process::Command::new(env!("CARGO_BIN_EXE_aios-worker-fs"))
+        let process = std::process::Command::new(env!("CARGO_BIN_EXE_aios-worker"))
+            .arg("fs")
             .envs(self.paths.to_env())
             .env("AIOS_FAILPOINT_DIR", self.home.path().join("failpoints"))
             .env("AIOS_LOG", "warn")

@@ -246,7 +246,7 @@ impl NetHouse {
     pub(crate) async fn start(&mut self) {
         let process = Command::new("nsenter")
             .arg(format!("--net={}", self.world.here.path()))
-            .arg(env!("CARGO_BIN_EXE_aios-worker-net"))
+            .args([env!("CARGO_BIN_EXE_aios-worker"), "net"])
             .envs(self.paths.to_env())
             .env("AIOS_FAILPOINT_DIR", self.home.path().join("failpoints"))
             .env("AIOS_LOG", "error")

@@ -140,7 +140,8 @@ impl Bed {
     }
 
     async fn start(&mut self) {
-        let process = Command::new(env!("CARGO_BIN_EXE_aios-worker-pkg"))
+        let process = Command::new(env!("CARGO_BIN_EXE_aios-worker"))
+            .arg("pkg")
             .envs(self.paths.to_env())
             .env("AIOS_FAILPOINT_DIR", self.home.path().join("failpoints"))
             .env("AIOS_LOG", "warn")

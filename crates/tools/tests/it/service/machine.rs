@@ -308,5 +308,5 @@ fn furnish(paths: &Paths) {
     write(&services.join("aios-guard.toml"), SLEEP);
     let bin = paths.vendor.join("bin");
     fs::create_dir_all(&bin).unwrap();
-    fs::copy(env!("CARGO_BIN_EXE_aios-worker-service"), bin.join(WORKER)).unwrap();
+    fs::copy(env!("CARGO_BIN_EXE_aios-worker"), bin.join("aios-worker")).unwrap();
 }
