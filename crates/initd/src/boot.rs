@@ -4,6 +4,7 @@
 //! (directories). On a development tree the phases that belong to a machine are skipped and say so.
 
 mod dirs;
+mod firewall;
 mod hardware;
 mod machine_id;
 mod profiles;
@@ -25,6 +26,16 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Boot {
     pub(crate) phases: Vec<Phase>,
+}
+
+impl Boot {
+    /// Adds a phase that has just ended; the console names one that failed.
+    fn note(&mut self, world: &World, name: &str, start_ms: u64, result: &Result<Outcome>) {
+        if let Err(error) = result {
+            crate::supervise::console(world, &format!("{name} failed: {error}"));
+        }
+        self.phases.push(Phase::of(name, start_ms, result));
+    }
 }
 
 /// One phase.
@@ -92,105 +103,79 @@ pub(crate) enum Outcome {
     Skipped(&'static str),
 }
 
-type Work = fn(&mut World, &BTreeMap<String, Spec>) -> Result<Outcome>;
+/// What phases tell those that come after them.
+#[derive(Debug, Default)]
+pub(crate) struct Setup {
+    /// Whether the kernel drops what nobody opened; no interface is brought up before.
+    pub(crate) firewall: bool,
+}
 
-/// Phases between the essential mounts, which PID 1 makes, and the services.
-const PHASES: [Named; 10] = [
-    Named {
-        name: "shared-root",
-        vital: false,
-        machine: true,
-        work: settings::share_root,
-    },
-    Named {
-        name: "machine-id",
-        vital: false,
-        machine: true,
-        work: machine_id::make,
-    },
-    Named {
-        name: "tmpfiles",
-        vital: false,
-        machine: true,
-        work: tmpfiles::make,
-    },
-    Named {
-        name: "cgroups",
-        vital: false,
-        machine: false,
-        work: cgroups,
-    },
-    Named {
-        name: "modules",
-        vital: false,
-        machine: true,
-        work: hardware::modules,
-    },
-    Named {
-        name: "devices",
-        vital: false,
-        machine: true,
-        work: hardware::devices,
-    },
-    Named {
-        name: "kernel-settings",
-        vital: false,
-        machine: true,
-        work: settings::kernel,
-    },
-    Named {
-        name: "loopback",
-        vital: false,
-        machine: true,
-        work: settings::loopback,
-    },
-    Named {
-        name: "apparmor",
-        vital: false,
-        machine: true,
-        work: profiles::load,
-    },
-    Named {
-        name: "directories",
-        vital: true,
-        machine: false,
-        work: dirs::make,
-    },
-];
+type Work = fn(&mut World, &mut Setup) -> Result<Outcome>;
 
 /// A phase before it ran.
 struct Named {
     name: &'static str,
-    /// Whether nothing works without it.
-    vital: bool,
     /// Whether it belongs to a booted machine only.
     machine: bool,
     work: Work,
 }
 
-/// Runs them. For a successor of a killed supervisor there is nothing to do.
-pub(crate) fn run(world: &mut World, specs: &BTreeMap<String, Spec>) -> Result<Boot> {
+/// A phase of a booted machine.
+const fn machine(name: &'static str, work: Work) -> Named {
+    Named {
+        name,
+        machine: true,
+        work,
+    }
+}
+
+/// Phases between the essential mounts, which PID 1 makes, and the reading of the services' files.
+const PHASES: [Named; 10] = [
+    machine("shared-root", settings::share_root),
+    machine("machine-id", machine_id::make),
+    machine("tmpfiles", tmpfiles::make),
+    Named {
+        name: "cgroups",
+        machine: false,
+        work: cgroups,
+    },
+    machine("modules", hardware::modules),
+    machine("devices", hardware::devices),
+    machine("kernel-settings", settings::kernel),
+    machine("firewall", firewall::load),
+    machine("loopback", settings::loopback),
+    machine("apparmor", profiles::load),
+];
+
+/// Sets the machine up. For a successor of a killed supervisor there is nothing to do.
+pub(crate) fn run(world: &mut World) -> Boot {
     if world.generation > 0 {
-        return Ok(crate::supervise::recalled_boot(world));
+        return crate::supervise::recalled_boot(world);
     }
     let mut boot = Boot::default();
+    let mut setup = Setup::default();
     boot.phases.push(mounted());
     for named in PHASES {
         let start_ms = uptime_ms();
         let result = if named.machine && !world.own_machine {
             Ok(Outcome::Skipped("not a booted machine"))
         } else {
-            (named.work)(world, specs)
+            (named.work)(world, &mut setup)
         };
-        if let Err(error) = &result {
-            crate::supervise::console(world, &format!("{} failed: {error}", named.name));
-        }
-        boot.phases.push(Phase::of(named.name, start_ms, &result));
-        if named.vital {
-            result?;
-        }
+        boot.note(world, named.name, start_ms, &result);
     }
-    Ok(boot)
+    boot
+}
+
+/// The last phase before services start: directories. Nothing works without them.
+pub(crate) fn directories(world: &World, specs: &BTreeMap<String, Spec>, boot: &mut Boot) -> Result<()> {
+    if world.generation > 0 {
+        return Ok(());
+    }
+    let start_ms = uptime_ms();
+    let result = dirs::make(world, specs);
+    boot.note(world, "directories", start_ms, &result);
+    result.map(drop)
 }
 
 /// The phase that PID 1 made before us.
@@ -238,7 +223,7 @@ pub(crate) fn cgroup_root(world: &World) -> Option<PathBuf> {
     Some(root.join(format!("dev-{tail}")))
 }
 
-fn cgroups(world: &mut World, _: &BTreeMap<String, Spec>) -> Result<Outcome> {
+fn cgroups(world: &mut World, _: &mut Setup) -> Result<Outcome> {
     let failed = |source| crate::error::InitError::Confine {
         service: "cgroups".into(),
         source,

@@ -117,6 +117,9 @@ pub enum InitError {
         /// What the kernel said.
         source: io::Error,
     },
+    /// The work was done but for what is wrong in somebody's file.
+    #[error("{0}")]
+    LeftOut(String),
     /// The gRPC server failed.
     #[error(transparent)]
     Rpc(#[from] aios_core::rpc::RpcError),
@@ -159,6 +162,7 @@ impl Coded for InitError {
             Self::NotStarted { .. } => "AIOS-INIT-0013",
             Self::System { .. } => "AIOS-INIT-0014",
             Self::Core { .. } => "AIOS-INIT-0015",
+            Self::LeftOut(_) => "AIOS-INIT-0016",
         }
     }
 
@@ -183,6 +187,7 @@ impl Coded for InitError {
             Self::Value { allowed, .. } => format!("use one of {allowed}"),
             Self::Ending => "wait until it has started again".into(),
             Self::NotStarted { service, .. } => format!("see `aiosctl service logs {service}`"),
+            Self::LeftOut(_) => "correct the file and start the machine again".into(),
             Self::System { .. } => "check the limits and the kernel's log".into(),
         }
     }
@@ -197,7 +202,7 @@ impl Coded for InitError {
             Self::Running(_) | Self::NotRoot(_) | Self::NotStarted { .. } | Self::NoAccount { .. } => {
                 Class::FailedPrecondition
             }
-            Self::Config(_) | Self::Spec { .. } | Self::Cycle(_) | Self::Value { .. } => {
+            Self::Config(_) | Self::Spec { .. } | Self::Cycle(_) | Self::Value { .. } | Self::LeftOut(_) => {
                 Class::InvalidArgument
             }
             _ => Class::Internal,

@@ -27,7 +27,7 @@ mod world;
 use crate::boot;
 use crate::error::{InitError, Result};
 use crate::link::End;
-use crate::{graph, spec};
+use crate::spec;
 use aios_core::error::Report;
 use aios_core::tasks::{Tasks, termination};
 use manager::{Event, Manager};
@@ -103,16 +103,25 @@ pub(crate) fn console(world: &World, text: &str) {
     if world.own_machine
         && let Ok(mut console) = std::fs::OpenOptions::new().write(true).open("/dev/console")
     {
-        let _unwatched = writeln!(console, "aiOS: {text}");
+        let _unwatched = writeln!(console, "aiOS: {}", plain(text));
     }
+}
+
+/// A text without control characters: what stands in a file or was said by a service may not steer the
+/// terminal of whoever reads it.
+pub(crate) fn plain(text: &str) -> String {
+    text.replace(char::is_control, " ")
 }
 
 async fn supervise(state: Option<&Path>) -> Result<()> {
     let mut world = World::open(state)?;
-    let (specs, errors) = spec::load_all(&world.paths)?;
+    let mut boot = boot::run(&mut world);
+    let (mut specs, mut errors) = spec::load_all(&world.paths);
+    let (order, refused) = spec::admit(&mut specs);
+    errors.extend(world.problem.take());
+    errors.extend(refused);
     let errors = world.judge(errors)?;
-    let order = graph::start_order(&specs)?;
-    let boot = boot::run(&mut world, &specs)?;
+    boot::directories(&world, &specs, &mut boot)?;
     let (listener, served) = server::listen(&mut world)?;
     let tasks = Tasks::new();
     let (events, inbox) = mpsc::channel(QUEUE);

@@ -12,7 +12,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 /// Makes them all.
-pub(super) fn make(world: &mut World, specs: &BTreeMap<String, Spec>) -> Result<Outcome> {
+pub(super) fn make(world: &World, specs: &BTreeMap<String, Spec>) -> Result<Outcome> {
     let paths = &world.paths;
     let group = |name: &str| {
         Group::from_name(name)

@@ -1,10 +1,8 @@
 //! Kernel modules and devices, by the distribution's own tools (kmod, udev).
 
-use super::Outcome;
+use super::{Outcome, Setup};
 use crate::error::{InitError, Result};
-use crate::spec::Spec;
 use crate::supervise::World;
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -13,7 +11,7 @@ const MODULES: [&str; 4] = ["overlay", "tun", "loop", "fuse"];
 const UDEVD: &str = "/usr/lib/systemd/systemd-udevd";
 
 /// Loads modules; those that are built in are no error.
-pub(super) fn modules(_: &mut World, _: &BTreeMap<String, Spec>) -> Result<Outcome> {
+pub(super) fn modules(_: &mut World, _: &mut Setup) -> Result<Outcome> {
     if !Path::new("/proc/modules").exists() {
         return Ok(Outcome::Skipped("this kernel has no modules"));
     }
@@ -32,7 +30,7 @@ pub(super) fn modules(_: &mut World, _: &BTreeMap<String, Spec>) -> Result<Outco
 
 /// Starts udev and lets it see the devices that were there before it. It goes on with them while
 /// services start; the devices that services need are the kernel's own.
-pub(super) fn devices(_: &mut World, _: &BTreeMap<String, Spec>) -> Result<Outcome> {
+pub(super) fn devices(_: &mut World, _: &mut Setup) -> Result<Outcome> {
     if !Path::new(UDEVD).exists() {
         return Ok(Outcome::Skipped("no udev"));
     }

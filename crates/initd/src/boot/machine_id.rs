@@ -1,16 +1,14 @@
 //! `/etc/machine-id`: ships empty, is made at the first boot and stays.
 
-use super::Outcome;
+use super::{Outcome, Setup};
 use crate::error::{InitError, Result};
-use crate::spec::Spec;
 use crate::supervise::World;
-use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
 use std::path::Path;
 
 /// Makes it if it is not there, and sets the host's name.
-pub(super) fn make(_: &mut World, _: &BTreeMap<String, Spec>) -> Result<Outcome> {
+pub(super) fn make(_: &mut World, _: &mut Setup) -> Result<Outcome> {
     let path = Path::new("/etc/machine-id");
     let name = fs::read_to_string("/etc/hostname").unwrap_or_default();
     if !name.trim().is_empty() {

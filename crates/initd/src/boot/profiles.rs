@@ -1,17 +1,15 @@
 //! AppArmor: the image carries profiles in the kernel's own form; they are handed over as they are.
 
-use super::Outcome;
+use super::{Outcome, Setup};
 use crate::error::{InitError, Result};
-use crate::spec::Spec;
 use crate::supervise::World;
 use aios_confine::machine::Feature;
-use std::collections::BTreeMap;
 use std::fs;
 
 const REPLACE: &str = "/sys/kernel/security/apparmor/.replace";
 
 /// Loads `vendor/apparmor/compiled/*`.
-pub(super) fn load(world: &mut World, _: &BTreeMap<String, Spec>) -> Result<Outcome> {
+pub(super) fn load(world: &mut World, _: &mut Setup) -> Result<Outcome> {
     if !world.machine.has(Feature::AppArmor) {
         return Ok(Outcome::Skipped("this kernel has no AppArmor"));
     }

@@ -1,12 +1,10 @@
 //! Settings of the kernel: mount propagation, a few sysctls, the loopback interface.
 
-use super::Outcome;
+use super::{Outcome, Setup};
 use crate::error::{InitError, Result};
-use crate::spec::Spec;
 use crate::supervise::World;
 use crate::sys;
 use nix::mount::{MsFlags, mount};
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -25,7 +23,7 @@ const SYSCTLS: [(&str, &str); 9] = [
 ];
 
 /// Rootless containers need mounts below `/` to propagate.
-pub(super) fn share_root(_: &mut World, _: &BTreeMap<String, Spec>) -> Result<Outcome> {
+pub(super) fn share_root(_: &mut World, _: &mut Setup) -> Result<Outcome> {
     let flags = MsFlags::MS_REC | MsFlags::MS_SHARED;
     mount(None::<&str>, "/", None::<&str>, flags, None::<&str>)
         .map_err(InitError::system("cannot share /"))?;
@@ -33,7 +31,7 @@ pub(super) fn share_root(_: &mut World, _: &BTreeMap<String, Spec>) -> Result<Ou
 }
 
 /// Writes the sysctls that this kernel has.
-pub(super) fn kernel(_: &mut World, _: &BTreeMap<String, Spec>) -> Result<Outcome> {
+pub(super) fn kernel(_: &mut World, _: &mut Setup) -> Result<Outcome> {
     let mut failed = Vec::new();
     for (name, value) in SYSCTLS {
         let path = Path::new("/proc/sys").join(name);
@@ -50,7 +48,7 @@ pub(super) fn kernel(_: &mut World, _: &BTreeMap<String, Spec>) -> Result<Outcom
 }
 
 /// Brings `lo` up.
-pub(super) fn loopback(_: &mut World, _: &BTreeMap<String, Spec>) -> Result<Outcome> {
+pub(super) fn loopback(_: &mut World, _: &mut Setup) -> Result<Outcome> {
     sys::interface_up("lo").map_err(InitError::system("cannot bring lo up"))?;
     Ok(Outcome::Done(String::new()))
 }

@@ -2,12 +2,10 @@
 //!
 //! Two kinds of lines are understood, directories (`d`) and links (`L`); see tmpfiles.d(5).
 
-use super::Outcome;
+use super::{Outcome, Setup};
 use crate::error::{InitError, Result};
-use crate::spec::Spec;
 use crate::supervise::{World, gid_or, uid_or};
 use nix::unistd::{Gid, Uid, chown};
-use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
@@ -29,7 +27,7 @@ enum Line<'a> {
 }
 
 /// Makes what the file lists and is not there.
-pub(super) fn make(_: &mut World, _: &BTreeMap<String, Spec>) -> Result<Outcome> {
+pub(super) fn make(_: &mut World, _: &mut Setup) -> Result<Outcome> {
     if !Path::new(FILE).exists() {
         return Ok(Outcome::Skipped("the image has no list"));
     }
