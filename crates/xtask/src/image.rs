@@ -1,7 +1,11 @@
-//! `cargo xtask image`: the OS image, from base, install tree and the files under `bootc/`.
+//! `cargo xtask image`: the OS image, from base, install tree and the files under `bootc/`, and what can be said of it.
+
+mod lint;
+mod mounted;
 
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use crate::cached::Inputs;
 use crate::host::{Host, say};
@@ -12,7 +16,24 @@ pub(crate) const IMAGE: &str = "localhost/aios";
 
 /// Arguments of `image`.
 #[derive(clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Args {
+    #[command(subcommand)]
+    action: Option<Action>,
+    #[command(flatten)]
+    build: Build,
+}
+
+/// What to do with an image, instead of building it.
+#[derive(clap::Subcommand)]
+enum Action {
+    /// Checks a built image, or a root file system in a directory, by the rules of `bootc container lint`.
+    Lint(lint::Args),
+}
+
+/// How to build it.
+#[derive(clap::Args)]
+struct Build {
     /// Compile the binaries inside the image build, by the image's own toolchain: many minutes. Cargo runs offline there,
     /// on crates that were vendored before; the toolchain is installed from Debian's archive. Without this option the
     /// binaries of `cargo build --release` are taken.
@@ -21,27 +42,46 @@ pub(crate) struct Args {
     /// Another base image, one that brings bootc and a kernel.
     #[arg(long, default_value = base::OS_BASE)]
     base: String,
+    /// Directory with bootc's installed files (`usr/bin/bootc`, `usr/lib/bootc`, its dracut module), for a base that has
+    /// none: Debian has no package of it. Without them the image cannot install or update itself.
+    #[arg(long, env = "AIOS_BOOTC")]
+    bootc: Option<PathBuf>,
     /// Build even when nothing changed.
     #[arg(long)]
     force: bool,
+    /// Name of the image in root's store.
+    #[arg(long, default_value = IMAGE)]
+    tag: String,
 }
 
-impl Args {
+impl Build {
     /// The stage of the Containerfile that has the binaries.
     fn stage(&self) -> &'static str {
         if self.compile { "compiled" } else { "prebuilt" }
     }
 }
 
+/// Does what the arguments ask for: to build the image, most of all.
+pub(crate) fn run(host: &Host, args: &Args) -> Result<ExitCode> {
+    match &args.action {
+        Some(Action::Lint(args)) => lint::run(host, args),
+        None => {
+            ensure(host, &args.build)?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
 /// Builds the image when an input changed.
-pub(crate) fn run(host: &Host, args: &Args) -> Result<()> {
+fn ensure(host: &Host, args: &Build) -> Result<()> {
     base::ensure(host, &args.base)?;
     let contexts = contexts(host, args)?;
     let mut inputs = Inputs::default()
         .text(&host.image_id(&args.base)?)
         .path(&host.root.join("Containerfile"))?
         .path(&host.root.join("bootc"))?
-        .path(&contexts.install)?;
+        .path(&contexts.install)?
+        .path(&contexts.bootc)?;
     inputs = if args.compile {
         inputs
             .path(&host.root.join("crates"))?
@@ -52,12 +92,13 @@ pub(crate) fn run(host: &Host, args: &Args) -> Result<()> {
         inputs.path(&contexts.binaries)?
     };
     let tag = inputs.text(args.stage()).digest();
-    let tagged = format!("{IMAGE}:{tag}");
+    let tagged = format!("{}:{tag}", args.tag);
     if args.force || !host.has_image(&tagged)? {
         build(host, args, &contexts, &tagged)?;
     }
-    host.podman().args(["tag", &tagged, IMAGE]).run()?;
-    host.keep_only(IMAGE, &tag)?;
+    host.podman().args(["tag", &tagged, &args.tag]).run()?;
+    host.keep_only(&args.tag, &tag)?;
+    lint::require(host, &tagged)?;
     say(&format!("image: {tagged}"));
     Ok(())
 }
@@ -65,19 +106,27 @@ pub(crate) fn run(host: &Host, args: &Args) -> Result<()> {
 /// Directories that the build reads beside the checkout.
 struct Contexts {
     install: PathBuf,
+    bootc: PathBuf,
     binaries: PathBuf,
     crates: PathBuf,
 }
 
 /// Fills those that this build needs.
-fn contexts(host: &Host, args: &Args) -> Result<Contexts> {
+fn contexts(host: &Host, args: &Build) -> Result<Contexts> {
     let dir = host.cache.join("image-context");
     let contexts = Contexts {
         install: dir.join("install"),
+        bootc: args.bootc.clone().unwrap_or_else(|| dir.join("no-bootc")),
         binaries: dir.join("binaries"),
         crates: dir.join("crates"),
     };
     stage::tree(host, &contexts.install)?;
+    if args.bootc.is_none() {
+        say(
+            "image: built without bootc, unless its base has it (see --bootc): it cannot install or update itself",
+        );
+        host.shell.create_dir(&contexts.bootc)?;
+    }
     for dir in [&contexts.binaries, &contexts.crates] {
         host.shell.create_dir(dir)?;
     }
@@ -109,7 +158,7 @@ fn vendor(host: &Host, dir: &Path) -> Result<()> {
     Ok(())
 }
 
-fn build(host: &Host, args: &Args, contexts: &Contexts, tagged: &str) -> Result<()> {
+fn build(host: &Host, args: &Build, contexts: &Contexts, tagged: &str) -> Result<()> {
     say(&format!("image: building with {} binaries", args.stage()));
     // The compiling stage is worth keeping as layers; the rest is one layer, quicker to write and to mount.
     let layers = if args.compile {
@@ -134,6 +183,7 @@ fn build(host: &Host, args: &Args, contexts: &Contexts, tagged: &str) -> Result<
         .args(argument("BINARIES", args.stage()))
         .args(argument("PROGRAMS", &stage::names(host)?.join(" ")))
         .args(context("install", &contexts.install))
+        .args(context("bootc", &contexts.bootc))
         .args(context("binaries", &contexts.binaries))
         .args(context("crates", &contexts.crates))
         .args(["--tag", tagged, "."])

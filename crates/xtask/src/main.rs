@@ -51,7 +51,7 @@ enum Command {
     AgentImage(agent_image::Args),
     /// Copies the built binaries, configuration, agent image and page into an install tree.
     Stage(stage::Args),
-    /// Builds the OS image.
+    /// Builds the OS image, or checks one.
     Image(image::Args),
     /// Boots the OS image in a virtual machine.
     Vm(vm::Args),
@@ -104,7 +104,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Base(args) => base::run(&host, &args)?,
         Command::AgentImage(args) => agent_image::run(&host, &args)?,
         Command::Stage(args) => stage::run(&host, &args)?,
-        Command::Image(args) => image::run(&host, &args)?,
+        Command::Image(args) => return image::run(&host, &args),
         Command::Vm(args) => return vm::run(&host, &args),
         Command::Page(args) => page::run(&host, &args)?,
         Command::Deny => deny::run(&host)?,
