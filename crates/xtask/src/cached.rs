@@ -32,7 +32,11 @@ impl Inputs {
 
     fn walk(&mut self, path: &Path) -> Result<()> {
         use std::os::unix::fs::PermissionsExt;
-        if path.is_dir() {
+        let meta = std::fs::symlink_metadata(path)?;
+        if meta.is_symlink() && !path.exists() {
+            // One that leads nowhere here is meant for the place that it is copied to.
+            self.part(std::fs::read_link(path)?.as_os_str().as_encoded_bytes());
+        } else if path.is_dir() {
             let mut entries = std::fs::read_dir(path)?.collect::<Result<Vec<_>, _>>()?;
             entries.sort_by_key(std::fs::DirEntry::file_name);
             for entry in entries
