@@ -1,14 +1,55 @@
 //! Who must run before whom.
 
-use crate::error::{InitError, Result};
+use crate::error::InitError;
 use crate::spec::Spec;
 use std::collections::{BTreeMap, BTreeSet};
+
+/// Why there is no order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unordered {
+    /// A service needs one that does not exist.
+    Missing {
+        /// Which.
+        name: String,
+        /// What it needs.
+        need: String,
+    },
+    /// Names on the way to a circle and around it; the last one is the first of the circle again.
+    Circle(Vec<String>),
+}
+
+impl Unordered {
+    /// The services of the circle, each once.
+    pub fn members(&self) -> &[String] {
+        let Self::Circle(path) = self else { return &[] };
+        let Some((last, before)) = path.split_last() else {
+            return &[];
+        };
+        let first = before.iter().position(|name| name == last).unwrap_or(0);
+        before.get(first..).unwrap_or_default()
+    }
+}
+
+impl From<Unordered> for InitError {
+    fn from(why: Unordered) -> Self {
+        match why {
+            Unordered::Missing { name, need } => Self::Spec {
+                file: name,
+                message: format!("`needs` names {need}, which does not exist"),
+            },
+            Unordered::Circle(ref path) => {
+                let around = why.members().iter().chain(path.last());
+                Self::Cycle(around.map(String::as_str).collect::<Vec<_>>().join(" -> "))
+            }
+        }
+    }
+}
 
 /// Names in an order in which they can be started.
 ///
 /// # Errors
 /// A circle, or a need that does not exist.
-pub fn start_order(specs: &BTreeMap<String, Spec>) -> Result<Vec<String>> {
+pub fn start_order(specs: &BTreeMap<String, Spec>) -> Result<Vec<String>, Unordered> {
     let mut order = Vec::new();
     let mut done = BTreeSet::new();
     for name in specs.keys() {
@@ -23,22 +64,21 @@ fn visit(
     path: &mut Vec<String>,
     done: &mut BTreeSet<String>,
     order: &mut Vec<String>,
-) -> Result<()> {
+) -> Result<(), Unordered> {
     if done.contains(name) {
         return Ok(());
     }
     if path.iter().any(|above| above == name) {
         path.push(name.to_owned());
-        return Err(InitError::Cycle(path.join(" -> ")));
+        return Err(Unordered::Circle(path.clone()));
     }
     let Some(spec) = specs.get(name) else {
         return Ok(());
     };
     if let Some(missing) = spec.needs.iter().find(|need| !specs.contains_key(*need)) {
-        let message = format!("`needs` names {missing}, which does not exist");
-        return Err(InitError::Spec {
-            file: name.to_owned(),
-            message,
+        return Err(Unordered::Missing {
+            name: name.to_owned(),
+            need: missing.clone(),
         });
     }
     path.push(name.to_owned());
@@ -111,16 +151,19 @@ mod tests {
 
     #[test]
     fn a_circle_is_named() {
-        let specs = specs(&[("a", &["b"], &[]), ("b", &[], &["a"])]);
+        let specs = specs(&[("a", &["b"], &[]), ("b", &["c"], &[]), ("c", &[], &["b"])]);
+        let why = start_order(&specs).unwrap_err();
+        assert_eq!(why.members(), ["b", "c"]);
         assert_eq!(
-            start_order(&specs).unwrap_err().to_string(),
-            "services need each other in a circle: a -> b -> a"
+            InitError::from(why).to_string(),
+            "services need each other in a circle: b -> c -> b"
         );
     }
 
     #[test]
     fn a_need_that_does_not_exist_is_an_error() {
         let specs = specs(&[("a", &["ghost"], &[])]);
-        assert!(start_order(&specs).unwrap_err().to_string().contains("ghost"));
+        let why = InitError::from(start_order(&specs).unwrap_err());
+        assert!(why.to_string().contains("ghost"));
     }
 }

@@ -13,8 +13,12 @@
 //! path = "${RUN}/guard.sock"
 //! ```
 
+mod admit;
+mod check;
 mod load;
+mod read;
 
+pub use admit::admit;
 pub use load::load_all;
 
 use serde::{Deserialize, Serialize};

@@ -1,36 +1,79 @@
-//! Reading service files: two layers, placeholders, and checks that the types cannot make.
+//! Reading service files: two layers and placeholders.
 
-use super::{Ready, Restart, Spec};
+use super::check::{check, is_name};
+use super::{Ready, Restart, Spec, read};
 use crate::error::{InitError, Result};
-use aios_core::config::{self, ConfigError};
+use aios_core::config;
 use aios_core::paths::Paths;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+/// As many services are taken in; descriptors are kept for each of them.
+pub(crate) const MOST: usize = 128;
+/// As many wrong files are reported one by one.
+const REPORTED: usize = 32;
+
+/// The text of a service's file in one layer.
+#[derive(Debug)]
+pub(super) struct Layer {
+    pub(super) file: String,
+    pub(super) text: String,
+}
+
 /// The services of both layers, by name, and what is wrong with the files that were left out.
-///
-/// # Errors
-/// A directory cannot be read.
-pub fn load_all(paths: &Paths) -> Result<(BTreeMap<String, Spec>, Vec<InitError>)> {
-    let mut files: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
-    for directory in paths.layers("services") {
-        for path in toml_files(&directory)? {
-            if let Some(name) = path.file_stem().and_then(|stem| stem.to_str()) {
-                files.entry(name.to_owned()).or_default().push(path);
-            }
-        }
-    }
+pub fn load_all(paths: &Paths) -> (BTreeMap<String, Spec>, Vec<InitError>) {
     let (mut specs, mut errors) = (BTreeMap::new(), Vec::new());
-    for (name, layers) in files {
-        match load_one(&name, &layers, paths) {
+    for (name, files) in find_all(paths, &mut errors) {
+        match load_one(&name, &files, paths) {
             Ok(spec) => {
                 specs.insert(name, spec);
             }
             Err(error) => errors.push(error),
         }
     }
-    Ok((specs, errors))
+    let more = errors.len().saturating_sub(REPORTED);
+    if more > 0 {
+        errors.truncate(REPORTED);
+        errors.push(InitError::Spec {
+            file: "services".into(),
+            message: format!("{more} more files are wrong"),
+        });
+    }
+    (specs, errors)
+}
+
+/// Files by the name of their service, the vendor's first. What the vendor ships is never left out for what
+/// the administrator adds.
+fn find_all(paths: &Paths, errors: &mut Vec<InitError>) -> BTreeMap<String, Vec<PathBuf>> {
+    let mut files: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
+    for directory in paths.layers("services") {
+        let mut more = 0;
+        let listed = toml_files(&directory).unwrap_or_else(|error| {
+            errors.push(error);
+            Vec::new()
+        });
+        for path in listed {
+            let name = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or("");
+            if !is_name(name) {
+                errors.push(InitError::Spec {
+                    file: format!("{:?}", path.as_os_str()),
+                    message: "a service's name is at most 40 letters, digits, `-` or `_`".into(),
+                });
+            } else if files.len() < MOST || files.contains_key(name) {
+                files.entry(name.to_owned()).or_default().push(path);
+            } else {
+                more += 1;
+            }
+        }
+        if more > 0 {
+            errors.push(InitError::Spec {
+                file: directory.display().to_string(),
+                message: format!("{more} files are left out: there are at most {MOST} services"),
+            });
+        }
+    }
+    files
 }
 
 fn toml_files(directory: &Path) -> Result<Vec<PathBuf>> {
@@ -50,36 +93,41 @@ fn toml_files(directory: &Path) -> Result<Vec<PathBuf>> {
     Ok(list)
 }
 
-fn load_one(name: &str, layers: &[PathBuf], paths: &Paths) -> Result<Spec> {
+/// The texts of a service's files.
+pub(super) fn read(files: &[PathBuf]) -> Result<Vec<Layer>> {
+    let one = |path: &PathBuf| {
+        Ok(Layer {
+            file: path.display().to_string(),
+            text: read::text(path).map_err(InitError::path("cannot read", path))?,
+        })
+    };
+    files.iter().map(one).collect()
+}
+
+fn load_one(name: &str, files: &[PathBuf], paths: &Paths) -> Result<Spec> {
+    let layers = read(files)?;
     let mut merged = toml::Table::new();
-    let mut last = String::new();
-    for path in layers {
-        let file = path.display().to_string();
-        let text = fs::read_to_string(path).map_err(|source| ConfigError::Read {
-            file: path.clone(),
-            source,
-        })?;
+    for Layer { file, text } in &layers {
         // Each layer is checked by itself, so that an error names the right file and line.
-        config::parse_file::<Spec>(&file, &text)?;
-        for (key, value) in config::parse_file::<toml::Table>(&file, &text)? {
+        config::parse_file::<Spec>(file, text)?;
+        for (key, value) in config::parse_file::<toml::Table>(file, text)? {
             merge(&mut merged, key, value);
         }
-        last = file;
     }
     let silent = !merged.contains_key("restart");
     let mut spec: Spec = toml::Value::Table(merged)
         .try_into()
         .map_err(|error: toml::de::Error| InitError::Spec {
-            file: last.clone(),
+            file: layers.last().map(|layer| layer.file.clone()).unwrap_or_default(),
             message: error.message().into(),
         })?;
-    name.clone_into(&mut spec.name);
-    spec.files = layers.iter().map(|path| path.display().to_string()).collect();
     if silent && spec.ready == Ready::Exit {
         spec.restart = Restart::Never;
     }
+    name.clone_into(&mut spec.name);
+    spec.files = layers.iter().map(|layer| layer.file.clone()).collect();
     expand(&mut spec, paths);
-    check(&spec, &last)?;
+    check(&spec, &layers)?;
     Ok(spec)
 }
 
@@ -137,68 +185,6 @@ fn expand(spec: &mut Spec, paths: &Paths) {
     }
 }
 
-/// What must hold beyond the types.
-fn check(spec: &Spec, file: &str) -> Result<()> {
-    let fail = |message: String| {
-        Err(InitError::Spec {
-            file: file.to_owned(),
-            message,
-        })
-    };
-    if spec.command.is_empty() {
-        return fail("key `command` is missing: the program to run".into());
-    }
-    if spec.user.is_empty() {
-        return fail("key `user` is missing: the user to run as".into());
-    }
-    if !spec.working_directory.is_empty() && !spec.working_directory.starts_with('/') {
-        return fail(format!(
-            "`working_directory` is {:?}, which is no absolute path",
-            spec.working_directory
-        ));
-    }
-    if spec.restart_min_ms == 0 || spec.restart_max_ms < spec.restart_min_ms {
-        return fail("`restart_min_ms` must be above 0 and not above `restart_max_ms`".into());
-    }
-    if spec.ready == Ready::Exit && spec.restart == Restart::Always {
-        return fail("`ready = \"exit\"` goes with `restart = \"on-failure\"` or `\"never\"`".into());
-    }
-    if spec.name.len() > 40
-        || !spec
-            .name
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
-    {
-        return fail("a service's name is at most 40 letters, digits, `-` or `_`".into());
-    }
-    if !spec.confine.seccomp.is_empty() && !spec.confine.no_new_privs {
-        return fail("`confine.seccomp` needs `confine.no_new_privs`".into());
-    }
-    if !["services", "workers", "agents"].contains(&spec.confine.slice.as_str()) {
-        return fail(format!(
-            "`confine.slice` is {:?}, not services, workers or agents",
-            spec.confine.slice
-        ));
-    }
-    let modes = spec
-        .socket
-        .iter()
-        .map(|s| &s.mode)
-        .chain(spec.directory.iter().map(|d| &d.mode));
-    for mode in modes.chain([&spec.confine.umask]) {
-        if u32::from_str_radix(mode, 8).map_or(true, |bits| bits > 0o7777) {
-            return fail(format!("{mode:?} is not an octal mode"));
-        }
-    }
-    for names in [&spec.confine.capabilities, &spec.confine.capabilities_if_there] {
-        aios_confine::caps::CapSet::of(names).map_err(|source| InitError::Confine {
-            service: spec.name.clone(),
-            source,
-        })?;
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -211,7 +197,7 @@ mod tests {
         fs::create_dir_all(&paths.vendor).unwrap();
         let configs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs/services");
         std::os::unix::fs::symlink(configs, paths.vendor.join("services")).unwrap();
-        let (specs, errors) = load_all(&paths).unwrap();
+        let (specs, errors) = load_all(&paths);
         assert!(errors.is_empty(), "{errors:?}");
         specs
     }
@@ -278,7 +264,7 @@ mod tests {
             fs::create_dir_all(directory.join("services")).unwrap();
             fs::write(directory.join("services/one.toml"), text).unwrap();
         }
-        let (specs, errors) = load_all(&paths).unwrap();
+        let (specs, errors) = load_all(&paths);
         assert!(errors.is_empty(), "{errors:?}");
         let one = specs.get("one").unwrap();
         assert_eq!(
@@ -301,7 +287,7 @@ mod tests {
         ] {
             fs::write(paths.vendor.join("services").join(format!("{name}.toml")), text).unwrap();
         }
-        let (specs, errors) = load_all(&paths).unwrap();
+        let (specs, errors) = load_all(&paths);
         assert_eq!(specs.keys().collect::<Vec<_>>(), ["good"]);
         assert_eq!(errors.len(), 1);
     }

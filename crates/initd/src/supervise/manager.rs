@@ -116,13 +116,17 @@ impl Manager {
         Ok(manager)
     }
 
-    /// Service files that were left out because they are wrong.
+    /// Files that were left out because they are wrong.
     pub(crate) fn refused(&mut self, errors: &[InitError]) {
         for error in errors {
-            tracing::error!(%error, "a service file was left out");
-            self.boot
-                .phases
-                .push(Phase::failed("service-file", &error.to_string()));
+            tracing::error!(%error, "left out");
+            let message = super::plain(&error.to_string());
+            // An earlier supervisor may have said the same.
+            if self.boot.phases.iter().any(|phase| phase.message == message) {
+                continue;
+            }
+            super::console(&self.world, &message);
+            self.boot.phases.push(Phase::failed("service-file", &message));
         }
     }
 

@@ -4,6 +4,7 @@
 use super::manager::Manager;
 use super::sockets;
 use super::unit::State;
+use crate::error::InitError;
 use crate::error::Result;
 use crate::graph;
 use crate::spec::{self, Spec};
@@ -11,9 +12,9 @@ use aios_proto::init::v1::ReloadServicesResponse;
 use std::collections::BTreeMap;
 
 impl Manager {
-    /// Takes in new and changed files. A wrong file leaves its service as it was; a circle leaves everything.
+    /// Takes in new and changed files. A wrong file leaves its service as it was, and so does a circle.
     pub(super) fn reload(&mut self) -> Result<ReloadServicesResponse> {
-        let (specs, errors) = spec::load_all(&self.world.paths)?;
+        let (mut specs, mut errors) = spec::load_all(&self.world.paths);
         let mut known: BTreeMap<String, Spec> = self.specs();
         for (name, unit) in &self.units {
             if let Some(next) = &unit.next {
@@ -22,6 +23,7 @@ impl Manager {
         }
         let missing = known.keys().filter(|name| !specs.contains_key(*name));
         let gone = missing.filter(|name| !self.has_file(name)).cloned().collect();
+        errors.extend(leave_out(&known, &mut specs));
         known.extend(specs.iter().map(|(name, spec)| (name.clone(), spec.clone())));
         self.order = graph::start_order(&known)?;
         let mut answer = ReloadServicesResponse {
@@ -92,4 +94,13 @@ impl Manager {
             }
         }
     }
+}
+
+/// Takes those of the new specs out that could not be started beside the others; yields why.
+fn leave_out(known: &BTreeMap<String, Spec>, new: &mut BTreeMap<String, Spec>) -> Vec<InitError> {
+    let mut all = known.clone();
+    all.extend(new.iter().map(|(name, spec)| (name.clone(), spec.clone())));
+    let (_, errors) = spec::admit(&mut all);
+    new.retain(|name, _| all.contains_key(name));
+    errors
 }

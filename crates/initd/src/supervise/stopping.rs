@@ -44,6 +44,7 @@ impl Manager {
             }
             match unit.state {
                 State::Starting | State::Ready if !self.is_leaned_on(&name) => self.ask_to_end(&name),
+                State::Done if self.is_leaned_on(&name) => {}
                 State::Waiting | State::Backoff | State::Listening | State::Done => {
                     if let Some(unit) = self.units.get_mut(&name) {
                         unit.state = State::Stopped;

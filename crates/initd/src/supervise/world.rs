@@ -30,6 +30,8 @@ pub(crate) struct World {
     /// Whether it is a machine, whose kernel and devices are ours to set up.
     pub(crate) own_machine: bool,
     pub(crate) config: Config,
+    /// What is wrong with the configuration, on a machine that starts without it.
+    pub(crate) problem: Option<InitError>,
     pub(crate) machine: Machine,
     /// How many supervisors of this instance came before.
     pub(crate) generation: u32,
@@ -59,8 +61,15 @@ impl World {
         };
         let lock = lock(&paths)?;
         let booted = state.is_none() && nix::unistd::getppid().as_raw() == 1;
+        let (config, problem) = match config::load(&paths, "init") {
+            Ok(config) => (config, None),
+            // A machine starts all the same, as strict as it can be.
+            Err(error) if booted => (Config::default(), Some(error.into())),
+            Err(error) => return Err(error.into()),
+        };
         Ok(Self {
-            config: config::load(&paths, "init")?,
+            config,
+            problem,
             paths,
             booted,
             own_machine: booted && sys::is_machine(),

@@ -2,6 +2,8 @@
 
 #![expect(dead_code, reason = "each test file uses a part of it")]
 
+pub(crate) mod container;
+
 use aios_core::rpc;
 use aios_proto::init::v1::init_client::InitClient;
 use aios_proto::init::v1::{GetServiceRequest, ServiceInfo};
@@ -110,25 +112,12 @@ impl Instance {
     }
 
     pub(crate) async fn info(&self, name: &str) -> Option<ServiceInfo> {
-        let request = GetServiceRequest { name: name.into() };
-        self.client()
-            .get_service(request)
-            .await
-            .ok()
-            .map(|answer| answer.into_inner())
+        info(self.client(), name).await
     }
 
     /// Waits until the service looks as wanted.
     pub(crate) async fn until(&self, name: &str, what: impl Fn(&ServiceInfo) -> bool) -> ServiceInfo {
-        let start = Instant::now();
-        loop {
-            let info = self.info(name).await;
-            if let Some(info) = info.clone().filter(|info| what(info)) {
-                return info;
-            }
-            assert!(start.elapsed() < PATIENCE, "{name} is {info:?}\n{}", self.log());
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        until(|| self.client(), || self.log(), name, what).await
     }
 
     pub(crate) async fn until_state(&self, name: &str, state: &str) -> ServiceInfo {
@@ -188,6 +177,34 @@ impl Drop for Instance {
         if self.child.try_wait().is_ok_and(|status| status.is_none()) {
             self.stop();
         }
+    }
+}
+
+/// What the supervisor says of a service; none while it does not answer or does not know it.
+pub(crate) async fn info(mut client: InitClient<Channel>, name: &str) -> Option<ServiceInfo> {
+    let request = GetServiceRequest { name: name.into() };
+    client
+        .get_service(request)
+        .await
+        .ok()
+        .map(|answer| answer.into_inner())
+}
+
+/// Waits until a service looks as wanted.
+pub(crate) async fn until(
+    client: impl Fn() -> InitClient<Channel>,
+    log: impl Fn() -> String,
+    name: &str,
+    what: impl Fn(&ServiceInfo) -> bool,
+) -> ServiceInfo {
+    let start = Instant::now();
+    loop {
+        let info = info(client(), name).await;
+        if let Some(info) = info.clone().filter(|info| what(info)) {
+            return info;
+        }
+        assert!(start.elapsed() < PATIENCE, "{name} is {info:?}\n{}", log());
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
