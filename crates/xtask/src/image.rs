@@ -2,6 +2,7 @@
 
 mod lint;
 mod mounted;
+mod size;
 
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
@@ -29,6 +30,8 @@ pub(crate) struct Args {
 enum Action {
     /// Checks a built image, or a root file system in a directory, by the rules of `bootc container lint`.
     Lint(lint::Args),
+    /// Prints what a built image weighs, by part and by layer.
+    Size(size::Args),
 }
 
 /// How to build it.
@@ -64,12 +67,11 @@ impl Build {
 /// Does what the arguments ask for: to build the image, most of all.
 pub(crate) fn run(host: &Host, args: &Args) -> Result<ExitCode> {
     match &args.action {
-        Some(Action::Lint(args)) => lint::run(host, args),
-        None => {
-            ensure(host, &args.build)?;
-            Ok(ExitCode::SUCCESS)
-        }
+        Some(Action::Lint(args)) => return lint::run(host, args),
+        Some(Action::Size(args)) => size::run(host, args)?,
+        None => ensure(host, &args.build)?,
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Builds the image when an input changed.
@@ -98,6 +100,7 @@ fn ensure(host: &Host, args: &Build) -> Result<()> {
     }
     host.podman().args(["tag", &tagged, &args.tag]).run()?;
     host.keep_only(&args.tag, &tag)?;
+    size::show(host, &tagged)?;
     lint::require(host, &tagged)?;
     say(&format!("image: {tagged}"));
     Ok(())
