@@ -2,6 +2,7 @@
 //! network. Making such namespaces needs root.
 
 mod provisional;
+mod shipped;
 mod talking;
 
 use crate::common::{Answer, GuardDouble, roles};
