@@ -10,7 +10,8 @@ use crate::base;
 use crate::cached::Inputs;
 use crate::host::{Host, readable, say};
 
-const IMAGE: &str = "localhost/aios-agent";
+/// The agent image in root's store.
+pub(crate) const IMAGE: &str = "localhost/aios-agent";
 /// The tag inside the OCI layout.
 const TAG: &str = "agent";
 /// The Python of the agent base.

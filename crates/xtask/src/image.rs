@@ -1,7 +1,9 @@
 //! `cargo xtask image`: the OS image, from base, install tree and the files under `bootc/`, and what can be said of it.
 
+mod epoch;
 mod lint;
 mod mounted;
+mod sbom;
 mod size;
 
 use anyhow::{Context, Result};
@@ -101,6 +103,7 @@ fn ensure(host: &Host, args: &Build) -> Result<()> {
     host.podman().args(["tag", &tagged, &args.tag]).run()?;
     host.keep_only(&args.tag, &tag)?;
     size::show(host, &tagged)?;
+    sbom::write(host, &tagged, &format!("{}+{tag}", env!("CARGO_PKG_VERSION")))?;
     lint::require(host, &tagged)?;
     say(&format!("image: {tagged}"));
     Ok(())
@@ -179,6 +182,8 @@ fn build(host: &Host, args: &Build, contexts: &Contexts, tagged: &str) -> Result
             "--isolation",
             "chroot",
             layers,
+            "--timestamp",
+            &epoch::OF_FILES.to_string(),
             "--target",
             "os",
         ])

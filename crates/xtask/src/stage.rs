@@ -118,8 +118,8 @@ pub(crate) fn names(host: &Host) -> Result<Vec<String>> {
     Ok(binary_targets(&metadata))
 }
 
-/// Tools of the repository, benchmarks and tests are not installed.
-fn is_product(package: &serde_json::Value) -> bool {
+/// Tools of the repository, benchmarks and tests are not installed. Takes a package of `cargo metadata`.
+pub(crate) fn is_product(package: &serde_json::Value) -> bool {
     let text = |key: &str| {
         package
             .get(key)
