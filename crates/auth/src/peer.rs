@@ -40,6 +40,10 @@ pub enum Role {
     Pkg,
     /// The worker that looks for weaknesses.
     Sec,
+    /// The worker of the operating system's images.
+    Os,
+    /// What judges whether the system is healthy.
+    Health,
     /// Memory.
     Memory,
     /// The console.
@@ -64,6 +68,8 @@ impl Role {
             Self::Net => "net",
             Self::Pkg => "pkg",
             Self::Sec => "sec",
+            Self::Os => "os",
+            Self::Health => "health",
             Self::Memory => "memory",
             Self::Console => "console",
             Self::Sandbox => "sandbox",
@@ -95,6 +101,10 @@ pub struct Users {
     pub pkg: String,
     /// The user of the worker that looks for weaknesses.
     pub sec: String,
+    /// The user of the worker of the operating system's images.
+    pub os: String,
+    /// The user of what judges whether the system is healthy.
+    pub health: String,
     /// The memory service's.
     pub memory: String,
     /// The console's.
@@ -118,6 +128,8 @@ impl Users {
             net: name("net"),
             pkg: name("pkg"),
             sec: name("sec"),
+            os: name("os"),
+            health: name("health"),
             memory: name("memory"),
             console: name("console"),
             sandbox: name("sandbox"),
@@ -133,7 +145,7 @@ impl Users {
     }
 
     /// The parts in one order, each with its user.
-    fn parts(&self) -> [(Role, &str); 13] {
+    fn parts(&self) -> [(Role, &str); 15] {
         [
             (Role::Guard, &self.guard),
             (Role::Orchestrator, &self.orchestrator),
@@ -145,6 +157,8 @@ impl Users {
             (Role::Net, &self.net),
             (Role::Pkg, &self.pkg),
             (Role::Sec, &self.sec),
+            (Role::Os, &self.os),
+            (Role::Health, &self.health),
             (Role::Memory, &self.memory),
             (Role::Console, &self.console),
             (Role::Sandbox, &self.sandbox),

@@ -11,7 +11,7 @@ pub type Result<T> = std::result::Result<T, DeploymentError>;
 #[derive(Debug, thiserror::Error)]
 pub enum DeploymentError {
     /// A file or directory.
-    #[error("{what} {}", path.display())]
+    #[error("{what} {}: {source}", path.display())]
     Path {
         /// What was tried, `cannot read`.
         what: &'static str,

@@ -4,6 +4,7 @@ use aios_auth::peer::PeerError;
 use aios_confine::ConfineError;
 use aios_core::config::ConfigError;
 use aios_core::error::{Class, Coded};
+use aios_deployment::DeploymentError;
 use std::io;
 use std::path::PathBuf;
 
@@ -45,6 +46,12 @@ pub enum InitError {
         /// Its name.
         name: String,
     },
+    /// Something about the images that this machine can boot.
+    #[error(transparent)]
+    Deployment(#[from] DeploymentError),
+    /// This machine has no images to swap.
+    #[error("this machine was not installed by bootc, and has no images to swap")]
+    NoDeployment,
     /// Something about a file or directory failed.
     #[error("{what} {}: {source}", path.display())]
     Path {
@@ -145,6 +152,8 @@ impl Coded for InitError {
     fn code(&self) -> &'static str {
         match self {
             Self::Config(error) => error.code(),
+            Self::Deployment(error) => error.code(),
+            Self::NoDeployment => "AIOS-INIT-0017",
             Self::Rpc(error) => error.code(),
             Self::Peer(error) => error.code(),
             Self::Spec { .. } => "AIOS-INIT-0001",
@@ -169,6 +178,8 @@ impl Coded for InitError {
     fn next_step(&self) -> String {
         match self {
             Self::Config(error) => error.next_step(),
+            Self::Deployment(error) => error.next_step(),
+            Self::NoDeployment => "install it by `bootc install`: see docs/guides/install.md".into(),
             Self::Rpc(error) => error.next_step(),
             Self::Peer(error) => error.next_step(),
             Self::Spec { .. } => "correct the service's file".into(),
@@ -197,11 +208,14 @@ impl Coded for InitError {
             Self::Unknown { .. } => Class::NotFound,
             Self::Denied(_) | Self::Core { .. } => Class::PermissionDenied,
             Self::Peer(error) => error.class(),
+            Self::Deployment(error) => error.class(),
             Self::Nobody => Class::Unauthenticated,
             Self::Ending => Class::Unavailable,
-            Self::Running(_) | Self::NotRoot(_) | Self::NotStarted { .. } | Self::NoAccount { .. } => {
-                Class::FailedPrecondition
-            }
+            Self::NoDeployment
+            | Self::Running(_)
+            | Self::NotRoot(_)
+            | Self::NotStarted { .. }
+            | Self::NoAccount { .. } => Class::FailedPrecondition,
             Self::Config(_) | Self::Spec { .. } | Self::Cycle(_) | Self::Value { .. } | Self::LeftOut(_) => {
                 Class::InvalidArgument
             }

@@ -13,6 +13,7 @@
 //! a service is for.
 
 pub mod boot;
+mod deployment;
 pub mod error;
 pub mod graph;
 pub mod link;

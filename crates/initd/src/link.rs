@@ -9,6 +9,7 @@
 //! | supervisor | `store NAME` + descriptor | keep it for my successor |
 //! | supervisor | `drop NAME` | forget it |
 //! | supervisor | `alive` | I run: from now on start me again when I die |
+//! | supervisor | `more` | I am still at work: wait as long again before ending without me |
 //! | supervisor | `end KIND` | everything has stopped; do it when I exit |
 //!
 //! Neither side allocates to read or write one.

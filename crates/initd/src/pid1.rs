@@ -304,6 +304,7 @@ impl Pid1 {
                 ("alive", _) => self.lived = true,
                 ("drop", name) => self.store.drop(name),
                 ("end", word) => self.finished = End::parse(word),
+                ("more", _) => self.ending = self.ending.map(|(end, _)| (end, now() + ORDERLY)),
                 ("store", name) => {
                     let full = self
                         .store

@@ -19,6 +19,7 @@ mod sockets;
 mod sources;
 mod stopping;
 mod switches;
+mod trial;
 mod unit;
 mod users;
 mod watch;
@@ -116,12 +117,12 @@ pub(crate) fn plain(text: &str) -> String {
 async fn supervise(state: Option<&Path>) -> Result<()> {
     let mut world = World::open(state)?;
     let mut boot = boot::run(&mut world);
-    let (mut specs, mut errors) = spec::load_all(&world.paths);
+    let (mut specs, mut errors) = world.specs();
     let (order, refused) = spec::admit(&mut specs);
     errors.extend(world.problem.take());
     errors.extend(refused);
     let errors = world.judge(errors)?;
-    boot::directories(&world, &specs, &mut boot)?;
+    boot::before_services(&world, &mut specs, &mut boot)?;
     let (listener, served) = server::listen(&mut world)?;
     let tasks = Tasks::new();
     let (events, inbox) = mpsc::channel(QUEUE);
@@ -129,11 +130,41 @@ async fn supervise(state: Option<&Path>) -> Result<()> {
     manager.refused(&errors);
     listen_for_signals(&tasks, events.clone());
     server::start(&manager, listener, events, &tasks);
-    let end = manager.run(inbox).await;
+    let (end, world) = manager.run(inbox).await;
     let in_time = tasks.shutdown(Duration::from_secs(5)).await;
     tracing::info!(end = end.word(), in_time, "everything has stopped");
     drop(served);
+    finalize(&world, end).await;
+    world.ended(end);
     Ok(())
+}
+
+/// The last thing before a machine goes down: an image that is staged becomes the one that boots next. When that fails the
+/// one that runs boots again, and the console says why.
+async fn finalize(world: &World, end: End) {
+    let Some(running) = world.deployment.as_ref().filter(|_| end != End::Exit) else {
+        return;
+    };
+    let tell = |text: &str| {
+        world.more_time();
+        console(world, text);
+    };
+    let tries = world.config.trial_tries;
+    match crate::deployment::finalize(running, &world.places(), tries, tell).await {
+        Ok(Some(next)) => {
+            let text = format!("image {} boots next, on trial", next.id.short());
+            tracing::info!("{text}");
+            console(world, &text);
+        }
+        Ok(None) => {}
+        Err(error) => {
+            tracing::error!(%error, "the staged image was not finalized");
+            console(
+                world,
+                &format!("the staged image was not finalized, this one boots again: {error}"),
+            );
+        }
+    }
 }
 
 /// SIGTERM and SIGINT stop everything in order.

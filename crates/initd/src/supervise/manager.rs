@@ -8,6 +8,7 @@ use super::notify::{self, Word};
 use super::requests::{Request, Waiter};
 use super::sockets::{self, Held};
 use super::switches::Switches;
+use super::trial::Verdict;
 use super::unit::{Process, State, Unit};
 use super::watch;
 use super::world::World;
@@ -40,6 +41,8 @@ pub(crate) enum Event {
     Connected { name: String },
     /// A time is over.
     Due { name: String, run: u64, timer: Timer },
+    /// A trial of the image is over.
+    Judged(Verdict),
     /// Everything shall stop.
     End(End),
 }
@@ -89,7 +92,11 @@ impl Manager {
         for name in specs.keys() {
             log_pipes.insert(name.clone(), logs.open(&mut world, name, &tasks)?);
         }
-        let remembered = memory::recall(&world).units;
+        let memory = memory::recall(&world);
+        if world.generation > 0 {
+            world.deployment = memory.deployment;
+        }
+        let remembered = memory.units;
         let switches = Switches::of(&world.paths);
         let units = specs
             .into_iter()
@@ -113,6 +120,7 @@ impl Manager {
         manager.open_sockets();
         manager.begin(&remembered);
         manager.listen_to_pid1();
+        manager.watch_trial();
         Ok(manager)
     }
 
@@ -131,7 +139,7 @@ impl Manager {
     }
 
     /// Works until everything has stopped.
-    pub(crate) async fn run(mut self, mut inbox: mpsc::Receiver<Event>) -> End {
+    pub(crate) async fn run(mut self, mut inbox: mpsc::Receiver<Event>) -> (End, World) {
         self.world.alive();
         self.settle();
         while let Some(event) = inbox.recv().await {
@@ -140,11 +148,11 @@ impl Manager {
             if let Some(end) = self.ending
                 && self.all_stopped()
             {
-                self.finish(end);
-                return end;
+                self.finish();
+                return (end, self.world);
             }
         }
-        End::Exit
+        (End::Exit, self.world)
     }
 
     fn handle(&mut self, event: Event) {
@@ -155,6 +163,7 @@ impl Manager {
             Event::Signalled { name, run } => self.ready(&name, run),
             Event::Connected { name } => self.connected(&name),
             Event::Due { name, run, timer } => self.due(&name, run, timer),
+            Event::Judged(verdict) => self.judged(verdict),
             Event::End(end) => self.end(end),
         }
     }
@@ -501,13 +510,12 @@ impl Manager {
         self.units.get_mut(name).filter(|unit| unit.run == run)
     }
 
-    fn finish(&mut self, end: End) {
+    fn finish(&mut self) {
         for held in self.sockets.values().flatten() {
             sockets::close(held);
         }
         self.clean_up();
         memory::forget(&self.world);
-        self.world.ended(end);
     }
 
     /// The last phases, when they are reached.

@@ -3,6 +3,7 @@
 use super::unit::{Exit, State, Unit};
 use super::world::World;
 use crate::boot::Boot;
+use crate::deployment::Running;
 use crate::error::{InitError, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ use std::path::{Path, PathBuf};
 #[serde(default)]
 pub(crate) struct Memory {
     pub(crate) boot: Boot,
+    pub(crate) deployment: Option<Running>,
     pub(crate) units: BTreeMap<String, Remembered>,
 }
 
@@ -91,6 +93,7 @@ pub(crate) fn note(world: &World, boot: &Boot, units: &BTreeMap<String, Unit>) -
         .collect();
     let memory = Memory {
         boot: boot.clone(),
+        deployment: world.deployment.clone(),
         units,
     };
     let text = serde_json::to_string(&memory).map_err(InitError::system("cannot write state.json"))?;

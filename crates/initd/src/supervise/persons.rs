@@ -28,6 +28,8 @@ pub(super) struct Persons {
     state: PathBuf,
     /// The service worker's uid, where there is such a user.
     worker: Option<u32>,
+    /// The health service's uid, where there is such a user.
+    health: Option<u32>,
     refusals: Refusals,
 }
 
@@ -47,7 +49,8 @@ impl Persons {
         });
         Self {
             state: paths.state.clone(),
-            worker: worker(paths),
+            worker: uid_by(paths, "service worker", |users| &users.service),
+            health: uid_by(paths, "health service", |users| &users.health),
             refusals,
         }
     }
@@ -77,6 +80,18 @@ impl Persons {
         self.check(request, rpc).await.map(|()| Caller::Person)
     }
 
+    /// Lets through who may say how healthy the system is: the health service, beside root and persons.
+    pub(super) async fn reporter<T>(
+        &self,
+        request: &Request<T>,
+        rpc: &'static str,
+    ) -> std::result::Result<(), Status> {
+        if self.health.is_some() && self.health == uid_of(request) {
+            return Ok(());
+        }
+        self.check(request, rpc).await
+    }
+
     /// The answer to a caller who may not, once the guard has recorded it or is known to be away.
     pub(super) async fn refuse(&self, uid: Option<u32>, rpc: &'static str, error: &InitError) -> Status {
         let noted = self.refusals.note(Refused {
@@ -96,13 +111,14 @@ pub(super) fn uid_of<T>(request: &Request<T>) -> Option<u32> {
     rpc::peer_of(request).map(|peer| peer.uid)
 }
 
-/// Without that user there is no worker to let through; services run all the same. Root needs no rule.
-fn worker(paths: &Paths) -> Option<u32> {
+/// The uid of a part that has rights of its own here. Without that user there is nobody to let through; services run all
+/// the same. Root needs no rule.
+fn uid_by(paths: &Paths, what: &str, name: impl FnOnce(&Users) -> &String) -> Option<u32> {
     let users: Users = config::load(paths, "users")
-        .inspect_err(|error| tracing::error!(%error, "no service worker is let through"))
+        .inspect_err(|error| tracing::error!(%error, what, "is not let through"))
         .ok()?;
-    let uid = peer::uid_of(&users.service)
-        .inspect_err(|error| tracing::warn!(%error, "no service worker is let through"))
+    let uid = peer::uid_of(name(&users))
+        .inspect_err(|error| tracing::warn!(%error, what, "is not let through"))
         .ok()?;
     (uid != 0).then_some(uid)
 }

@@ -6,7 +6,10 @@ use super::rules::Caller;
 use super::unit::{State, Unit};
 use crate::error::{InitError, Result};
 use crate::link::End;
-use aios_proto::init::v1::{BootPhase, GetBootResponse, ReloadServicesResponse, ServiceInfo};
+use aios_proto::init::v1::{
+    BootPhase, DeploymentInfo, FinalizeAtShutdownResponse, GetBootResponse, ReloadServicesResponse,
+    ReportHealthResponse, ServiceInfo,
+};
 use tokio::sync::oneshot;
 
 /// Where an answer goes.
@@ -21,6 +24,9 @@ pub(crate) enum Request {
     Reload(Reply<ReloadServicesResponse>),
     Boot(Reply<GetBootResponse>),
     Knows(String, Reply<()>),
+    Deployment(Reply<DeploymentInfo>),
+    Health(Vec<String>, Reply<ReportHealthResponse>),
+    Finalize(Reply<FinalizeAtShutdownResponse>),
     Shutdown(End, Reply<()>),
 }
 
@@ -96,6 +102,13 @@ impl Manager {
             },
             Request::Reload(reply) => {
                 let _gone = reply.send(self.reload());
+            }
+            Request::Deployment(reply) => {
+                let _gone = reply.send(Ok(self.deployment_answer()));
+            }
+            Request::Health(problems, reply) => self.health(&problems, reply),
+            Request::Finalize(reply) => {
+                let _gone = reply.send(self.may_finalize());
             }
             Request::Shutdown(end, reply) => {
                 let _gone = reply.send(Ok(()));

@@ -11,9 +11,10 @@ use aios_core::rpc;
 use aios_core::tasks::Tasks;
 use aios_proto::init::v1::init_server::{Init, InitServer};
 use aios_proto::init::v1::{
-    GetBootRequest, GetBootResponse, GetServiceRequest, ListServicesRequest, ListServicesResponse, LogLine,
-    LogsRequest, ReloadServicesRequest, ReloadServicesResponse, ServiceInfo, ServiceRequest, ShutdownRequest,
-    ShutdownResponse,
+    DeploymentInfo, FinalizeAtShutdownRequest, FinalizeAtShutdownResponse, GetBootRequest, GetBootResponse,
+    GetDeploymentRequest, GetServiceRequest, ListServicesRequest, ListServicesResponse, LogLine, LogsRequest,
+    ReloadServicesRequest, ReloadServicesResponse, ReportHealthRequest, ReportHealthResponse, ServiceInfo,
+    ServiceRequest, ShutdownRequest, ShutdownResponse,
 };
 use nix::unistd::{Gid, Group, chown};
 use std::os::fd::AsFd;
@@ -237,6 +238,32 @@ impl Init for Server {
         _: tonic::Request<GetBootRequest>,
     ) -> std::result::Result<Response<GetBootResponse>, Status> {
         self.ask(Request::Boot).await.map(Response::new)
+    }
+
+    async fn get_deployment(
+        &self,
+        _: tonic::Request<GetDeploymentRequest>,
+    ) -> std::result::Result<Response<DeploymentInfo>, Status> {
+        self.ask(Request::Deployment).await.map(Response::new)
+    }
+
+    async fn report_health(
+        &self,
+        request: tonic::Request<ReportHealthRequest>,
+    ) -> std::result::Result<Response<ReportHealthResponse>, Status> {
+        self.persons.reporter(&request, "ReportHealth").await?;
+        let problems = request.into_inner().problems;
+        self.ask(|reply| Request::Health(problems, reply))
+            .await
+            .map(Response::new)
+    }
+
+    async fn finalize_at_shutdown(
+        &self,
+        request: tonic::Request<FinalizeAtShutdownRequest>,
+    ) -> std::result::Result<Response<FinalizeAtShutdownResponse>, Status> {
+        self.persons.check(&request, "FinalizeAtShutdown").await?;
+        self.ask(Request::Finalize).await.map(Response::new)
     }
 
     async fn shutdown(

@@ -1,24 +1,40 @@
 //! What the supervisor finds when it starts: paths, the machine, the link to PID 1 and the descriptors
 //! that came over it.
 
+use crate::deployment::{Places, Running};
 use crate::error::{InitError, Result};
 use crate::link::{self, End, GENERATION, LINK_FD};
+use crate::spec::{self, Spec};
 use crate::sys;
 use aios_confine::Machine;
 use aios_core::config;
 use aios_core::paths::Paths;
 use nix::fcntl::{Flock, FlockArg};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 /// Section `[init]` of the configuration.
-#[derive(Debug, Clone, Default, serde::Deserialize)]
+#[derive(Debug, Clone, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Config {
     /// Whether services run although this machine lacks something that confines them.
     pub(crate) allow_degraded: bool,
+    /// Until when after the kernel's start a new image must have been reported healthy, seconds.
+    pub(crate) trial_deadline_s: u64,
+    /// How often the boot loader tries a new image that is not.
+    pub(crate) trial_tries: u32,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            allow_degraded: false,
+            trial_deadline_s: 900,
+            trial_tries: 3,
+        }
+    }
 }
 
 /// The surroundings.
@@ -33,6 +49,8 @@ pub(crate) struct World {
     /// What is wrong with the configuration, on a machine that starts without it.
     pub(crate) problem: Option<InitError>,
     pub(crate) machine: Machine,
+    /// The image that runs, on a machine that bootc installed.
+    pub(crate) deployment: Option<Running>,
     /// How many supervisors of this instance came before.
     pub(crate) generation: u32,
     link: Option<OwnedFd>,
@@ -74,11 +92,19 @@ impl World {
             booted,
             own_machine: booted && sys::is_machine(),
             machine: Machine::probe(),
+            deployment: None,
             generation: generation.unwrap_or(0),
             link,
             stored,
             _lock: lock,
         })
+    }
+
+    /// The services that belong here, and what is wrong with the files of others.
+    pub(crate) fn specs(&self) -> (BTreeMap<String, Spec>, Vec<InitError>) {
+        let (mut specs, errors) = spec::load_all(&self.paths);
+        specs.retain(|_, spec| self.own_machine || !spec.machine_only);
+        (specs, errors)
     }
 
     /// On a booted machine one wrong file must not stop the others; elsewhere it is an error.
@@ -90,6 +116,19 @@ impl World {
             Some(error) => Err(error),
             None => Ok(Vec::new()),
         }
+    }
+
+    /// Where what belongs to deployments lies.
+    pub(crate) fn places(&self) -> Places {
+        Places {
+            state: self.paths.state.clone(),
+            esp: self.paths.run.join("init").join("esp"),
+        }
+    }
+
+    /// Asks PID 1 for more time to end, because work goes on that must not be cut off.
+    pub(crate) fn more_time(&self) {
+        self.tell(["more", ""], None);
     }
 
     /// The descriptor of that name that a supervisor before us stored.
