@@ -3,11 +3,16 @@
 //! A phase that cannot do its work says why and the boot goes on, unless nothing could work without it
 //! (directories). On a development tree the phases that belong to a machine are skipped and say so.
 
+mod cmdline;
+mod deployment;
 mod dirs;
 mod firewall;
 mod hardware;
+mod hostname;
 mod machine_id;
+mod network;
 mod profiles;
+mod resolver;
 mod settings;
 mod tmpfiles;
 
@@ -19,13 +24,17 @@ use crate::spec::Spec;
 use crate::supervise::World;
 use aios_confine::cgroup::Cgroup;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 /// The phases of this boot.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Boot {
     pub(crate) phases: Vec<Phase>,
+    /// Services that phases have started, although their files do not enable them: on other machines than booted ones
+    /// they would have nothing to do, or too much.
+    #[serde(default)]
+    starts: BTreeSet<String>,
 }
 
 impl Boot {
@@ -108,6 +117,14 @@ pub(crate) enum Outcome {
 pub(crate) struct Setup {
     /// Whether the kernel drops what nobody opened; no interface is brought up before.
     pub(crate) firewall: bool,
+    starts: BTreeSet<String>,
+}
+
+impl Setup {
+    /// Has a service started that its file does not enable.
+    fn start(&mut self, service: &str) {
+        self.starts.insert(service.to_owned());
+    }
 }
 
 type Work = fn(&mut World, &mut Setup) -> Result<Outcome>;
@@ -130,9 +147,10 @@ const fn machine(name: &'static str, work: Work) -> Named {
 }
 
 /// Phases between the essential mounts, which PID 1 makes, and the reading of the services' files.
-const PHASES: [Named; 10] = [
+const PHASES: [Named; 14] = [
     machine("shared-root", settings::share_root),
     machine("machine-id", machine_id::make),
+    machine("hostname", hostname::set),
     machine("tmpfiles", tmpfiles::make),
     Named {
         name: "cgroups",
@@ -140,10 +158,13 @@ const PHASES: [Named; 10] = [
         work: cgroups,
     },
     machine("modules", hardware::modules),
+    machine("deployment", deployment::observe),
+    machine("interface-names", network::name_links),
     machine("devices", hardware::devices),
     machine("kernel-settings", settings::kernel),
     machine("firewall", firewall::load),
     machine("loopback", settings::loopback),
+    machine("network", network::configure),
     machine("apparmor", profiles::load),
 ];
 
@@ -164,11 +185,20 @@ pub(crate) fn run(world: &mut World) -> Boot {
         };
         boot.note(world, named.name, start_ms, &result);
     }
+    boot.starts = setup.starts;
     boot
 }
 
-/// The last phase before services start: directories. Nothing works without them.
-pub(crate) fn directories(world: &World, specs: &BTreeMap<String, Spec>, boot: &mut Boot) -> Result<()> {
+/// What is left before services start: enabling those that phases ask for, and the directories. Nothing works without
+/// them.
+pub(crate) fn before_services(
+    world: &World,
+    specs: &mut BTreeMap<String, Spec>,
+    boot: &mut Boot,
+) -> Result<()> {
+    for (_, spec) in specs.iter_mut().filter(|(name, _)| boot.starts.contains(*name)) {
+        spec.enabled = true;
+    }
     if world.generation > 0 {
         return Ok(());
     }

@@ -49,6 +49,8 @@ pub struct Spec {
     pub working_directory: String,
     /// Whether it is started at boot.
     pub enabled: bool,
+    /// Whether it is only there on a booted machine: it keeps the machine's own network, clock or doors.
+    pub machine_only: bool,
     /// Whether the system is degraded without it.
     pub critical: bool,
     /// Services that must be ready before, and without which this one stops.
@@ -97,6 +99,7 @@ impl Default for Spec {
             groups: Vec::new(),
             working_directory: String::new(),
             enabled: true,
+            machine_only: false,
             critical: false,
             needs: Vec::new(),
             wants: Vec::new(),

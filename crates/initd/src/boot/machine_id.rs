@@ -7,13 +7,9 @@ use std::fs;
 use std::io::Read;
 use std::path::Path;
 
-/// Makes it if it is not there, and sets the host's name.
+/// Makes it if it is not there.
 pub(super) fn make(_: &mut World, _: &mut Setup) -> Result<Outcome> {
     let path = Path::new("/etc/machine-id");
-    let name = fs::read_to_string("/etc/hostname").unwrap_or_default();
-    if !name.trim().is_empty() {
-        nix::unistd::sethostname(name.trim()).map_err(InitError::system("cannot set the host's name"))?;
-    }
     if fs::read_to_string(path).is_ok_and(|text| is_id(&text)) {
         return Ok(Outcome::Done("kept".into()));
     }

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 impl Manager {
     /// Takes in new and changed files. A wrong file leaves its service as it was, and so does a circle.
     pub(super) fn reload(&mut self) -> Result<ReloadServicesResponse> {
-        let (mut specs, mut errors) = spec::load_all(&self.world.paths);
+        let (mut specs, mut errors) = self.world.specs();
         let mut known: BTreeMap<String, Spec> = self.specs();
         for (name, unit) in &self.units {
             if let Some(next) = &unit.next {

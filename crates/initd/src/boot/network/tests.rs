@@ -1,0 +1,114 @@
+use super::*;
+use file::Network;
+
+fn tree(text: Option<&str>) -> (tempfile::TempDir, Paths) {
+    let root = tempfile::tempdir().unwrap();
+    let paths = Paths::development(root.path());
+    fs::create_dir_all(&paths.etc).unwrap();
+    fs::create_dir_all(paths.run.join("network")).unwrap();
+    if let Some(text) = text {
+        fs::write(paths.etc.join("network.toml"), text).unwrap();
+    }
+    (root, paths)
+}
+
+const TWO: &str = r#"
+[[interface]]
+name = "eth0"
+addresses = ["192.0.2.10/24", "2001:db8::10/64"]
+gateway = ["192.0.2.1", "fe80::1"]
+dns = ["192.0.2.53"]
+search = ["lan.example"]
+mtu = 1400
+
+[[interface]]
+mac = "52:54:00:AB:cd:56"
+"#;
+
+#[test]
+fn a_file_becomes_the_configuration_of_the_client() {
+    let (root, paths) = tree(Some(TWO));
+    let network = read(&paths).unwrap();
+    write_client(&paths, &network).unwrap();
+    let read = |name: &str| fs::read_to_string(paths.run.join("network").join(name)).unwrap();
+    let conf = read("dhcpcd.conf");
+    assert!(
+        conf.contains("interface eth0\nnoipv4\nnoipv6\ninterface enx525400abcd56\n"),
+        "{conf}"
+    );
+    assert_eq!(
+        read("eth0.ip"),
+        "link set dev eth0 mtu 1400\nlink set dev eth0 up\n\
+         address replace 192.0.2.10/24 dev eth0\naddress replace 2001:db8::10/64 dev eth0\n\
+         route replace default via 192.0.2.1 dev eth0 proto static\n\
+         route replace default via fe80::1 dev eth0 proto static\n"
+    );
+    assert_eq!(read("static.dns"), "nameserver 192.0.2.53\nsearch lan.example\n");
+    assert_eq!(write_links(root.path(), &network).unwrap(), 1);
+    let link = fs::read_to_string(root.path().join(LINKS).join("10-aios-525400abcd56.link")).unwrap();
+    assert!(
+        link.contains("MACAddress=52:54:00:ab:cd:56\n[Link]\nName=enx525400abcd56"),
+        "{link}"
+    );
+    assert_eq!(summary(&network), "eth0 192.0.2.10/24, enx525400abcd56 by DHCP");
+}
+
+#[test]
+fn without_a_file_every_interface_asks_a_server() {
+    let (_root, paths) = tree(None);
+    let network = read(&paths).unwrap();
+    assert_eq!(network, Network::default());
+    write_client(&paths, &network).unwrap();
+    let conf = fs::read_to_string(paths.run.join("network/dhcpcd.conf")).unwrap();
+    assert!(!conf.contains("\ninterface"), "{conf}");
+}
+
+#[test]
+fn an_error_names_file_and_line() {
+    for (text, wanted) in [
+        (
+            "[[interface]]\nname = \"eth0\"\naddresses = [\"192.0.2.1\"]\n",
+            "network.toml:3",
+        ),
+        ("[[interface]]\nname = \"eth0 up\"\n", "network.toml:2"),
+        ("[[interface]]\nname = \"eth0\"\nadresses = []\n", "addresses"),
+        ("[[interface]]\nmac = \"52:54:00:12:34\"\n", "network.toml:2"),
+        (
+            "[[interface]]\nname = \"a\"\nsearch = [\"a b\"]\n",
+            "network.toml:3",
+        ),
+        ("[[interface]]\ndhcp = true\n", "neither `name` nor `mac`"),
+        (
+            "[[interface]]\nname = \"a\"\n[[interface]]\nname = \"a\"\n",
+            "a is there twice",
+        ),
+        ("[[interface]]\nname = \"a\"\nmtu = 100\n", "from 576"),
+        (
+            "[[interface]]\nname = \"a\"\ngateway = [\"192.0.2.1\"]\n",
+            "needs `addresses`",
+        ),
+        (
+            "[[interface]]\nname = \"a\"\naddresses = [\"192.0.2.9/24\"]\ngateway = [\"192.0.2.1\", \"192.0.2.2\"]\n",
+            "more than one of a family",
+        ),
+    ] {
+        let (_root, paths) = tree(Some(text));
+        let error = read(&paths).unwrap_err().to_string();
+        assert!(error.contains(wanted), "{wanted:?} is not in {error:?}");
+    }
+}
+
+#[test]
+fn a_fixed_address_may_come_beside_a_servers() {
+    let (_root, paths) = tree(Some(
+        "[[interface]]\nname = \"a\"\ndhcp = true\naddresses = [\"192.0.2.9/24\"]\n",
+    ));
+    let network = read(&paths).unwrap();
+    write_client(&paths, &network).unwrap();
+    let conf = fs::read_to_string(paths.run.join("network/dhcpcd.conf")).unwrap();
+    assert!(
+        conf.contains("interface a\n") && !conf.contains("noipv4"),
+        "{conf}"
+    );
+    assert!(paths.run.join("network/a.ip").exists());
+}
