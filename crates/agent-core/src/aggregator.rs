@@ -177,7 +177,7 @@ pub fn line(goal: &Goal, state: GoalState, report: Option<&Report>, result: &Val
         (GoalState::Completed, _) => match goal.origin {
             Origin::Undo { .. } => format!("undone and verified: {changes}"),
             Origin::Call { .. } => format!("done: {changes}"),
-            Origin::Text => format!("done and verified: {changes}"),
+            Origin::Text | Origin::Runbook { .. } => format!("done and verified: {changes}"),
         },
         (_, Some(report)) => format!("{} ({changes})", report.message),
         _ if goal.cancelled_by.is_empty() => format!("{state} ({changes})"),

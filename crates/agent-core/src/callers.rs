@@ -163,6 +163,27 @@ impl Callers {
         Ok(Person { uid, name })
     }
 
+    /// What states goals of the system itself: the health service, or root.
+    ///
+    /// # Errors
+    /// The caller is anybody else.
+    pub async fn system<T>(&self, rpc: &'static str, request: &Request<T>) -> Result<Person, Status> {
+        let judged = self
+            .roles
+            .require(request, &[Role::Health, Role::Root])
+            .map(|caller| Person {
+                uid: caller.uid,
+                name: peer::name_of(caller.uid),
+            })
+            .map_err(|error| rpc::status(&error));
+        if let Err(status) = &judged
+            && let Some(noted) = self.note(rpc, request, status)
+        {
+            noted.await;
+        }
+        judged
+    }
+
     /// The enrolled person's name. Only a yes is remembered: who was enrolled a moment ago need not wait.
     async fn enrolled(&self, uid: u32) -> Result<Option<String>, Error> {
         let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);

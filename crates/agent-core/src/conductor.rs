@@ -147,6 +147,7 @@ async fn plan_for(core: &Arc<Core>, goal: &Goal) -> Result<Plan, Error> {
     let mut ids = || core.ids.task();
     match &goal.origin {
         Origin::Text => planner::from_words(&core.runbooks, planner::words(goal), goal.dry_run, &mut ids),
+        Origin::Runbook { runbook } => planner::from_runbook(&core.runbooks, runbook, &mut ids),
         Origin::Call { tool, args } => planner::one_call(&core.clients, tool, args, ids()).await,
         Origin::Undo { of } => {
             let target = core.journal.goal(*of).await?;

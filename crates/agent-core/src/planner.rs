@@ -75,6 +75,27 @@ pub fn from_words(
     })
 }
 
+/// Plans what a runbook says that is asked for by its name. Its inputs take their defaults.
+///
+/// # Errors
+/// There is no such runbook, or an input has no default.
+pub fn from_runbook(
+    runbooks: &[Runbook],
+    name: &str,
+    ids: &mut dyn FnMut() -> TaskId,
+) -> Result<Plan, Error> {
+    let runbook = runbooks
+        .iter()
+        .find(|runbook| runbook.name == name)
+        .ok_or_else(|| Error::State(format!("there is no runbook {name}")))?;
+    let (tasks, book) = runbook.plan(&intent::Slots::new(), ids)?;
+    let reason = "the system named the runbook";
+    Ok(Plan {
+        book,
+        ..Plan::new(&runbook.name, tasks, vec![runbook.name.clone()], reason)
+    })
+}
+
 /// A dry run changes nothing, so there is nothing to prove.
 fn drop_proofs(tasks: &mut Vec<TaskPlan>) {
     let proofs: BTreeSet<String> = tasks

@@ -25,6 +25,11 @@ pub enum Origin {
         /// Arguments, a JSON object.
         args: Value,
     },
+    /// A runbook by its name: a goal of the system itself, whose text is for people only.
+    Runbook {
+        /// Its name.
+        runbook: String,
+    },
     /// The undo of another goal.
     Undo {
         /// The goal to undo.

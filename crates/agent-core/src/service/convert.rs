@@ -74,7 +74,7 @@ pub(super) fn goal(goal: &Goal) -> api::Goal {
         level: goal.level.clone(),
         undo_of: match goal.origin {
             Origin::Undo { of } => of.to_string(),
-            Origin::Text | Origin::Call { .. } => String::new(),
+            Origin::Text | Origin::Runbook { .. } | Origin::Call { .. } => String::new(),
         },
         undone_by: goal.undone_by.map(|by| by.to_string()).unwrap_or_default(),
         error: goal.error.clone().map(Into::into),

@@ -4,6 +4,7 @@ mod convert;
 mod requests;
 mod runbooks;
 mod schedules;
+mod system;
 mod watch;
 
 use crate::callers::{Callers, Person};
@@ -82,11 +83,27 @@ impl Service {
 
     async fn submit(&self, submit: Submit, person: Person, origin: Origin) -> Result<api::Goal, Error> {
         let own = self.clone();
-        self.unbroken(async move { own.submit_now(submit, person, origin).await })
+        self.unbroken(async move { own.submit_now(submit, person, origin, Cause::Person).await })
             .await
     }
 
-    async fn submit_now(&self, submit: Submit, person: Person, origin: Origin) -> Result<api::Goal, Error> {
+    async fn submit_of_system(
+        &self,
+        system: Person,
+        (submit, origin, cause): (Submit, Origin, Cause),
+    ) -> Result<api::Goal, Error> {
+        let own = self.clone();
+        self.unbroken(async move { own.submit_now(submit, system, origin, cause).await })
+            .await
+    }
+
+    async fn submit_now(
+        &self,
+        submit: Submit,
+        person: Person,
+        origin: Origin,
+        cause: Cause,
+    ) -> Result<api::Goal, Error> {
         let event = Event::Submitted {
             text: submit.text,
             priority: submit.priority,
@@ -96,7 +113,7 @@ impl Service {
             uid: person.uid,
             client_id: submit.client_id,
             origin,
-            cause: Cause::Person,
+            cause,
         };
         let (goal, submission) = self.core.journal.submit(self.core.ids.goal(), event).await?;
         if submission == Submission::New {
@@ -240,6 +257,15 @@ impl Orchestrator for Service {
         let person = self.callers.person("SubmitGoal", &request, proof).await?;
         let submit = requests::submit(request.into_inner()).map_err(|error| error.status())?;
         answer(self.submit(submit, person, Origin::Text).await)
+    }
+
+    async fn submit_system_goal(
+        &self,
+        request: Request<api::SubmitSystemGoalRequest>,
+    ) -> Result<Response<api::Goal>, Status> {
+        let system = self.callers.system("SubmitSystemGoal", &request).await?;
+        let goal = system::goal(request.into_inner()).map_err(|error| error.status())?;
+        answer(self.submit_of_system(system, goal).await)
     }
 
     async fn list_goals(

@@ -119,7 +119,7 @@ pub(super) fn goal_id(id: &str) -> Result<&str, Error> {
     }
 }
 
-fn client_id(id: String) -> Result<String, Error> {
+pub(super) fn client_id(id: String) -> Result<String, Error> {
     // Any UUID will do: it is the client's own.
     if id.is_empty() || aios_core::id::GoalId::parse(&id).is_ok() {
         Ok(id)

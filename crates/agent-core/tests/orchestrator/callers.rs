@@ -300,3 +300,43 @@ async fn a_goal_is_cancelled_undone_and_answered_by_its_owner_and_by_root_alone(
         .into_inner();
     assert_eq!(by_root.state(), api::GoalState::Cancelled);
 }
+
+#[tokio::test]
+async fn goals_of_the_system_are_stated_by_the_health_service_and_root_alone() {
+    let Some(bench) = Bench::start().await else {
+        return;
+    };
+    for path in [
+        bench.paths.run.parent().unwrap(),
+        &bench.paths.run,
+        &bench.socket(),
+    ] {
+        std::fs::set_permissions(path, PermissionsExt::from_mode(0o777)).unwrap();
+    }
+    let uid = Who::Person.uid().unwrap();
+    bench.doubles.world().persons.insert(uid, "anna".to_owned());
+    let (mut anna, _anna) = as_user(&bench, Who::Person);
+    let canary = || api::SubmitSystemGoalRequest {
+        goal: Some(api::submit_system_goal_request::Goal::Canary(api::CanaryGoal {})),
+        client_id: "0193a1de-0000-7000-8000-00000000000a".to_owned(),
+    };
+    let refused = anna.submit_system_goal(canary()).await.unwrap_err();
+    assert_eq!(report_of(&refused).code, "AIOS-AUTH-0602");
+    let recorded = bench.doubles.world().recorded.clone();
+    assert!(
+        recorded
+            .iter()
+            .any(|record| record.kind == "orchestrator.denied" && record.details_json.contains("SubmitSystemGoal"))
+    );
+
+    let mut root = bench.client();
+    let goal = root.submit_system_goal(canary()).await.unwrap().into_inner();
+    assert!(goal.cause.contains("health"), "{}", goal.cause);
+    let again = root.submit_system_goal(canary()).await.unwrap().into_inner();
+    assert_eq!(again.goal_id, goal.goal_id, "asking again answers how it stands");
+    let missing = root
+        .submit_system_goal(api::SubmitSystemGoalRequest::default())
+        .await
+        .unwrap_err();
+    assert_eq!(missing.code(), tonic::Code::InvalidArgument);
+}

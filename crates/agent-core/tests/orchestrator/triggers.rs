@@ -123,6 +123,27 @@ impl Init for Supervisor {
         unasked()
     }
 
+    async fn get_deployment(
+        &self,
+        _: Request<init::GetDeploymentRequest>,
+    ) -> Result<Response<init::DeploymentInfo>, Status> {
+        unasked()
+    }
+
+    async fn report_health(
+        &self,
+        _: Request<init::ReportHealthRequest>,
+    ) -> Result<Response<init::ReportHealthResponse>, Status> {
+        unasked()
+    }
+
+    async fn finalize_at_shutdown(
+        &self,
+        _: Request<init::FinalizeAtShutdownRequest>,
+    ) -> Result<Response<init::FinalizeAtShutdownResponse>, Status> {
+        unasked()
+    }
+
     async fn shutdown(
         &self,
         _: Request<init::ShutdownRequest>,

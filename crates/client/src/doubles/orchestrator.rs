@@ -13,7 +13,7 @@ use aios_proto::orchestrator::v1::{
     ListDecisionsRequest, ListDecisionsResponse, ListGoalsRequest, ListGoalsResponse, ListRunbooksRequest,
     ListRunbooksResponse, ListSchedulesRequest, ListSchedulesResponse, RemoveScheduleRequest,
     ReplyGoalRequest, RunbookCase, RunbookInfo, RunbookInput, Schedule, StatusRequest, StatusResponse,
-    SubmitGoalRequest, UndoGoalRequest, WatchGoalsRequest,
+    SubmitGoalRequest, SubmitSystemGoalRequest, UndoGoalRequest, WatchGoalsRequest,
 };
 use tokio::sync::mpsc;
 use tokio_stream::Stream;
@@ -62,6 +62,18 @@ impl Orchestrator for OrchestratorDouble {
             person,
         };
         script::submit(&self.world, order).await.map(Response::new)
+    }
+
+    async fn submit_system_goal(
+        &self,
+        _: Request<SubmitSystemGoalRequest>,
+    ) -> Result<Response<Goal>, Status> {
+        Err(refusal(
+            Class::PermissionDenied,
+            "AIOS-AUTH-0602",
+            "only the health service states goals of the system",
+            "submit a goal of your own",
+        ))
     }
 
     async fn list_goals(

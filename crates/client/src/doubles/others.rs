@@ -230,8 +230,43 @@ impl init::init_server::Init for InitDouble {
             degradations: vec!["no cgroup v2: agents' memory is not limited".to_owned()],
         }))
     }
-    async fn shutdown(&self, _: Request<init::ShutdownRequest>) -> Answer<init::ShutdownResponse> {
+    async fn get_deployment(&self, _: Request<init::GetDeploymentRequest>) -> Answer<init::DeploymentInfo> {
+        let deployment = |digit: &str| init::Deployment {
+            id: digit.repeat(128),
+            image: format!("oci:/var/lib/images/v{digit}"),
+            manifest: format!("sha256:{}", digit.repeat(64)),
+        };
+        Ok(Response::new(init::DeploymentInfo {
+            running: Some(deployment("1")),
+            failed: vec![init::FailedDeployment {
+                deployment: Some(deployment("2")),
+                found_ms: THEN,
+                why: "aios-orchestrator is not ready".to_owned(),
+                boots: 3,
+                new: true,
+            }],
+            blessed: Some(deployment("1")),
+            blessed_ms: THEN,
+            ..init::DeploymentInfo::default()
+        }))
+    }
+    async fn report_health(
+        &self,
+        _: Request<init::ReportHealthRequest>,
+    ) -> Answer<init::ReportHealthResponse> {
         Err(not_offered())
+    }
+    async fn finalize_at_shutdown(
+        &self,
+        _: Request<init::FinalizeAtShutdownRequest>,
+    ) -> Answer<init::FinalizeAtShutdownResponse> {
+        Ok(Response::new(init::FinalizeAtShutdownResponse {}))
+    }
+    async fn shutdown(&self, request: Request<init::ShutdownRequest>) -> Answer<init::ShutdownResponse> {
+        match request.get_ref().kind.as_str() {
+            "reboot" => Ok(Response::new(init::ShutdownResponse {})),
+            _ => Err(not_offered()),
+        }
     }
 }
 

@@ -1,7 +1,8 @@
 //! What the API says of a service.
 
+use super::clock::Stamp;
 use super::launch;
-use super::manager::{Manager, now_ms};
+use super::manager::Manager;
 use super::rules;
 use super::unit::{Exit, State, Unit};
 use super::users;
@@ -34,7 +35,7 @@ impl Manager {
             pid: unit.pid(),
             user: spec.user.clone(),
             restarts: unit.restarts,
-            ready_since_ms: unit.ready_since_ms,
+            ready_since_ms: unit.ready_since.utc_ms,
             ready_ms: unit.ready_ms,
             last_exit: unit.last_exit.clone(),
             usage: Some(usage(unit, launch::group_of(&self.world, spec).as_ref())),
@@ -42,7 +43,7 @@ impl Manager {
             sockets: held.map(|held| held.path.display().to_string()).collect(),
             critical: spec.critical,
             next_start_ms: if unit.state == State::Backoff {
-                unit.next_start_ms.max(now_ms())
+                unit.next_start.shown(Stamp::now())
             } else {
                 0
             },
@@ -50,7 +51,7 @@ impl Manager {
             enabled: spec.enabled,
             core: rules::is_core(&spec.name, specs),
             run: unit.run,
-            started_ms: unit.started_ms,
+            started_ms: unit.started.utc_ms,
             exits: unit.exits.iter().map(exit).collect(),
             config: Some(config(spec)?),
             status: unit.status.clone(),
@@ -97,6 +98,7 @@ fn config(spec: &Spec) -> Result<ServiceConfig> {
         environment_names: spec.environment.keys().cloned().collect(),
         files: spec.files.clone(),
         digest: spec.digest()?,
+        apparmor: spec.confine.apparmor.clone(),
     })
 }
 
