@@ -10,6 +10,7 @@ mod exit;
 mod hook;
 mod instance;
 mod person;
+mod personality;
 mod problem;
 mod reference;
 mod render;
@@ -21,6 +22,23 @@ pub use terminal::Terminal;
 
 use args::Cli;
 use clap::Parser;
+use personality::Personality;
+
+/// [`run`] for a program that was started as `called`: under some names it stands in for another program.
+pub async fn run_as(
+    called: &str,
+    words: &[String],
+    surroundings: &Surroundings,
+    terminal: &mut Terminal,
+) -> Exit {
+    match Personality::of(called) {
+        Some(personality) => {
+            let instance = Instance::find(None, surroundings);
+            personality.run(words, &instance, terminal).await
+        }
+        None => run(words, surroundings, terminal).await,
+    }
+}
 
 /// Parses `words` (without the program's name), runs the command, and says how it ended. Nothing
 /// is written but through `terminal`.

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use aios_client::doubles::{ALL, Double, Doubles};
 use aios_core::clock::SystemClock;
-use aiosctl::{Exit, Surroundings, Terminal, run};
+use aiosctl::{Exit, Surroundings, Terminal, run_as};
 
 /// What a command did.
 #[derive(Debug)]
@@ -130,15 +130,20 @@ impl Bench {
 
     /// Runs a command where nobody can be asked.
     pub(crate) async fn run(&self, words: &[&str]) -> Ran {
-        self.run_with(words, None).await
+        self.run_with("aiosctl", words, None).await
+    }
+
+    /// Runs the program under another name.
+    pub(crate) async fn called(&self, name: &str, words: &[&str]) -> Ran {
+        self.run_with(name, words, None).await
     }
 
     /// Runs a command where a person answers.
     pub(crate) async fn answered(&self, words: &[&str], answer: &str) -> Ran {
-        self.run_with(words, Some(answer)).await
+        self.run_with("aiosctl", words, Some(answer)).await
     }
 
-    async fn run_with(&self, words: &[&str], answer: Option<&str>) -> Ran {
+    async fn run_with(&self, name: &str, words: &[&str], answer: Option<&str>) -> Ran {
         let (out, err) = (Buffer::default(), Buffer::default());
         let input = answer.map(|answer| Box::new(Cursor::new(answer.as_bytes().to_vec())) as _);
         let mut terminal = Terminal::of_parts(Box::new(out.clone()), Box::new(err.clone()), input);
@@ -149,7 +154,7 @@ impl Bench {
             uid: rustix::process::geteuid().as_raw(),
         };
         let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
-        let exit = run(&words, &surroundings, &mut terminal).await;
+        let exit = run_as(name, &words, &surroundings, &mut terminal).await;
         let root = self.root.path().display().to_string();
         Ran {
             exit,

@@ -357,3 +357,32 @@ async fn configuration_is_shown_with_its_origin_and_mistakes_are_named() {
     let none = bench.run(&["config", "check", "/nonexistent.toml"]).await;
     assert!(none.err.contains("AIOS-CLI-0016"), "{none:?}");
 }
+
+#[tokio::test]
+async fn under_systemds_names_it_answers_bootc_and_nobody_else() {
+    let bench = Bench::new().await;
+    let staged = ["start", "--quiet", "bootc-finalize-staged.service"];
+    let ran = bench.called("/usr/bin/systemctl", &staged).await;
+    assert_eq!(
+        (ran.exit, ran.out.as_str(), ran.err.as_str()),
+        (Exit::Done, "", "")
+    );
+    let reboot = [
+        "--quiet",
+        "--",
+        "systemctl",
+        "reboot",
+        "--message=Initiated by bootc",
+    ];
+    let ran = bench.called("systemd-run", &reboot).await;
+    assert_eq!((ran.exit, ran.err.as_str()), (Exit::Done, "Initiated by bootc\n"));
+    // What the supervisor refuses is a failure of the call.
+    let ran = bench.called("systemctl", &["poweroff"]).await;
+    assert_eq!(ran.exit, Exit::Failed, "{ran:?}");
+    let ran = bench.called("systemctl", &["restart", "nginx.service"]).await;
+    assert_eq!(ran.exit, Exit::Failed);
+    insta::assert_snapshot!("systemctl_refused", ran.stable());
+    let away = Bench::empty().called("systemctl", &staged).await;
+    assert_eq!(away.exit, Exit::Failed);
+    assert!(away.err.contains("AIOS-CLIENT-0001"), "{away:?}");
+}
