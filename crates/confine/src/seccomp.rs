@@ -6,6 +6,9 @@
 //!   network sockets but Unix ones.
 //! * `worker-net`: the same with sockets for IPv4, IPv6 and the kernel's tables (netlink), and no others: no packet
 //!   sockets, which would see everybody's traffic.
+//! * `dhcp`: as `worker-net`, with packet sockets, which are needed before there is an address, and without the kernel's firewall:
+//!   whoever takes a network client over with CAP_NET_ADMIN cannot open it.
+//! * `time`: as `worker-net`, and the clock may be set.
 //!
 //! A refused call answers EPERM; `clone3` answers ENOSYS, because its flags lie in memory where a
 //! filter cannot look, and the C library then falls back to `clone`. Calls through the x32 table,
@@ -15,7 +18,11 @@ use crate::error::{ConfineError, Result};
 use seccompiler::{BpfProgram, TargetArch, sock_filter};
 
 /// The filters that exist.
-pub const NAMES: [&str; 3] = ["service", "worker", "worker-net"];
+pub const NAMES: [&str; 5] = ["service", "worker", "worker-net", "dhcp", "time"];
+
+const SERVICE: &str = include_str!("../filters/service.json");
+/// What the clock is set by.
+const CLOCK: [&str; 4] = ["settimeofday", "clock_settime", "clock_adjtime", "adjtimex"];
 
 const ARCH: TargetArch = if cfg!(target_arch = "aarch64") {
     TargetArch::aarch64
@@ -28,15 +35,15 @@ const ARCH: TargetArch = if cfg!(target_arch = "aarch64") {
 /// # Errors
 /// No filter of that name, or data that do not compile.
 pub fn programs(name: &str) -> Result<Vec<BpfProgram>> {
-    let sources: &[&str] = match name {
-        "service" => &[include_str!("../filters/service.json")],
-        "worker" => &[
-            include_str!("../filters/service.json"),
-            include_str!("../filters/worker.json"),
-        ],
-        "worker-net" => &[
-            include_str!("../filters/service.json"),
-            include_str!("../filters/worker-net.json"),
+    let service = SERVICE.to_owned();
+    let sources: Vec<String> = match name {
+        "service" => vec![service],
+        "worker" => vec![service, include_str!("../filters/worker.json").into()],
+        "worker-net" => vec![service, include_str!("../filters/worker-net.json").into()],
+        "dhcp" => vec![service, include_str!("../filters/dhcp.json").into()],
+        "time" => vec![
+            without(SERVICE, &CLOCK),
+            include_str!("../filters/worker-net.json").into(),
         ],
         _ => return Err(ConfineError::UnknownFilter(name.to_owned())),
     };
@@ -56,6 +63,20 @@ pub fn programs(name: &str) -> Result<Vec<BpfProgram>> {
         programs.push(no_x32());
     }
     Ok(programs)
+}
+
+/// A filter without some of its calls; each stands on a line of its own.
+fn without(source: &str, calls: &[&str]) -> String {
+    let named = |line: &str| {
+        calls
+            .iter()
+            .any(|call| line.contains(&format!("{{\"syscall\": \"{call}\"}}")))
+    };
+    source
+        .lines()
+        .filter(|line| !named(line))
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// Refuses every call whose number has the x32 bit.
@@ -84,6 +105,16 @@ mod tests {
             let programs = programs(name).unwrap();
             assert!(programs.len() >= 2, "{name}");
             assert!(programs.iter().all(|p| !p.is_empty() && p.len() < 4096));
+        }
+    }
+
+    #[test]
+    fn the_clock_is_the_only_difference_between_what_services_and_the_time_client_may_do() {
+        let time = without(SERVICE, &CLOCK);
+        let gone: Vec<&str> = SERVICE.lines().filter(|line| !time.contains(line)).collect();
+        assert_eq!(gone.len(), CLOCK.len(), "{gone:?}");
+        for (line, call) in gone.iter().zip(CLOCK) {
+            assert!(line.contains(call), "{line}");
         }
     }
 

@@ -3,6 +3,7 @@
 //! A phase that cannot do its work says why and the boot goes on, unless nothing could work without it
 //! (directories). On a development tree the phases that belong to a machine are skipped and say so.
 
+mod clock;
 mod cmdline;
 mod deployment;
 mod dirs;
@@ -16,6 +17,7 @@ mod resolver;
 mod settings;
 mod tmpfiles;
 
+pub(crate) use clock::save as save_clock;
 pub(crate) use dirs::of_service as dirs_of_service;
 
 use crate::error::Result;
@@ -147,8 +149,9 @@ const fn machine(name: &'static str, work: Work) -> Named {
 }
 
 /// Phases between the essential mounts, which PID 1 makes, and the reading of the services' files.
-const PHASES: [Named; 14] = [
+const PHASES: [Named; 15] = [
     machine("shared-root", settings::share_root),
+    machine("clock", clock::start),
     machine("machine-id", machine_id::make),
     machine("hostname", hostname::set),
     machine("tmpfiles", tmpfiles::make),

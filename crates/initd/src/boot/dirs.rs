@@ -35,7 +35,7 @@ pub(super) fn make(world: &World, specs: &BTreeMap<String, Spec>) -> Result<Outc
         directory(path, 0, *gid, *mode)?;
     }
     let mut skipped = Vec::new();
-    for spec in specs.values() {
+    for spec in specs.values().filter(|spec| spec.enabled) {
         // The service itself will fail with the same error, which its state then shows.
         if let Err(error) = of_service(spec) {
             tracing::error!(service = spec.name, %error, "cannot make the directories of a service");

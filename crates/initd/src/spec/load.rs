@@ -236,6 +236,8 @@ mod tests {
                 "{name}"
             );
             let privileged = [
+                "aios-network",
+                "aios-time",
                 "aios-worker-fs",
                 "aios-worker-net",
                 "aios-worker-pkg",

@@ -112,3 +112,64 @@ fn a_fixed_address_may_come_beside_a_servers() {
     );
     assert!(paths.run.join("network/a.ip").exists());
 }
+
+/// Runs the hook as dhcpcd does.
+fn hook(paths: &Paths, event: &[(&str, &str)]) {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../bootc/network/dhcp-hook");
+    let status = std::process::Command::new("sh")
+        .arg(script)
+        .env("AIOS_RUN", &paths.run)
+        .envs(event.iter().copied())
+        .status()
+        .unwrap();
+    assert!(status.success(), "{event:?}");
+}
+
+#[test]
+fn the_hook_tells_what_servers_said_after_what_the_administrator_wrote() {
+    let (_root, paths) = tree(None);
+    let dns = paths.run.join("dns");
+    fs::create_dir_all(&dns).unwrap();
+    fs::write(paths.run.join("network/static.dns"), "nameserver 192.0.2.53\n").unwrap();
+    let read = |name: &str| fs::read_to_string(dns.join(name)).unwrap();
+    let lease = [
+        ("reason", "BOUND"),
+        ("interface", "eth0"),
+        ("protocol", "dhcp"),
+        ("if_up", "true"),
+        ("if_down", "false"),
+        ("new_domain_name_servers", "10.0.0.1 * 10.0.0.2 10.0.0.3"),
+        ("new_domain_name", "lan.example"),
+        ("new_ntp_servers", "10.0.0.4"),
+        ("new_host_name", "given"),
+    ];
+    hook(&paths, &lease);
+    let advertised = [
+        ("reason", "ROUTERADVERT"),
+        ("interface", "eth0"),
+        ("protocol", "ra"),
+        ("if_up", "true"),
+        ("nd1_rdnss1_servers", "fd00::1"),
+        ("nd1_dnssl1_search", "v6.example"),
+    ];
+    hook(&paths, &advertised);
+    assert_eq!(
+        read("resolv.conf"),
+        "nameserver 192.0.2.53\nnameserver 10.0.0.1\nnameserver *\nsearch lan.example v6.example\n"
+    );
+    assert_eq!(read("ntp.sources"), "server 10.0.0.4 iburst\n");
+    assert_eq!(read("hostname"), "given\n");
+    let gone = [
+        ("reason", "EXPIRE"),
+        ("interface", "eth0"),
+        ("protocol", "dhcp"),
+        ("if_up", "false"),
+        ("if_down", "true"),
+    ];
+    hook(&paths, &gone);
+    assert_eq!(
+        read("resolv.conf"),
+        "nameserver 192.0.2.53\nnameserver fd00::1\nsearch v6.example\n"
+    );
+    assert_eq!(read("hostname"), "");
+}
