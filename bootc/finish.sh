@@ -1,13 +1,9 @@
 #!/bin/bash
-# Last step of the OS image build: users, AppArmor's compiled profiles, PID 1, the initramfs, and an empty /var.
+# Last step of the OS image build: users, AppArmor's compiled profiles, man pages, and an empty /var once more.
 set -euo pipefail
 
-# Whatever umask the checkout was made under: vendor files are public.
-chmod -R u+rwX,go+rX,go-w /usr/lib/aios /usr/lib/sysusers.d /usr/lib/tmpfiles.d /usr/lib/bootc /usr/lib/dracut/dracut.conf.d \
-    /usr/lib/ostree /etc/containers
-
 # Users exist from the first boot on; the containers' owner has the subordinate ids that rootless Podman maps.
-systemd-sysusers /usr/lib/sysusers.d/aios.conf
+SYSTEMD_LOG_LEVEL=warning systemd-sysusers /usr/lib/sysusers.d/aios.conf
 for file in /etc/subuid /etc/subgid; do
     grep -q '^aios-sandbox:' "$file" 2>/dev/null || echo 'aios-sandbox:524288:65536' >>"$file"
 done
@@ -23,47 +19,7 @@ done
 cp -r /usr/lib/aios/share/. /usr/share/
 rm -r /usr/lib/aios/share
 
-# bootc wants one kernel and its initramfs below /usr/lib/modules, and /boot empty. The initramfs starts with systemd's
-# own PID 1, so it is made before that makes room for ours. bootc's module mounts the root of an installed system.
-bootc=()
-[ ! -d /usr/lib/dracut/modules.d/51bootc ] || bootc=(--add bootc)
-for modules in /usr/lib/modules/*/; do
-    kernel=$(basename "$modules")
-    [ -e "$modules/vmlinuz" ] || cp "/boot/vmlinuz-$kernel" "$modules/vmlinuz"
-    dracut --quiet --force --no-hostonly "${bootc[@]}" --kver "$kernel" "$modules/initramfs.img"
-    chmod 0644 "$modules/initramfs.img"
-done
-rm -rf /boot/* /initrd.img* /vmlinuz*
-
-# Whatever starts PID 1 gets aios-init, also when the kernel command line lost its init=. Diverted, so that an update of the
-# package does not bring back what was there.
-divert() {
-    dpkg-divert --quiet --local --rename --divert "$1.distrib" --add "$1"
-    ln -s "$2" "$1"
-}
-divert /usr/lib/systemd/systemd ../aios/bin/aios-init
-divert /usr/bin/systemctl ../lib/aios/bin/aiosctl
-divert /usr/bin/systemd-run ../lib/aios/bin/aiosctl
-ln -sf ../lib/aios/bin/aios-init /usr/sbin/init
-ln -sf ../lib/aios/bin/aiosctl /usr/bin/aiosctl
-
-# What eased making the base is no setting of the product.
-rm -f /etc/apt/apt.conf.d/99mmdebstrap
-
-# /usr is vendor's, /etc the admin's, /var state: the package database is vendor's, and homes are state.
-: >/etc/machine-id
-mkdir -p /etc/aios /usr/lib/sysimage /sysroot
-[ ! -d /var/lib/dpkg ] || mv /var/lib/dpkg /usr/lib/sysimage/dpkg
-find /var /tmp /run -xdev -mindepth 1 -not -path /tmp/finish.sh -delete 2>/dev/null || true
-state() {
-    rm -rf "/$1"
-    ln -s "$2" "/$1"
-}
-state home var/home
-state root var/roothome
-state srv var/srv
-state mnt var/mnt
-state opt var/opt
-state media run/media
-ln -s sysroot/ostree /ostree
-rm -f /tmp/finish.sh
+# What the commands above left behind; and the copies of users' files that they made, which hold nothing that counts.
+rm -f /etc/passwd- /etc/group- /etc/shadow- /etc/gshadow-
+find /var /tmp /run -xdev -mindepth 1 -delete 2>/dev/null || true
+rm "$0"

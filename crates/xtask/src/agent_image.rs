@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::base;
 use crate::cached::Inputs;
 use crate::host::{Host, readable, say};
+use crate::image::epoch;
 
 /// The agent image in root's store.
 pub(crate) const IMAGE: &str = "localhost/aios-agent";
@@ -27,7 +28,7 @@ const PLATFORMS: &[&str] = &[
 pub(crate) struct Args {
     /// Build even when nothing changed.
     #[arg(long)]
-    force: bool,
+    pub(crate) force: bool,
 }
 
 /// Builds when an input changed, and says where the layout lies.
@@ -49,6 +50,7 @@ pub(crate) fn ensure(host: &Host, args: &Args) -> Result<(PathBuf, String)> {
         .path(&host.root.join("python/aios_agents"))?
         .path(&shim)
         .context("run `cargo build --release` first")?
+        .text(&epoch::OF_FILES.to_string())
         .digest();
     let layout = host.cache.join("agent-image").join(inputs);
     if args.force || !layout.join("index.json").exists() {
@@ -119,6 +121,12 @@ fn build(host: &Host, shim: &Path, wheels: &Path, layout: &Path) -> Result<()> {
         .quiet()
         .run()?;
     readable(host, &context)?;
+    // Byte code names the date of its source, and is void when the image has another.
+    let date = epoch::OF_FILES.to_string();
+    xshell::cmd!(sh, "find {context} -exec touch --no-dereference --date @{date}")
+        .args(["{}", "+"])
+        .quiet()
+        .run()?;
     host.podman()
         .args([
             "build",
@@ -126,6 +134,8 @@ fn build(host: &Host, shim: &Path, wheels: &Path, layout: &Path) -> Result<()> {
             "--isolation",
             "chroot",
             "--layers=false",
+            "--timestamp",
+            &date,
             "--target",
             "agent",
         ])

@@ -1,8 +1,9 @@
 //! `cargo xtask image`: the OS image, from base, install tree and the files under `bootc/`, and what can be said of it.
 
-mod epoch;
+pub(crate) mod epoch;
 mod lint;
 mod mounted;
+mod reproduce;
 mod sbom;
 mod size;
 
@@ -11,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::cached::Inputs;
-use crate::host::{Host, say};
+use crate::host::{Host, readable, say};
 use crate::{base, stage};
 
 /// The OS image in root's store.
@@ -54,6 +55,9 @@ struct Build {
     /// Build even when nothing changed.
     #[arg(long)]
     force: bool,
+    /// Build twice from nothing, and fail when the layers differ; leaves no image.
+    #[arg(long)]
+    check_reproducible: bool,
     /// Name of the image in root's store.
     #[arg(long, default_value = IMAGE)]
     tag: String,
@@ -71,6 +75,7 @@ pub(crate) fn run(host: &Host, args: &Args) -> Result<ExitCode> {
     match &args.action {
         Some(Action::Lint(args)) => return lint::run(host, args),
         Some(Action::Size(args)) => size::run(host, args)?,
+        None if args.build.check_reproducible => reproduce::run(host, &args.build)?,
         None => ensure(host, &args.build)?,
     }
     Ok(ExitCode::SUCCESS)
@@ -83,8 +88,9 @@ fn ensure(host: &Host, args: &Build) -> Result<()> {
     let mut inputs = Inputs::default()
         .text(&host.image_id(&args.base)?)
         .path(&host.root.join("Containerfile"))?
-        .path(&host.root.join("bootc"))?
+        .path(&contexts.files)?
         .path(&contexts.install)?
+        .path(&contexts.layout)?
         .path(&contexts.bootc)?;
     inputs = if args.compile {
         inputs
@@ -98,7 +104,7 @@ fn ensure(host: &Host, args: &Build) -> Result<()> {
     let tag = inputs.text(args.stage()).digest();
     let tagged = format!("{}:{tag}", args.tag);
     if args.force || !host.has_image(&tagged)? {
-        build(host, args, &contexts, &tagged)?;
+        build(host, args, &contexts, &tagged, Cache::Use)?;
     }
     host.podman().args(["tag", &tagged, &args.tag]).run()?;
     host.keep_only(&args.tag, &tag)?;
@@ -112,6 +118,8 @@ fn ensure(host: &Host, args: &Build) -> Result<()> {
 /// Directories that the build reads beside the checkout.
 struct Contexts {
     install: PathBuf,
+    layout: PathBuf,
+    files: PathBuf,
     bootc: PathBuf,
     binaries: PathBuf,
     crates: PathBuf,
@@ -122,11 +130,17 @@ fn contexts(host: &Host, args: &Build) -> Result<Contexts> {
     let dir = host.cache.join("image-context");
     let contexts = Contexts {
         install: dir.join("install"),
+        layout: dir.join("layout"),
+        files: dir.join("files"),
         bootc: args.bootc.clone().unwrap_or_else(|| dir.join("no-bootc")),
         binaries: dir.join("binaries"),
         crates: dir.join("crates"),
     };
     stage::tree(host, &contexts.install)?;
+    // A layer of its own: it changes less often than what it is staged with.
+    host.shell.remove_path(&contexts.layout)?;
+    std::fs::rename(contexts.install.join("agent-image"), &contexts.layout)?;
+    stage::replace(host, &host.root.join("bootc"), &contexts.files)?;
     if args.bootc.is_none() {
         say(
             "image: built without bootc, unless its base has it (see --bootc): it cannot install or update itself",
@@ -140,6 +154,7 @@ fn contexts(host: &Host, args: &Build) -> Result<Contexts> {
         vendor(host, &contexts.crates)?;
     } else {
         stage::stripped(host, &contexts.binaries)?;
+        readable(host, &contexts.binaries)?;
     }
     Ok(contexts)
 }
@@ -164,33 +179,30 @@ fn vendor(host: &Host, dir: &Path) -> Result<()> {
     Ok(())
 }
 
-fn build(host: &Host, args: &Build, contexts: &Contexts, tagged: &str) -> Result<()> {
+/// Whether layers of earlier builds are taken where nothing below them changed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Cache {
+    Use,
+    Ignore,
+}
+
+fn build(host: &Host, args: &Build, contexts: &Contexts, tagged: &str, cache: Cache) -> Result<()> {
     say(&format!("image: building with {} binaries", args.stage()));
-    // The compiling stage is worth keeping as layers; the rest is one layer, quicker to write and to mount.
-    let layers = if args.compile {
-        "--layers=true"
-    } else {
-        "--layers=false"
-    };
     let context =
         |name: &str, dir: &Path| ["--build-context".to_owned(), format!("{name}={}", dir.display())];
     let argument = |name: &str, value: &str| ["--build-arg".to_owned(), format!("{name}={value}")];
+    let date = epoch::OF_FILES.to_string();
     host.podman()
-        .args([
-            "build",
-            "--quiet",
-            "--isolation",
-            "chroot",
-            layers,
-            "--timestamp",
-            &epoch::OF_FILES.to_string(),
-            "--target",
-            "os",
-        ])
+        .args(["build", "--quiet", "--isolation", "chroot", "--layers=true"])
+        .args((cache == Cache::Ignore).then_some("--no-cache"))
+        .args(["--timestamp", &date, "--target", "os"])
         .args(argument("BASE", &args.base))
         .args(argument("BINARIES", args.stage()))
         .args(argument("PROGRAMS", &stage::names(host)?.join(" ")))
+        .args(argument("SOURCE_DATE_EPOCH", &date))
         .args(context("install", &contexts.install))
+        .args(context("layout", &contexts.layout))
+        .args(context("files", &contexts.files))
         .args(context("bootc", &contexts.bootc))
         .args(context("binaries", &contexts.binaries))
         .args(context("crates", &contexts.crates))

@@ -162,8 +162,8 @@ fn newer(to: &Path, from: &Path) -> Result<bool> {
     Ok(there.modified()? >= std::fs::metadata(from)?.modified()?)
 }
 
-/// Copies a file or directory beside the target, then swaps.
-fn replace(host: &Host, from: &Path, to: &Path) -> Result<()> {
+/// Copies a file or directory beside the target, readable for everybody, then swaps.
+pub(crate) fn replace(host: &Host, from: &Path, to: &Path) -> Result<()> {
     ensure!(from.exists(), "{} is missing", from.display());
     let sh = &host.shell;
     let name = to.file_name().context("a target has a name")?.to_string_lossy();

@@ -142,6 +142,19 @@ pub(super) struct Layer {
     compressed_bytes: Option<u64>,
 }
 
+#[cfg(test)]
+impl Layer {
+    /// One that only its digest tells from others.
+    pub(super) fn for_test(digest: &str) -> Self {
+        Self {
+            digest: digest.to_owned(),
+            made_by: format!("RUN {digest}"),
+            unpacked_bytes: 0,
+            compressed_bytes: None,
+        }
+    }
+}
+
 #[derive(Serialize)]
 struct Report {
     unpacked_bytes: u64,
@@ -298,11 +311,19 @@ fn pair(image: &Inspected, sizes: &[Size]) -> Result<Vec<Layer>> {
         .collect())
 }
 
-/// The instruction as the Containerfile has it, short.
+/// The instruction as the Containerfile has it, without arguments of the build and with short digests.
 fn instruction(created_by: &str) -> String {
-    let text = created_by.trim_start_matches("/bin/sh -c ").trim();
-    let text = text.strip_prefix("#(nop) ").unwrap_or(text).trim();
-    text.chars().take(60).collect()
+    let text = created_by
+        .split_once("/bin/sh -c ")
+        .map_or(created_by, |(_, text)| text);
+    let text = text.strip_prefix("#(nop) ").unwrap_or(text);
+    let short = |word: &str| match word.split_once(':') {
+        Some((kind, digest)) if digest.len() == 64 => {
+            format!("{kind}:{}", digest.chars().take(8).collect::<String>())
+        }
+        _ => word.to_owned(),
+    };
+    text.split_whitespace().map(short).collect::<Vec<_>>().join(" ")
 }
 
 /// Writes an OCI layout as an update would fetch it, and reads the layers' sizes from its manifest.
@@ -427,20 +448,20 @@ mod tests {
         let image = serde_json::json!({
             "RootFS": {"Type": "layers", "Layers": ["sha256:a", "sha256:b"]},
             "History": [
-                {"created_by": "/bin/sh -c #(nop) ADD file:0b in / "},
+                {"created_by": format!("/bin/sh -c #(nop) ADD file:{:064x} in / ", 10)},
                 {"created_by": "/bin/sh -c #(nop) LABEL a=b", "empty_layer": true},
-                {"created_by": "/bin/sh -c bash /tmp/finish.sh"},
+                {"created_by": "|1 SOURCE_DATE_EPOCH=1 /bin/sh -c bash /usr/lib/finish.sh"},
             ]
         });
         let mut image: Inspected = serde_json::from_value(image).unwrap();
         let sizes: Vec<Size> = serde_json::from_str(r#"[{"size": 0}, {"size": 0}, {"size": 9}]"#).unwrap();
         let layers = pair(&image, &sizes).unwrap();
-        assert_eq!(layers[0].made_by, "ADD file:0b in /");
+        assert_eq!(layers[0].made_by, "ADD file:00000000 in /");
         assert_eq!(
             (layers[0].digest.as_str(), layers[0].unpacked_bytes),
             ("sha256:a", 9)
         );
-        assert_eq!(layers[1].made_by, "bash /tmp/finish.sh");
+        assert_eq!(layers[1].made_by, "bash /usr/lib/finish.sh");
 
         image.root_fs.layers.pop();
         let error = pair(&image, &sizes).err().unwrap();

@@ -160,6 +160,7 @@ impl Document {
     }
 }
 
+/// The image or a part of it: the licences are those of what it contains.
 fn own(name: &str, id: String, version: &str) -> Package {
     Package {
         name: name.to_owned(),
@@ -170,7 +171,7 @@ fn own(name: &str, id: String, version: &str) -> Package {
         checksums: Vec::new(),
         source_info: None,
         license_concluded: UNKNOWN,
-        license_declared: env!("CARGO_PKG_LICENSE").to_owned(),
+        license_declared: UNKNOWN.to_owned(),
         copyright_text: UNKNOWN,
         external_refs: Vec::new(),
     }
