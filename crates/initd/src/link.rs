@@ -6,10 +6,12 @@
 //! | PID 1 | `fd NAME` + descriptor | one that an earlier supervisor stored |
 //! | PID 1 | `all` | no more stored descriptors |
 //! | PID 1 | `end poweroff`, `end reboot`, `end exit` | stop everything in order |
+//! | PID 1 | `lost NAME` | that descriptor did not arrive or has no room: send it again |
 //! | supervisor | `store NAME` + descriptor | keep it for my successor |
 //! | supervisor | `drop NAME` | forget it |
 //! | supervisor | `alive` | I run: from now on start me again when I die |
 //! | supervisor | `more` | I am still at work: wait as long again before ending without me |
+//! | supervisor | `ending KIND` | I stop everything: whatever becomes of me, it ends |
 //! | supervisor | `end KIND` | everything has stopped; do it when I exit |
 //!
 //! Neither side allocates to read or write one.
@@ -30,7 +32,8 @@ pub const MAX_MESSAGE: usize = 128;
 pub const MAX_NAME: usize = 100;
 
 /// How everything ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum End {
     /// The machine is switched off.
     PowerOff,

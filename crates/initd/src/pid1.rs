@@ -17,8 +17,8 @@ use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::prctl;
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
-use nix::sys::time::TimeSpec;
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, setsockopt, socketpair, sockopt};
+use nix::sys::time::{TimeSpec, TimeVal, TimeValLike};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use std::ffi::{CString, OsString};
@@ -37,6 +37,14 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 const LIVED_LONG: Duration = Duration::from_secs(10);
 /// How long the supervisor may take to stop everything before it is done without it.
 const ORDERLY: Duration = Duration::from_mins(5);
+/// So many supervisors may die while everything stops; then it ends without one.
+const LAST_TRIES: u32 = 3;
+/// How long a supervisor may take to read what it is told, seconds.
+const PATIENCE: i64 = 5;
+/// A rest after something failed that is simply tried again.
+const REST: Duration = Duration::from_millis(100);
+/// How often process 1 tries to set itself up, with a rest ten times as long between: nothing else is left to do.
+const BEGINNINGS: u32 = 30;
 
 /// Exit status of a child that could not execute its program.
 const CANNOT_EXEC: i32 = 127;
@@ -50,25 +58,38 @@ pub fn run(state: Option<&Path>) -> ExitCode {
     } else {
         [0, 0]
     };
-    let mut pid1 = match Pid1::new(state, first, mounted) {
-        Ok(pid1) => pid1,
-        Err(error) => {
-            finish::say("aios-init: cannot start: ", error.desc());
-            return ExitCode::FAILURE;
-        }
+    let Some(mut pid1) = begin(state, first, mounted) else {
+        return ExitCode::FAILURE;
     };
+    let mut failing = None;
     let code = loop {
         match pid1.turn() {
-            Ok(None) => {}
+            Ok(None) => failing = None,
             Ok(Some(code)) => break code,
-            // Nothing that fails here may end process 1; the supervisor is simply tried again.
+            // Nothing that fails here may end process 1, and a supervisor that runs is not given up for it.
             Err(error) => {
-                finish::say("aios-init: ", error.desc());
-                pid1.lost();
+                if failing.replace(error) != Some(error) {
+                    finish::say("aios-init: ", error.desc());
+                }
+                finish::rest(REST);
             }
         }
     };
     ExitCode::from(code)
+}
+
+/// Sets the loop up. For process 1 a lack of memory or descriptors may pass.
+fn begin(state: Option<&Path>, first: bool, mounted: [u64; 2]) -> Option<Pid1> {
+    for _ in 0..if first { BEGINNINGS } else { 1 } {
+        match Pid1::new(state, first, mounted) {
+            Ok(pid1) => return Some(pid1),
+            Err(error) => finish::say("aios-init: cannot start: ", error.desc()),
+        }
+        if first {
+            finish::rest(REST * 10);
+        }
+    }
+    None
 }
 
 /// What the loop knows.
@@ -86,6 +107,8 @@ struct Pid1 {
     lived: bool,
     /// What to do when the supervisor has ended, and when to stop waiting for it.
     ending: Option<(End, Duration)>,
+    /// Supervisors that died since.
+    died_ending: u32,
     /// What the supervisor said that it finished.
     finished: Option<End>,
 }
@@ -130,6 +153,7 @@ impl Pid1 {
             generation: 0,
             lived: false,
             ending: None,
+            died_ending: 0,
             finished: None,
         })
     }
@@ -160,13 +184,19 @@ impl Pid1 {
         Ok(None)
     }
 
-    /// Ends everything if that was asked, else starts the next supervisor when it is due.
+    /// Ends everything if all has stopped or no supervisor gets it stopped, else starts the next one when it
+    /// is due. One that dies while it stops everything has a successor that goes on with it.
     fn without_supervisor(&mut self) -> Turn {
-        if let Some(end) = self.finished.or(self.ending.map(|(end, _)| end)) {
+        let given_up = |(_, until): &(End, Duration)| self.died_ending >= LAST_TRIES || now() >= *until;
+        let end = self.finished.or(self.ending.filter(given_up).map(|(end, _)| end));
+        if let Some(end) = end {
             return Ok(Some(finish::finish(end, self.first)));
         }
-        if now() >= self.due {
-            self.start()?;
+        if now() >= self.due
+            && let Err(error) = self.start()
+        {
+            finish::say("aios-init: cannot start the supervisor: ", error.desc());
+            self.lost();
         }
         Ok(None)
     }
@@ -197,6 +227,8 @@ impl Pid1 {
     fn start(&mut self) -> nix::Result<()> {
         let flags = SockFlag::SOCK_CLOEXEC;
         let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags)?;
+        // A supervisor that does not read may not hold us up.
+        setsockopt(&ours, sockopt::SendTimeout, &TimeVal::seconds(PATIENCE))?;
         let pid = self
             .image
             .start(self.generation, theirs.as_fd(), LINK_FD)
@@ -208,9 +240,15 @@ impl Pid1 {
         let given = self
             .store
             .give(link)
-            .and_then(|()| link::send(link, ["all", ""], None));
+            .and_then(|()| link::send(link, ["all", ""], None))
+            .and_then(|()| match self.ending {
+                Some((end, _)) => link::send(link, ["end", end.word()], None),
+                None => Ok(()),
+            });
         if given.is_err() {
             finish::say("aios-init: the supervisor did not take its descriptors", "");
+            // Without all of them it must not begin.
+            let _gone = kill(Pid::from_raw(pid), Signal::SIGKILL);
         }
         self.supervisor = Some(Supervisor {
             pid,
@@ -233,13 +271,18 @@ impl Pid1 {
 
     /// Asks the supervisor to stop everything.
     fn ask(&mut self, end: End) {
-        if self.ending.is_none() {
-            self.ending = Some((end, now() + ORDERLY));
-        }
+        self.note_ending(end);
         if let Some(supervisor) = &self.supervisor
             && link::send(supervisor.link.as_fd(), ["end", end.word()], None).is_err()
         {
             finish::say("aios-init: the supervisor cannot be reached", "");
+        }
+    }
+
+    /// From now on it ends, with a supervisor or without.
+    fn note_ending(&mut self, end: End) {
+        if self.ending.is_none() {
+            self.ending = Some((end, now() + ORDERLY));
         }
     }
 
@@ -277,6 +320,9 @@ impl Pid1 {
 
     /// Decides when the next supervisor is due.
     fn lost(&mut self) {
+        if self.ending.is_some() {
+            self.died_ending += 1;
+        }
         let lived = self
             .supervisor
             .take()
@@ -305,17 +351,30 @@ impl Pid1 {
                 ("drop", name) => self.store.drop(name),
                 ("end", word) => self.finished = End::parse(word),
                 ("more", _) => self.ending = self.ending.map(|(end, _)| (end, now() + ORDERLY)),
-                ("store", name) => {
-                    let full = self
-                        .store
-                        .keep(name, message.fd.as_ref().map(AsFd::as_fd))
-                        .is_err();
-                    if full {
-                        finish::say("aios-init: no room to keep ", "a descriptor");
+                ("ending", word) => {
+                    if let Some(end) = End::parse(word) {
+                        self.note_ending(end);
                     }
                 }
+                ("store", _) => self.keep(message),
                 _ => {}
             }
+        }
+    }
+
+    /// Keeps a descriptor. Without room for it in our table it does not even arrive: the supervisor hears of
+    /// that and sends it again.
+    fn keep(&mut self, mut message: link::Message) {
+        let fd = message.fd.take();
+        let (_, name) = message.words();
+        if self.store.keep(name, fd).is_ok() {
+            return;
+        }
+        finish::say("aios-init: cannot keep a descriptor: ", name);
+        if let Some(supervisor) = &self.supervisor
+            && link::send(supervisor.link.as_fd(), ["lost", name], None).is_err()
+        {
+            finish::say("aios-init: the supervisor cannot be reached", "");
         }
     }
 }

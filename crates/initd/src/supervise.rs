@@ -4,7 +4,10 @@
 //! notification socket are also stored with PID 1, and what runs is written to `run/init/state.json`,
 //! so that a successor takes over without a service noticing.
 
+mod adopt;
+mod clock;
 mod info;
+mod keeping;
 mod launch;
 mod logs;
 mod manager;
@@ -43,7 +46,7 @@ pub(crate) use world::World;
 
 /// The boot that an earlier supervisor of this instance made.
 pub(crate) fn recalled_boot(world: &World) -> boot::Boot {
-    memory::recall(world).boot
+    world.recalled.boot.clone()
 }
 
 /// Events that may wait for the manager; senders wait when there are more.
@@ -98,6 +101,15 @@ fn log_to_file() -> Result<()> {
     nix::unistd::dup2_stderr(&file).map_err(InitError::system("cannot redirect the log"))
 }
 
+/// When memory runs out the kernel looks for its victim among others: without us nothing is started again.
+fn spare_us(world: &World) {
+    if world.booted
+        && let Err(error) = std::fs::write("/proc/self/oom_score_adj", "-900")
+    {
+        tracing::warn!(%error, "not spared when memory runs out");
+    }
+}
+
 /// One line on the console of a booted machine. Where there is none, nobody is watching.
 pub(crate) fn console(world: &World, text: &str) {
     use std::io::Write;
@@ -116,6 +128,7 @@ pub(crate) fn plain(text: &str) -> String {
 
 async fn supervise(state: Option<&Path>) -> Result<()> {
     let mut world = World::open(state)?;
+    spare_us(&world);
     let mut boot = boot::run(&mut world);
     let (mut specs, mut errors) = world.specs();
     let (order, refused) = spec::admit(&mut specs);
@@ -136,6 +149,7 @@ async fn supervise(state: Option<&Path>) -> Result<()> {
     drop(served);
     finalize(&world, end).await;
     world.ended(end);
+    memory::forget(&world);
     Ok(())
 }
 

@@ -226,6 +226,49 @@ pub(crate) fn since_boot() -> Duration {
     Duration::try_from(now).unwrap_or_default()
 }
 
+/// Time that the machine has been awake since it started.
+pub(crate) fn monotonic() -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    Duration::try_from(now).unwrap_or_default()
+}
+
+/// `struct pidfd_info` of the kernel as it first was (linux/pidfd.h).
+#[repr(C)]
+#[derive(Default)]
+struct PidfdInfo {
+    mask: u64,
+    cgroup: u64,
+    ids: [u32; 11],
+    exit_code: i32,
+}
+
+/// `PIDFD_INFO_EXIT`: asks for the exit status, and says that it is there.
+const PIDFD_INFO_EXIT: u64 = 1 << 3;
+
+/// How a process ended, as waitpid(2) encodes it, also when somebody else has reaped it; none as long as nobody
+/// has.
+///
+/// # Errors
+/// The kernel is older than 6.15 and does not know.
+pub(crate) fn exit_of(pidfd: BorrowedFd<'_>) -> io::Result<Option<i32>> {
+    let mut info = PidfdInfo {
+        mask: PIDFD_INFO_EXIT,
+        ..PidfdInfo::default()
+    };
+    let request = libc::_IOWR::<PidfdInfo>(0xFF, 11);
+    // SAFETY: the request carries the size of the structure that the kernel fills.
+    let result = unsafe { libc::ioctl(pidfd.as_raw_fd(), request, &raw mut info) };
+    match result {
+        0 if info.mask & PIDFD_INFO_EXIT != 0 => Ok(Some(info.exit_code)),
+        0 => Ok(None),
+        _ => match io::Error::last_os_error() {
+            // Not reaped yet.
+            error if error.raw_os_error() == Some(libc::ESRCH) => Ok(None),
+            error => Err(error),
+        },
+    }
+}
+
 /// Lets tokio watch a descriptor for being readable.
 pub(crate) fn watch(fd: Arc<OwnedFd>) -> io::Result<AsyncFd<Arc<OwnedFd>>> {
     // SAFETY: the `Arc` inside keeps the descriptor open, and its number the same, as long as the

@@ -100,16 +100,18 @@ fn reap_until(until: Duration) -> bool {
         match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
             Err(Errno::ECHILD) => return true,
             Ok(WaitStatus::StillAlive) if super::now() >= until => return false,
-            Ok(WaitStatus::StillAlive) => pause(),
+            // SIGCHLD is blocked here and nothing else runs.
+            Ok(WaitStatus::StillAlive) => rest(Duration::from_millis(20)),
             _ => {}
         }
     }
 }
 
-/// A short sleep: SIGCHLD is blocked here and nothing else runs.
-fn pause() {
-    let limit = nix::sys::time::TimeSpec::from(Duration::from_millis(20));
-    let _over = nix::poll::ppoll(&mut [], Some(limit), None);
+/// Sleeps, by a call that needs no memory. Signals wait meanwhile.
+pub(super) fn rest(time: Duration) {
+    if let Ok(time) = rustix::time::Timespec::try_from(time) {
+        let _rested = rustix::thread::nanosleep(&time);
+    }
 }
 
 /// Unmounts what can be unmounted, deepest first, and makes the rest read-only.

@@ -1,11 +1,14 @@
 //! Descriptors kept for the next supervisor: a fixed number of slots, no allocation after start.
 
 use crate::link::{self, MAX_NAME};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// How many descriptors can be kept.
-const SLOTS: usize = 256;
+const SLOTS: usize = 768;
+/// Descriptors that process 1 has beside these: standard ones, signals, the link, the watchdog, what comes and goes.
+const OWN: u64 = 64;
 
 struct Slot {
     name: [u8; MAX_NAME],
@@ -29,14 +32,15 @@ pub(super) struct Store {
 
 impl Store {
     pub(super) fn new() -> Self {
+        make_room();
         Self {
             slots: std::iter::repeat_with(|| None).take(SLOTS).collect(),
         }
     }
 
     /// Keeps a descriptor under `name`, in place of one that had this name.
-    pub(super) fn keep(&mut self, name: &str, fd: Option<BorrowedFd<'_>>) -> io::Result<()> {
-        let fd = fd.ok_or(io::ErrorKind::InvalidInput)?.try_clone_to_owned()?;
+    pub(super) fn keep(&mut self, name: &str, fd: Option<OwnedFd>) -> io::Result<()> {
+        let fd = fd.ok_or(io::ErrorKind::InvalidInput)?;
         self.drop(name);
         let mut bytes = [0; MAX_NAME];
         bytes
@@ -74,6 +78,19 @@ impl Store {
     }
 }
 
+/// Lets this process have as many descriptors as slots, as far as it may, and has the kernel make its table
+/// large enough now: later there may be no memory for it. A table never shrinks.
+fn make_room() {
+    let needed = u64::try_from(SLOTS).unwrap_or(0) + OWN;
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current.is_some_and(|soft| soft < needed) {
+        let current = Some(limit.maximum.map_or(needed, |hard| needed.min(hard)));
+        let _as_before = setrlimit(Resource::Nofile, Rlimit { current, ..limit });
+    }
+    let highest = i32::try_from(needed).unwrap_or(1) - 1;
+    let _small_table = rustix::io::fcntl_dupfd_cloexec(io::stderr(), highest);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,13 +99,15 @@ mod tests {
     fn the_last_descriptor_of_a_name_is_kept_and_a_full_store_says_so() {
         let file = tempfile::tempfile().unwrap();
         let mut store = Store::new();
+        let copy = || Some(OwnedFd::from(file.try_clone().unwrap()));
         for index in 0..SLOTS {
-            store.keep(&format!("n{index}"), Some(file.as_fd())).unwrap();
+            store.keep(&format!("n{index}"), copy()).unwrap();
         }
-        assert!(store.keep("one more", Some(file.as_fd())).is_err());
-        store.keep("n3", Some(file.as_fd())).unwrap();
+        assert!(store.keep("one more", copy()).is_err());
+        assert!(store.keep("n4", None).is_err());
+        store.keep("n3", copy()).unwrap();
         store.drop("n3");
-        store.keep("one more", Some(file.as_fd())).unwrap();
+        store.keep("one more", copy()).unwrap();
         assert_eq!(
             store
                 .slots

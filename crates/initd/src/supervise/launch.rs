@@ -1,5 +1,6 @@
 //! From a service's file to a running, confined process.
 
+use super::clock::Stamp;
 use super::sockets::Held;
 use super::unit::Process;
 use super::users::{self, Account};
@@ -15,13 +16,21 @@ use aios_confine::plan::{Capabilities, Limit, Plan, Resource};
 use aios_confine::spawn::{Program, pidfd_signal, spawn};
 use aios_confine::view::{Bind, View};
 use aios_confine::{ConfineError, Degradation};
+use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
+use nix::unistd::Pid;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How often and how long strays are waited for.
+const STRAYS: (u32, Duration) = (200, Duration::from_millis(10));
+/// By so much the kernel rounds the start of a process.
+const TICK: Duration = Duration::from_millis(20);
 
 /// Descriptors that go into the process.
 pub(crate) struct Wiring<'a> {
@@ -116,6 +125,37 @@ pub(crate) fn group_of(world: &World, spec: &Spec) -> Option<Cgroup> {
     }))
 }
 
+/// Ends what a supervisor started that died before it knew of it. In the group of a service that owns its slice
+/// there are processes that go on; there only what is younger than the start.
+pub(crate) fn end_strays(world: &World, spec: &Spec, started: Stamp) -> Result<()> {
+    let confine = |source| InitError::Confine {
+        service: spec.name.clone(),
+        source,
+    };
+    let Some(group) = group_of(world, spec).filter(|group| group.path().exists()) else {
+        return Ok(());
+    };
+    let ago = Duration::from_millis(Stamp::now().since(started)) + TICK;
+    let since = crate::sys::since_boot().saturating_sub(ago);
+    let young = |pid: &i32| watch::since_boot(*pid).is_some_and(|started| started >= since);
+    for _ in 0..STRAYS.0 {
+        let mut strays = group.processes().map_err(confine)?;
+        strays.retain(|pid| !spec.confine.delegate || young(pid));
+        if strays.is_empty() {
+            return Ok(());
+        }
+        for pid in strays {
+            tracing::warn!(service = spec.name, pid, "ended: nobody knew of it");
+            let _gone = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        }
+        super::stopping::nap(STRAYS.1);
+    }
+    Err(InitError::NotStarted {
+        service: spec.name.clone(),
+        reason: "what was started before does not end".into(),
+    })
+}
+
 fn make_group(world: &World, spec: &Spec, account: &Account) -> Result<Option<Cgroup>> {
     let confine = |source| InitError::Confine {
         service: spec.name.clone(),
@@ -168,9 +208,10 @@ fn plan(world: &World, spec: &Spec, account: &Account, group: Option<&Cgroup>) -
         seccomp: named(&wanted.seccomp),
         cgroup: group.map(|group| group.path().to_path_buf()),
         view: view(world, spec, account),
-        limits: limits(spec),
+        limits: limits(world, spec),
         umask: u32::from_str_radix(&wanted.umask, 8).ok(),
-        oom_score_adj: spec.limits.oom_score_adj,
+        // Not as ours, which on a booted machine is lower than any service's.
+        oom_score_adj: spec.limits.oom_score_adj.or(world.booted.then_some(0)),
         directory: Some(working_directory(spec, account)),
         parent_death_signal: 0,
         new_session: true,
@@ -222,20 +263,23 @@ fn view(world: &World, spec: &Spec, account: &Account) -> Option<View> {
     })
 }
 
-fn limits(spec: &Spec) -> Vec<Limit> {
-    let mut list = vec![Limit {
-        resource: Resource::Core,
-        soft: 0,
-        hard: 0,
-    }];
-    if let Some(files) = spec.limits.open_files {
-        list.push(Limit {
+fn limits(world: &World, spec: &Spec) -> Vec<Limit> {
+    let (soft, hard) = match spec.limits.open_files {
+        Some(files) => (files, files),
+        None => world.files,
+    };
+    vec![
+        Limit {
+            resource: Resource::Core,
+            soft: 0,
+            hard: 0,
+        },
+        Limit {
             resource: Resource::Nofile,
-            soft: files,
-            hard: files,
-        });
-    }
-    list
+            soft,
+            hard,
+        },
+    ]
 }
 
 /// Later entries win, so that a service's file can change anything.

@@ -4,6 +4,7 @@
 //! Both ends of the pipe are stored with PID 1: a service never gets SIGPIPE because the supervisor
 //! died, and its successor reads on where it stopped.
 
+use super::clock::now_ms;
 use super::world::World;
 use crate::error::{InitError, Result};
 use aios_core::tasks::Tasks;
@@ -16,7 +17,6 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::unix::pipe::Receiver;
 use tokio::sync::broadcast;
@@ -124,12 +124,11 @@ impl Logs {
     }
 
     fn keep(&self, name: &str, bytes: &[u8], file: &mut LogFile) {
-        let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let text = String::from_utf8_lossy(bytes)
             .trim_end_matches(['\n', '\r'])
             .to_owned();
         let line = Line {
-            time_ms: i64::try_from(time.as_millis()).unwrap_or(i64::MAX),
+            time_ms: now_ms(),
             text,
         };
         file.append(&line);

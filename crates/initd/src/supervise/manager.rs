@@ -1,30 +1,32 @@
 //! The one task that owns every service. Everything else sends it [`Event`]s; it never waits for
 //! anything but the next one.
 
+use super::adopt::{self, process_key, ready_key};
+use super::clock::Stamp;
 use super::launch::{self, Wiring};
 use super::logs::Logs;
-use super::memory::{self, Remembered};
+use super::memory::{self, Memory};
 use super::notify::{self, Word};
 use super::requests::{Request, Waiter};
 use super::sockets::{self, Held};
 use super::switches::Switches;
 use super::trial::Verdict;
-use super::unit::{Process, State, Unit};
-use super::watch;
+use super::unit::{State, Unit};
 use super::world::World;
 use crate::boot::{self, Boot, Phase};
 use crate::error::{InitError, Result};
 use crate::link::End;
 use crate::spec::{Ready, Spec};
-use aios_confine::spawn::pidfd_open;
 use aios_core::tasks::Tasks;
 use nix::fcntl::OFlag;
 use nix::unistd::pipe2;
 use std::collections::{BTreeMap, HashMap};
-use std::os::fd::OwnedFd;
-use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
 use tokio::sync::mpsc;
+
+/// Until what could not be written down is written again.
+const NOTE_AGAIN: Duration = Duration::from_secs(1);
 
 /// What can happen.
 #[derive(Debug)]
@@ -43,6 +45,12 @@ pub(crate) enum Event {
     Due { name: String, run: u64, timer: Timer },
     /// A trial of the image is over.
     Judged(Verdict),
+    /// PID 1 could not keep a descriptor.
+    NotKept(String),
+    /// It may be able to by now.
+    KeepAgain(String),
+    /// What could not be written down may be by now.
+    NoteAgain,
     /// Everything shall stop.
     End(End),
 }
@@ -74,33 +82,42 @@ pub(crate) struct Manager {
     pub(super) log_pipes: HashMap<String, OwnedFd>,
     pub(super) events: mpsc::Sender<Event>,
     pub(super) tasks: Tasks,
+    /// What a successor would read now.
+    noted: String,
+    /// Whether it is going to be written again, because it could not be.
+    note_due: bool,
     services_since_ms: u64,
 }
 
 impl Manager {
     pub(crate) fn new(
         mut world: World,
-        specs: BTreeMap<String, Spec>,
-        order: Vec<String>,
+        mut specs: BTreeMap<String, Spec>,
+        mut order: Vec<String>,
         boot: Boot,
         events: mpsc::Sender<Event>,
         tasks: Tasks,
     ) -> Result<Self> {
         let logs = Logs::default();
         notify::start(&mut world, events.clone(), &tasks)?;
+        let memory = std::mem::take(&mut world.recalled);
+        let next = adopt::as_started(&world, &memory, &mut specs, &mut order)?;
+        let cut_off = adopt::cut_off(&world, &memory, &specs);
         let mut log_pipes = HashMap::new();
         for name in specs.keys() {
             log_pipes.insert(name.clone(), logs.open(&mut world, name, &tasks)?);
         }
-        let memory = memory::recall(&world);
         if world.generation > 0 {
-            world.deployment = memory.deployment;
+            world.deployment.clone_from(&memory.deployment);
         }
-        let remembered = memory.units;
         let switches = Switches::of(&world.paths);
         let units = specs
             .into_iter()
-            .map(|(name, spec)| (name, switches.unit(spec)))
+            .map(|(name, spec)| {
+                let next = next.get(&name).cloned();
+                let unit = switches.unit(spec);
+                (name, Unit { next, ..unit })
+            })
             .collect();
         let mut manager = Self {
             world,
@@ -115,10 +132,12 @@ impl Manager {
             log_pipes,
             events,
             tasks,
+            noted: String::new(),
+            note_due: false,
             services_since_ms: boot::uptime_ms(),
         };
         manager.open_sockets();
-        manager.begin(&remembered);
+        manager.begin(&memory, &cut_off)?;
         manager.listen_to_pid1();
         manager.watch_trial();
         Ok(manager)
@@ -164,6 +183,9 @@ impl Manager {
             Event::Connected { name } => self.connected(&name),
             Event::Due { name, run, timer } => self.due(&name, run, timer),
             Event::Judged(verdict) => self.judged(verdict),
+            Event::NotKept(name) => self.not_kept(name),
+            Event::KeepAgain(name) => self.keep_again(&name),
+            Event::NoteAgain => self.note_due = false,
             Event::End(end) => self.end(end),
         }
     }
@@ -174,8 +196,23 @@ impl Manager {
         self.start_what_can_start();
         self.answer();
         self.note_boot();
-        if let Err(error) = memory::note(&self.world, &self.boot, &self.units) {
-            tracing::error!(%error, "a successor would not know what runs");
+        self.note();
+    }
+
+    /// Writes down what a successor must know. What cannot be written is tried again.
+    fn note(&mut self) {
+        let memory = Memory::of(&self.world, &self.boot, &self.units, self.ending);
+        match memory.write(&self.world, &mut self.noted) {
+            Ok(()) => {}
+            Err(error) if self.note_due => tracing::debug!(%error, "still not noted"),
+            Err(error) => {
+                tracing::error!(%error, "a successor would not know what runs");
+                self.note_due = true;
+                self.when("note", async {
+                    tokio::time::sleep(NOTE_AGAIN).await;
+                    Some(Event::NoteAgain)
+                });
+            }
         }
     }
 
@@ -187,67 +224,6 @@ impl Manager {
                 }
                 Err(error) => fail(unit, &error),
             }
-        }
-    }
-
-    /// At boot: what is enabled is wanted. As a successor: everything is as it was.
-    fn begin(&mut self, remembered: &BTreeMap<String, Remembered>) {
-        for name in self.order.clone() {
-            match remembered.get(&name) {
-                Some(known) => self.adopt(&name, known),
-                None if self
-                    .units
-                    .get(&name)
-                    .is_some_and(|u| u.spec.enabled && u.state != State::Failed) =>
-                {
-                    self.want(&name);
-                }
-                None => {}
-            }
-        }
-    }
-
-    fn adopt(&mut self, name: &str, known: &Remembered) {
-        let Some(unit) = self.units.get_mut(name) else {
-            return;
-        };
-        unit.wanted = known.wanted;
-        unit.restarts = known.restarts;
-        unit.started_ms = known.started_ms;
-        unit.ready_ms = known.ready_ms;
-        unit.last_exit.clone_from(&known.last_exit);
-        unit.run = known.run;
-        unit.exits = known.exits.iter().cloned().collect();
-        unit.asked = known.asked;
-        unit.oom_kills = known.oom_kills;
-        unit.state = known.state;
-        if !known.state.has_process() {
-            if matches!(known.state, State::Backoff) {
-                unit.state = State::Waiting;
-            }
-            if known.state == State::Listening {
-                self.watch_sockets(name);
-            }
-            return;
-        }
-        match adopted(known) {
-            Some(process) => {
-                tracing::info!(service = name, pid = known.pid, "adopted");
-                unit.ready_since_ms = known.ready_since_ms;
-                unit.beat_ms = now_ms();
-                unit.process = Some(process);
-                let (run, spec) = (unit.run, unit.spec.clone());
-                self.watch(name, run);
-                match known.state {
-                    State::Starting => self.after(name, run, spec.start_timeout_ms, Timer::Start),
-                    State::Stopping => self.after(name, run, spec.stop_timeout_ms, Timer::Stop),
-                    _ => {}
-                }
-                if spec.watchdog_ms > 0 {
-                    self.after(name, run, spec.watchdog_ms, Timer::Watchdog);
-                }
-            }
-            None => self.over(name, "exit unknown"),
         }
     }
 
@@ -335,8 +311,7 @@ impl Manager {
             return;
         };
         unit.run += 1;
-        unit.started_ms = now_ms();
-        unit.next_start_ms = 0;
+        unit.started = Stamp::now();
         unit.status.clear();
         unit.asked = false;
         let run = unit.run;
@@ -346,8 +321,8 @@ impl Manager {
                 tracing::error!(service = name, %error, "cannot start");
                 let pause = self.units.get_mut(name).map(|unit| {
                     unit.last_exit = error.to_string();
-                    unit.note_exit(&error.to_string(), false, now_ms());
-                    unit.back_off(now_ms())
+                    unit.note_exit(&error.to_string(), false, Stamp::now());
+                    unit.back_off(Stamp::now())
                 });
                 if let Some(pause) = pause {
                     self.after(name, run, pause, Timer::Pause);
@@ -362,6 +337,10 @@ impl Manager {
         };
         let spec = unit.spec.clone();
         boot::dirs_of_service(&spec)?;
+        // A successor must know that there may be a process, before there is one, and what it runs by.
+        unit.state = State::Starting;
+        memory::note_spec(&self.world, &spec);
+        self.note();
         let (reader, writer) = match spec.ready {
             Ready::Fd => {
                 let pipe = pipe2(OFlag::O_CLOEXEC).map_err(InitError::system("cannot make a pipe"))?;
@@ -380,17 +359,29 @@ impl Manager {
             sockets: held,
             ready: writer,
         };
+        let Some(unit) = self.units.get_mut(name) else {
+            return Ok(());
+        };
         unit.oom_kills = oom_kills(&self.world, &spec);
+        if let Some(reader) = &reader {
+            self.world.store(&ready_key(name), reader.as_fd());
+        }
         let launched = launch::launch(&self.world, &spec, &wiring)?;
         drop(wiring);
         tracing::info!(service = name, pid = launched.process.pid, "started");
+        self.world
+            .store(&process_key(name), launched.process.pidfd.as_fd());
         unit.process = Some(launched.process);
         unit.degradations = launched.degradations;
-        unit.state = State::Starting;
-        unit.beat_ms = now_ms();
+        unit.beat = Stamp::now();
         self.watch(name, run);
         match reader {
-            Some(reader) => self.watch_ready(name, run, reader)?,
+            Some(reader) => {
+                if let Err(error) = self.watch_ready(name, run, reader) {
+                    tracing::error!(service = name, %error, "its readiness cannot be heard");
+                    self.kill(name);
+                }
+            }
             None if spec.ready == Ready::None => self.ready(name, run),
             None => {}
         }
@@ -408,7 +399,7 @@ impl Manager {
             && unit.state == State::Starting
             && unit.spec.ready != Ready::Exit
         {
-            unit.set_ready(now_ms());
+            unit.set_ready(Stamp::now());
             tracing::info!(service = name, ready_ms = unit.ready_ms, "ready");
         }
     }
@@ -427,7 +418,7 @@ impl Manager {
         let Some(unit) = self.units.get_mut(&name) else {
             return;
         };
-        unit.beat_ms = now_ms();
+        unit.beat = Stamp::now();
         match word {
             Word::Status(status) => unit.status = status,
             Word::Stopping => "stopping".clone_into(&mut unit.status),
@@ -450,15 +441,16 @@ impl Manager {
     }
 
     /// The main process is gone: ends what it left, then decides what follows.
-    fn over(&mut self, name: &str, exit: &str) {
+    pub(super) fn over(&mut self, name: &str, exit: &str) {
         self.end_rest(name);
+        self.world.forget(&process_key(name));
         let Some(unit) = self.units.get_mut(name) else {
             return;
         };
         let pid = unit.pid();
         let out_of_memory = oom_kills(&self.world, &unit.spec) > unit.oom_kills;
-        unit.note_exit(exit, out_of_memory, now_ms());
-        let pause = unit.ended(exit, now_ms());
+        unit.note_exit(exit, out_of_memory, Stamp::now());
+        let pause = unit.ended(exit, Stamp::now());
         let (run, state) = (unit.run, unit.state.word());
         tracing::info!(
             service = name,
@@ -495,7 +487,7 @@ impl Manager {
 
     fn check_watchdog(&mut self, name: &str, run: u64) {
         let Some(unit) = self.units.get(name) else { return };
-        let silent = u64::try_from(now_ms() - unit.beat_ms).unwrap_or(0);
+        let silent = Stamp::now().since(unit.beat);
         let limit = unit.spec.watchdog_ms;
         if unit.state == State::Ready && silent >= limit {
             tracing::error!(service = name, silent_ms = silent, "no sign of life");
@@ -515,7 +507,11 @@ impl Manager {
             sockets::close(held);
         }
         self.clean_up();
-        memory::forget(&self.world);
+        if self.world.own_machine
+            && let Err(error) = boot::save_clock(&self.world.paths)
+        {
+            tracing::warn!(%error, "the time is not remembered");
+        }
     }
 
     /// The last phases, when they are reached.
@@ -548,19 +544,6 @@ impl Manager {
     }
 }
 
-fn adopted(known: &Remembered) -> Option<Process> {
-    let pidfd = pidfd_open(known.pid).ok()?;
-    // Looked at after the descriptor was opened, so it is about the process that the descriptor names.
-    if watch::starttime(known.pid)? != known.starttime || watch::is_over(known.pid) {
-        return None;
-    }
-    Some(Process {
-        pid: known.pid,
-        starttime: known.starttime,
-        pidfd: Arc::new(pidfd),
-    })
-}
-
 fn fail(unit: &mut Unit, error: &InitError) {
     tracing::error!(service = unit.spec.name, %error, "cannot open the sockets of a service");
     unit.last_exit = error.to_string();
@@ -572,10 +555,4 @@ fn oom_kills(world: &World, spec: &Spec) -> u64 {
     launch::group_of(world, spec)
         .and_then(|group| group.oom_kills())
         .unwrap_or(0)
-}
-
-/// UTC, milliseconds.
-pub(super) fn now_ms() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
 }

@@ -44,7 +44,7 @@ pub(crate) fn start(world: &mut World, events: mpsc::Sender<Event>, tasks: &Task
         Some(fd) => fd,
         None => {
             let fd = bind(&path(world))?;
-            world.store("notify", fd.as_fd());
+            world.keep("notify", fd.as_fd());
             fd
         }
     };

@@ -111,8 +111,9 @@ impl Manager {
                 let _gone = reply.send(self.may_finalize());
             }
             Request::Shutdown(end, reply) => {
-                let _gone = reply.send(Ok(()));
+                // PID 1 knows before the answer does.
                 self.end(end);
+                let _gone = reply.send(Ok(()));
             }
         }
     }

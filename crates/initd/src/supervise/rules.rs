@@ -5,7 +5,8 @@
 //! minute: a guard that is restarted for ever guards nothing. What is not aiOS's own it may start, stop,
 //! restart, enable and disable; but it starts nothing of aiOS that a person stopped, not along the way either.
 
-use super::manager::{Manager, now_ms};
+use super::clock::Stamp;
+use super::manager::Manager;
 use super::requests::Change;
 use super::unit::{State, Unit};
 use crate::error::{InitError, Result};
@@ -25,7 +26,7 @@ pub(crate) enum Caller {
 /// Names of aiOS's own services begin so; an administrator's service that does is treated as one of them.
 const OWN: &str = "aios-";
 /// Between two starts of a service of aiOS that the worker may cause, milliseconds.
-const RESTART_EVERY_MS: i64 = 60_000;
+const RESTART_EVERY_MS: u64 = 60_000;
 
 /// Whether a service is part of aiOS itself, or something of aiOS cannot run without it.
 pub(super) fn is_core(name: &str, specs: &BTreeMap<String, Spec>) -> bool {
@@ -44,7 +45,7 @@ impl Manager {
         let specs = self.specs();
         let why = if is_core(name, &specs) {
             match change {
-                Change::Restart => restart_of_core(unit, now_ms()),
+                Change::Restart => restart_of_core(unit, Stamp::now()),
                 _ => Some("it is part of aiOS itself, or something of aiOS needs it".to_owned()),
             }
         } else if matches!(change, Change::Start | Change::Restart) {
@@ -76,12 +77,12 @@ impl Manager {
 }
 
 /// Why a service of aiOS may not be restarted now.
-fn restart_of_core(unit: &Unit, now_ms: i64) -> Option<String> {
+fn restart_of_core(unit: &Unit, now: Stamp) -> Option<String> {
     match unit.state {
         State::Backoff | State::Failed => None,
         _ if !unit.wanted => Some("it is part of aiOS itself, and a person stopped it".to_owned()),
-        _ if unit.started_ms > 0 && now_ms - unit.started_ms < RESTART_EVERY_MS => {
-            let ago = (now_ms - unit.started_ms) / 1000;
+        _ if unit.started.is_set() && now.since(unit.started) < RESTART_EVERY_MS => {
+            let ago = now.since(unit.started) / 1000;
             Some(format!(
                 "it is part of aiOS itself, restarted at most once a minute, and was started {ago} s ago"
             ))
@@ -125,10 +126,12 @@ mod tests {
     #[test]
     fn a_core_service_is_restarted_when_it_should_run_and_not_all_the_time() {
         let (_, spec) = spec("aios-guard", &[]);
+        // The clock that a person sees was set back meanwhile, which changes nothing.
+        let at = |utc_ms, mono_ms| Stamp { utc_ms, mono_ms };
         let unit = |state, wanted, started_ms| Unit {
             state,
             wanted,
-            started_ms,
+            started: at(9_000_000, started_ms),
             ..Unit::new(spec.clone())
         };
         for (unit, now_ms, allowed) in [
@@ -139,10 +142,10 @@ mod tests {
             (unit(State::Failed, false, 1_000), 1_001, true),
             (unit(State::Stopped, false, 1_000), 99_000, false),
             (unit(State::Stopping, false, 1_000), 99_000, false),
-            (unit(State::Listening, true, 0), 10, true),
+            (unit(State::Listening, true, 0), 70_000, true),
         ] {
             assert_eq!(
-                restart_of_core(&unit, now_ms).is_none(),
+                restart_of_core(&unit, at(5, now_ms)).is_none(),
                 allowed,
                 "{:?}",
                 unit.state

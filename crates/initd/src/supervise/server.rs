@@ -73,7 +73,7 @@ pub(super) fn listen(world: &mut World) -> Result<(UnixListener, Served)> {
         .map_or(Gid::from_raw(0), |group| group.gid);
     chown(&path, None, Some(group))
         .map_err(|error| InitError::path("cannot give away", &path)(error.into()))?;
-    world.store(KEPT, listener.as_fd());
+    world.keep(KEPT, listener.as_fd());
     Ok((listener, Served(path)))
 }
 
@@ -262,7 +262,7 @@ impl Init for Server {
         &self,
         request: tonic::Request<FinalizeAtShutdownRequest>,
     ) -> std::result::Result<Response<FinalizeAtShutdownResponse>, Status> {
-        self.persons.check(&request, "FinalizeAtShutdown").await?;
+        self.persons.root(&request, "FinalizeAtShutdown").await?;
         self.ask(Request::Finalize).await.map(Response::new)
     }
 
@@ -270,7 +270,7 @@ impl Init for Server {
         &self,
         request: tonic::Request<ShutdownRequest>,
     ) -> std::result::Result<Response<ShutdownResponse>, Status> {
-        self.persons.check(&request, "Shutdown").await?;
+        self.persons.ender(&request, "Shutdown").await?;
         let kind = request.into_inner().kind;
         let end = End::parse(&kind).ok_or_else(|| {
             let value = kind.chars().take(80).collect();

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe::Receiver;
+use tokio::sync::mpsc;
 
 impl Manager {
     /// Sends `event` when `future` completes.
@@ -86,21 +87,36 @@ impl Manager {
         let Some(link) = self.world.link().map(Arc::new) else {
             return;
         };
-        self.when("link", async move {
-            loop {
-                watch::readable(link.clone()).await;
-                match link::receive(link.as_fd(), false) {
-                    Ok(Some(message)) => {
-                        if let ("end", word) = message.words() {
-                            return End::parse(word).map(Event::End);
-                        }
-                    }
-                    // PID 1 of a development tree was killed; we get SIGTERM then.
-                    Ok(None) => return None,
-                    Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-                    Err(_) => return None,
-                }
+        let (events, token) = (self.events.clone(), self.tasks.token());
+        self.tasks.spawn("link", async move {
+            tokio::select! {
+                () = token.cancelled() => {}
+                () = hear(link, events) => {}
             }
         });
+    }
+}
+
+/// What PID 1 says, until it is gone. That of a development tree may be killed; we get SIGTERM then.
+async fn hear(link: Arc<OwnedFd>, events: mpsc::Sender<Event>) {
+    loop {
+        let event = match link::receive(link.as_fd(), false) {
+            Ok(Some(message)) => match message.words() {
+                ("end", word) => End::parse(word).map(Event::End),
+                ("lost", name) => Some(Event::NotKept(name.to_owned())),
+                _ => None,
+            },
+            Ok(None) => return,
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                watch::readable(link.clone()).await;
+                continue;
+            }
+            Err(error) => return tracing::error!(%error, "PID 1 cannot be heard"),
+        };
+        if let Some(event) = event
+            && events.send(event).await.is_err()
+        {
+            return;
+        }
     }
 }

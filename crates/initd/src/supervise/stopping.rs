@@ -11,6 +11,7 @@ use aios_confine::spawn::pidfd_signal;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use std::os::fd::AsFd;
+use std::time::Duration;
 
 impl Manager {
     /// Everything shall stop.
@@ -18,6 +19,7 @@ impl Manager {
         if self.ending.is_none() {
             tracing::info!(end = end.word(), "stopping everything");
             self.ending = Some(end);
+            self.world.ending(end);
         }
         for unit in self.units.values_mut() {
             unit.wanted = false;
@@ -144,7 +146,7 @@ impl Manager {
             if root.remove().is_ok() {
                 break;
             }
-            nap();
+            nap(Duration::from_millis(10));
         }
         if let Some(above) = root.path().parent() {
             // Other instances may be in it.
@@ -165,8 +167,8 @@ fn end_session(leader: i32) {
     }
 }
 
-/// A pause of 10 ms at the very end, when no event can come any more.
-fn nap() {
-    let limit = nix::sys::time::TimeSpec::from(std::time::Duration::from_millis(10));
+/// A pause without events: when there are none yet, or none any more.
+pub(super) fn nap(time: Duration) {
+    let limit = nix::sys::time::TimeSpec::from(time);
     let _over = nix::poll::ppoll(&mut [], Some(limit), None);
 }

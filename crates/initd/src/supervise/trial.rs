@@ -164,7 +164,7 @@ impl Manager {
 
     fn deadline_on_the_clock_ms(&self) -> i64 {
         let left = signed(self.trial_deadline_ms()) - signed(boot::uptime_ms());
-        super::manager::now_ms() + left
+        super::clock::now_ms() + left
     }
 
     /// Whether the next shutdown can finalize an image.

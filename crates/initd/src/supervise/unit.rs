@@ -1,5 +1,6 @@
 //! One service while the supervisor runs: its state and what is known of its process.
 
+use super::clock::Stamp;
 use crate::spec::{Ready, Restart, Spec};
 use aios_confine::Degradation;
 use std::collections::VecDeque;
@@ -78,10 +79,12 @@ pub(crate) struct Unit {
     pub(crate) restarts: u32,
     /// Ends in a row without a long time of being ready, for the pause.
     pub(crate) failures: u32,
-    pub(crate) started_ms: i64,
-    pub(crate) ready_since_ms: i64,
+    pub(crate) started: Stamp,
+    /// No moment while it is not ready.
+    pub(crate) ready_since: Stamp,
     pub(crate) ready_ms: u64,
-    pub(crate) next_start_ms: i64,
+    /// The end of the pause, in one.
+    pub(crate) next_start: Stamp,
     pub(crate) last_exit: String,
     /// How it ended, the oldest first.
     pub(crate) exits: VecDeque<Exit>,
@@ -96,7 +99,7 @@ pub(crate) struct Unit {
     /// What it says about itself.
     pub(crate) status: String,
     /// Last sign of life, for the watchdog.
-    pub(crate) beat_ms: i64,
+    pub(crate) beat: Stamp,
     pub(crate) degradations: Vec<Degradation>,
 }
 
@@ -114,7 +117,7 @@ pub(crate) struct Exit {
 /// Ends that are remembered.
 const EXITS: usize = 10;
 /// After being ready so long, the next failure counts as the first.
-const STABLE_MS: i64 = 10_000;
+const STABLE_MS: u64 = 10_000;
 
 impl Unit {
     pub(crate) fn new(spec: Spec) -> Self {
@@ -131,13 +134,13 @@ impl Unit {
             run: 0,
             restarts: 0,
             failures: 0,
-            started_ms: 0,
-            ready_since_ms: 0,
+            started: Stamp::default(),
+            ready_since: Stamp::default(),
             ready_ms: 0,
-            next_start_ms: 0,
+            next_start: Stamp::default(),
             last_exit: String::new(),
             status: String::new(),
-            beat_ms: 0,
+            beat: Stamp::default(),
             degradations: Vec::new(),
         }
     }
@@ -151,20 +154,20 @@ impl Unit {
     }
 
     /// Notes that it is ready, or that what it is for is done.
-    pub(crate) fn set_ready(&mut self, now_ms: i64) {
+    pub(crate) fn set_ready(&mut self, now: Stamp) {
         self.state = if self.spec.ready == Ready::Exit {
             State::Done
         } else {
             State::Ready
         };
-        self.ready_since_ms = now_ms;
-        self.ready_ms = u64::try_from(now_ms - self.started_ms).unwrap_or(0);
+        self.ready_since = now;
+        self.ready_ms = now.since(self.started);
     }
 
     /// Remembers how its process ended, before [`Unit::ended`]; or why there is none.
-    pub(crate) fn note_exit(&mut self, how: &str, out_of_memory: bool, now_ms: i64) {
+    pub(crate) fn note_exit(&mut self, how: &str, out_of_memory: bool, now: Stamp) {
         let ran = if self.process.is_some() {
-            now_ms - self.started_ms
+            now.since(self.started)
         } else {
             0
         };
@@ -172,24 +175,24 @@ impl Unit {
             self.exits.pop_front();
         }
         self.exits.push_back(Exit {
-            time_ms: now_ms,
+            time_ms: now.utc_ms,
             how: how.to_owned(),
-            was_ready: self.ready_since_ms > 0,
-            ran_ms: u64::try_from(ran).unwrap_or(0),
+            was_ready: self.ready_since.is_set(),
+            ran_ms: ran,
             asked: self.asked,
             out_of_memory,
         });
     }
 
     /// What follows when its process ended: the pause before the next start, or none when it stays down.
-    pub(crate) fn ended(&mut self, exit: &str, now_ms: i64) -> Option<u64> {
+    pub(crate) fn ended(&mut self, exit: &str, now: Stamp) -> Option<u64> {
         let was = self.state;
         self.process = None;
         self.last_exit = exit.to_owned();
-        if was == State::Ready && now_ms - self.ready_since_ms >= STABLE_MS {
+        if was == State::Ready && now.since(self.ready_since) >= STABLE_MS {
             self.failures = 0;
         }
-        self.ready_since_ms = 0;
+        self.ready_since = Stamp::default();
         if !self.wanted {
             self.state = State::Stopped;
             return None;
@@ -201,7 +204,7 @@ impl Unit {
         }
         if self.spec.ready == Ready::Exit && exit == "exit 0" {
             self.failures = 0;
-            self.set_ready(now_ms);
+            self.set_ready(now);
             return None;
         }
         let again = match self.spec.restart {
@@ -218,11 +221,11 @@ impl Unit {
             };
             return None;
         }
-        Some(self.back_off(now_ms))
+        Some(self.back_off(now))
     }
 
     /// Enters the pause and yields its length, milliseconds.
-    pub(crate) fn back_off(&mut self, now_ms: i64) -> u64 {
+    pub(crate) fn back_off(&mut self, now: Stamp) -> u64 {
         let doubled = self
             .spec
             .restart_min_ms
@@ -231,7 +234,7 @@ impl Unit {
         self.failures += 1;
         self.restarts += 1;
         self.state = State::Backoff;
-        self.next_start_ms = now_ms.saturating_add_unsigned(pause);
+        self.next_start = now.plus(pause);
         pause
     }
 }
@@ -239,6 +242,14 @@ impl Unit {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A moment. The clock that a person sees runs backwards here, which decides nothing.
+    fn at(mono_ms: u64) -> Stamp {
+        Stamp {
+            utc_ms: 1_800_000_000_000 - 1000 * i64::try_from(mono_ms).unwrap(),
+            mono_ms,
+        }
+    }
 
     fn running(restart: Restart) -> Unit {
         let spec = Spec {
@@ -259,12 +270,12 @@ mod tests {
         let mut unit = running(Restart::Always);
         let mut pauses = Vec::new();
         for _ in 0..6 {
-            pauses.push(unit.ended("signal 9", 0).unwrap());
+            pauses.push(unit.ended("signal 9", at(0)).unwrap());
             unit.state = State::Starting;
         }
         assert_eq!(pauses, [100, 200, 400, 800, 1000, 1000]);
-        unit.set_ready(0);
-        assert_eq!(unit.ended("signal 9", STABLE_MS), Some(100));
+        unit.set_ready(at(0));
+        assert_eq!(unit.ended("signal 9", at(STABLE_MS)), Some(100));
         assert_eq!(unit.restarts, 7);
     }
 
@@ -272,7 +283,7 @@ mod tests {
     fn the_last_ends_are_remembered() {
         let mut unit = running(Restart::Always);
         for time in 0..15 {
-            unit.note_exit(&format!("exit {time}"), time == 14, time);
+            unit.note_exit(&format!("exit {time}"), time == 14, at(time));
         }
         let hows: Vec<&str> = unit.exits.iter().map(|exit| exit.how.as_str()).collect();
         assert_eq!(hows.len(), EXITS);
@@ -285,7 +296,7 @@ mod tests {
         let mut unit = running(Restart::Always);
         unit.wanted = false;
         unit.state = State::Stopping;
-        assert_eq!(unit.ended("signal 15", 0), None);
+        assert_eq!(unit.ended("signal 15", at(0)), None);
         assert_eq!(unit.state, State::Stopped);
     }
 
@@ -299,7 +310,7 @@ mod tests {
         ];
         for (rule, exit, wanted) in cases {
             let mut unit = running(rule);
-            unit.ended(exit, 0);
+            unit.ended(exit, at(0));
             assert_eq!(unit.state, wanted, "{rule:?} {exit}");
         }
     }
@@ -316,7 +327,7 @@ mod tests {
             let mut unit = running(rule);
             unit.spec.ready = Ready::Exit;
             unit.state = State::Starting;
-            unit.ended(exit, 7);
+            unit.ended(exit, at(7));
             assert_eq!(unit.state, wanted, "{rule:?} {exit}");
             assert_eq!(unit.state.satisfies(), wanted == State::Done);
             assert!(!unit.state.has_process());
@@ -327,7 +338,7 @@ mod tests {
     fn a_restart_by_a_person_has_no_pause() {
         let mut unit = running(Restart::Always);
         unit.state = State::Stopping;
-        assert_eq!(unit.ended("signal 15", 0), None);
+        assert_eq!(unit.ended("signal 15", at(0)), None);
         assert_eq!((unit.state, unit.restarts), (State::Waiting, 0));
     }
 }

@@ -1,6 +1,7 @@
 //! What the supervisor finds when it starts: paths, the machine, the link to PID 1 and the descriptors
 //! that came over it.
 
+use super::memory::{self, Memory};
 use crate::deployment::{Places, Running};
 use crate::error::{InitError, Result};
 use crate::link::{self, End, GENERATION, LINK_FD};
@@ -9,7 +10,9 @@ use crate::sys;
 use aios_confine::Machine;
 use aios_core::config;
 use aios_core::paths::Paths;
+use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -53,8 +56,14 @@ pub(crate) struct World {
     pub(crate) deployment: Option<Running>,
     /// How many supervisors of this instance came before.
     pub(crate) generation: u32,
+    /// What the last of them knew.
+    pub(crate) recalled: Memory,
+    /// How many open files a service may have that does not say, soft and hard: as many as we before we took more.
+    pub(crate) files: (u64, u64),
     link: Option<OwnedFd>,
     stored: HashMap<String, OwnedFd>,
+    /// Copies of what is stored that belongs to no service.
+    own: HashMap<&'static str, OwnedFd>,
     /// Held as long as the supervisor lives.
     _lock: Flock<File>,
 }
@@ -78,6 +87,8 @@ impl World {
             None => Paths::from_env(),
         };
         let lock = lock(&paths)?;
+        let generation = memory::generation(&paths, generation.unwrap_or(0))?;
+        let recalled = memory::recall(&paths, generation)?;
         let booted = state.is_none() && nix::unistd::getppid().as_raw() == 1;
         let (config, problem) = match config::load(&paths, "init") {
             Ok(config) => (config, None),
@@ -93,9 +104,12 @@ impl World {
             own_machine: booted && sys::is_machine(),
             machine: Machine::probe(),
             deployment: None,
-            generation: generation.unwrap_or(0),
+            generation,
+            recalled,
+            files: raise_files(),
             link,
             stored,
+            own: HashMap::new(),
             _lock: lock,
         })
     }
@@ -131,6 +145,36 @@ impl World {
         self.tell(["more", ""], None);
     }
 
+    /// Whether a supervisor before us stored a descriptor of that name.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.stored.contains_key(name)
+    }
+
+    /// Has PID 1 close what nobody took.
+    pub(crate) fn forget_rest(&mut self) {
+        for name in std::mem::take(&mut self.stored).into_keys() {
+            self.forget(&name);
+        }
+    }
+
+    /// Stores a descriptor of the supervisor itself, and keeps a copy in case it must be stored again.
+    pub(crate) fn keep(&mut self, name: &'static str, fd: BorrowedFd<'_>) {
+        match fd.try_clone_to_owned() {
+            Ok(copy) => {
+                self.own.insert(name, copy);
+            }
+            Err(error) => tracing::warn!(name, %error, "cannot be stored again if it is lost"),
+        }
+        self.store(name, fd);
+    }
+
+    /// Stores such a descriptor again.
+    pub(crate) fn store_own(&self, name: &str) {
+        if let Some(fd) = self.own.get(name) {
+            self.store(name, fd.as_fd());
+        }
+    }
+
     /// The descriptor of that name that a supervisor before us stored.
     pub(crate) fn take(&mut self, name: &str) -> Option<OwnedFd> {
         self.stored.remove(name)
@@ -149,6 +193,11 @@ impl World {
     /// Says that from now on we are to be started again when we die.
     pub(crate) fn alive(&self) {
         self.tell(["alive", ""], None);
+    }
+
+    /// Says that everything is being stopped, whatever becomes of us.
+    pub(crate) fn ending(&self, end: End) {
+        self.tell(["ending", end.word()], None);
     }
 
     /// Says that everything has stopped.
@@ -178,14 +227,28 @@ fn take_stored(link: BorrowedFd<'_>) -> Result<HashMap<String, OwnedFd>> {
         match message.words() {
             ("fd", name) => {
                 let name = name.to_owned();
-                if let Some(fd) = message.fd {
-                    stored.insert(name, fd);
-                }
+                // PID 1 still has it: the next of us may have room for it.
+                let fd = message.fd.ok_or(Errno::EMFILE);
+                stored.insert(name, fd.map_err(InitError::system("a stored descriptor"))?);
             }
             ("all", _) => return Ok(stored),
             _ => {}
         }
     }
+}
+
+/// Takes as many open files as this process may have: some for each service. Yields what it had.
+fn raise_files() -> (u64, u64) {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::debug!(%error, "open files stay as they are");
+    }
+    let [soft, hard] = [limit.current, limit.maximum].map(|it| it.unwrap_or(u64::MAX));
+    (soft, hard)
 }
 
 /// One supervisor a tree.
