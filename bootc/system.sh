@@ -30,6 +30,11 @@ divert /usr/bin/systemd-run ../lib/aios/bin/aiosctl
 ln -sf ../lib/aios/bin/aios-init /usr/sbin/init
 ln -sf ../lib/aios/bin/aiosctl /usr/bin/aiosctl
 
+# What packages make for themselves: dhcpcd runs as aios-dhcp, which has no privileges to separate, and each machine has
+# SSH keys of its own.
+sed -i '/^_dhcpcd:/d' /etc/passwd /etc/group /etc/shadow
+rm -f /usr/lib/sysusers.d/dhcpcd-base.conf /etc/ssh/ssh_host_*
+
 # What eased making the base is no setting of the product.
 rm -f /etc/apt/apt.conf.d/99mmdebstrap
 
