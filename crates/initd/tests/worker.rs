@@ -5,7 +5,9 @@ mod common;
 
 use aios_core::rpc;
 use aios_proto::init::v1::init_client::InitClient;
-use aios_proto::init::v1::{ReloadServicesRequest, ServiceInfo, ServiceRequest, ShutdownRequest};
+use aios_proto::init::v1::{
+    FinalizeAtShutdownRequest, ReloadServicesRequest, ServiceInfo, ServiceRequest, ShutdownRequest,
+};
 use common::{Instance, eventually, is_root, python, signal};
 use nix::sys::signal::Signal;
 use std::fs;
@@ -16,13 +18,16 @@ use tonic::{Response, Status};
 const SLEEP: &str = "command = [\"/bin/sleep\", \"1000000\"]\nuser = \"daemon\"\nready = \"none\"\n";
 /// The service worker's user here.
 const WORKER: u32 = 4343;
+/// The user of the worker of images.
+const IMAGES: u32 = 4344;
 const STRANGER: u32 = 4242;
 const CHANGES: [&str; 5] = ["start", "stop", "restart", "enable", "disable"];
 
 /// An instance with services of the distribution and one of the administrator, `web`.
 async fn instance(vendor: &[(&str, &str)], web: &str) -> Instance {
     let tree = Instance::tree(vendor);
-    let config = format!("[init]\nallow_degraded = true\n[users]\nservice = \"{WORKER}\"\n");
+    let config =
+        format!("[init]\nallow_degraded = true\n[users]\nservice = \"{WORKER}\"\nos = \"{IMAGES}\"\n");
     Instance::write_etc(tree.path(), "config.toml", &config);
     Instance::write_etc(tree.path(), "services/web.toml", web);
     let instance = Instance::start_on(tree);
@@ -87,6 +92,41 @@ async fn the_service_worker_changes_what_is_not_aios_own() {
     for status in refused {
         assert_eq!(rpc::report_of(&status.unwrap()).code, "AIOS-INIT-0009");
     }
+}
+
+#[tokio::test]
+async fn the_worker_of_images_ends_the_system_and_nothing_else() {
+    if !is_root() {
+        return;
+    }
+    let mut instance = instance(&[], SLEEP).await;
+    instance.until_state("web", "ready").await;
+    for what in CHANGES {
+        let result = instance
+            .as_uid(IMAGES, async |client| change(client, what, "web").await)
+            .await;
+        assert_eq!(code(result), "AIOS-INIT-0009", "{what}");
+    }
+    // Only root is told what a shutdown will do; here nothing is there that it could finalize.
+    for (uid, wanted) in [
+        (IMAGES, "AIOS-INIT-0009"),
+        (STRANGER, "AIOS-INIT-0009"),
+        (0, "AIOS-INIT-0017"),
+    ] {
+        let asked = instance
+            .as_uid(uid, async |mut client| {
+                client.finalize_at_shutdown(FinalizeAtShutdownRequest {}).await
+            })
+            .await;
+        assert_eq!(rpc::report_of(&asked.unwrap_err()).code, wanted, "{uid}");
+    }
+    instance
+        .as_uid(IMAGES, async |mut client| {
+            client.shutdown(ShutdownRequest { kind: "exit".into() }).await
+        })
+        .await
+        .unwrap();
+    eventually("its end", || instance.child.try_wait().unwrap().is_some()).await;
 }
 
 #[tokio::test]

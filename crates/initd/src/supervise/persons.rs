@@ -30,6 +30,8 @@ pub(super) struct Persons {
     worker: Option<u32>,
     /// The health service's uid, where there is such a user.
     health: Option<u32>,
+    /// The uid of the worker of the operating system's images, where there is such a user.
+    os: Option<u32>,
     refusals: Refusals,
 }
 
@@ -51,6 +53,7 @@ impl Persons {
             state: paths.state.clone(),
             worker: uid_by(paths, "service worker", |users| &users.service),
             health: uid_by(paths, "health service", |users| &users.health),
+            os: uid_by(paths, "worker of images", |users| &users.os),
             refusals,
         }
     }
@@ -87,6 +90,31 @@ impl Persons {
         rpc: &'static str,
     ) -> std::result::Result<(), Status> {
         if self.health.is_some() && self.health == uid_of(request) {
+            return Ok(());
+        }
+        self.check(request, rpc).await
+    }
+
+    /// Lets through who may end the system: the worker of images, whose tool for it needs a person's approval, beside root
+    /// and persons.
+    pub(super) async fn ender<T>(
+        &self,
+        request: &Request<T>,
+        rpc: &'static str,
+    ) -> std::result::Result<(), Status> {
+        if self.os.is_some() && self.os == uid_of(request) {
+            return Ok(());
+        }
+        self.check(request, rpc).await
+    }
+
+    /// Lets root through, confined or not, beside persons: what bootc asks, which a worker runs, changes nothing.
+    pub(super) async fn root<T>(
+        &self,
+        request: &Request<T>,
+        rpc: &'static str,
+    ) -> std::result::Result<(), Status> {
+        if uid_of(request) == Some(0) {
             return Ok(());
         }
         self.check(request, rpc).await
