@@ -17,6 +17,7 @@ mod docs;
 mod host;
 mod image;
 mod instance;
+mod life;
 mod node;
 mod page;
 mod python;
@@ -55,6 +56,8 @@ enum Command {
     Image(image::Args),
     /// Boots the OS image in a virtual machine.
     Vm(vm::Args),
+    /// Has the OS image live in virtual machines: installed, updated, broken, rolled back.
+    Life(life::Args),
     /// Builds the console's web page.
     Page(page::Args),
     /// Checks the dependencies' licences and sources.
@@ -106,6 +109,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Stage(args) => stage::run(&host, &args)?,
         Command::Image(args) => return image::run(&host, &args),
         Command::Vm(args) => return vm::run(&host, &args),
+        Command::Life(args) => return life::run(&host, &args),
         Command::Page(args) => page::run(&host, &args)?,
         Command::Deny => deny::run(&host)?,
         Command::Docs(args) => docs::run(&host, &args)?,

@@ -1,0 +1,140 @@
+//! Installing: a machine that boots the image from a plain disk, and has bootc lay it on an empty one. Done once an image; each
+//! scenario begins with a copy of the installed disk.
+
+use anyhow::{Context, Result, ensure};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::images;
+use super::machine::{Disk, Machine, Start};
+use crate::cached::Inputs;
+use crate::host::{Host, say};
+
+/// Apparent size of the disk that is installed on; the file is sparse.
+const SIZE: u64 = 12 << 30;
+/// Emulated, an installation takes one to two minutes on an idle machine.
+const LIMIT: Duration = Duration::from_mins(15);
+/// Size of the disk that the installer boots from.
+const INSTALLER: &str = "3G";
+
+/// The images of one life, and the disk on which the first is installed.
+pub(crate) struct Bed {
+    dir: PathBuf,
+}
+
+impl Bed {
+    /// Makes what is missing.
+    pub(crate) fn prepare(host: &Host, image: &str, fresh: bool) -> Result<Self> {
+        let digest = Inputs::default()
+            .text(&host.image_id(image)?)
+            .path(&host.root.join("tests/life"))?
+            .digest();
+        let cache = host.cache.join("life");
+        let bed = Self {
+            dir: cache.join(digest),
+        };
+        if fresh || !bed.installed().exists() {
+            // Only the newest image's disks are worth their room.
+            host.root_cmd("rm").arg("-rf").arg(&cache).run()?;
+            host.shell.create_dir(&bed.dir)?;
+            images::disk(host, image, &bed.dir, &bed.images())?;
+            bed.install(host, image)?;
+        }
+        Ok(bed)
+    }
+
+    /// Where everything of it lies.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The disk with the images that a machine updates to.
+    pub(crate) fn images(&self) -> PathBuf {
+        self.dir.join("images.ext4")
+    }
+
+    fn installed(&self) -> PathBuf {
+        self.dir.join("installed.raw")
+    }
+
+    /// A copy of the installed disk.
+    pub(crate) fn disk(&self, name: &str) -> Result<PathBuf> {
+        let to = self.dir.join(format!("{name}.raw"));
+        copy(&self.installed(), &to)?;
+        let _old = std::fs::remove_file(to.with_extension("vars"));
+        Ok(to)
+    }
+
+    fn install(&self, host: &Host, image: &str) -> Result<()> {
+        let installer = images::build(host, image, "install")?;
+        let (root, kernel) = (self.dir.join("installer.ext4"), self.dir.join("vmlinuz"));
+        images::mounted(host, &installer, |tree| {
+            let listed = host.root_cmd("ls").arg(tree.join("usr/lib/modules")).read()?;
+            let version = listed
+                .split_whitespace()
+                .next()
+                .context("the image has no kernel")?;
+            host.root_cmd("install")
+                .args(["-m", "0644"])
+                .arg(tree.join("usr/lib/modules").join(version).join("vmlinuz"))
+                .arg(&kernel)
+                .run()?;
+            host.root_cmd("mkfs.ext4")
+                .args(["-q", "-F", "-L", "aios-root", "-E", "root_owner=0:0", "-d"])
+                .arg(tree)
+                .arg(&root)
+                .arg(INSTALLER)
+                .ignore_stdout()
+                .run()?;
+            images::owned(host, &root)
+        })?;
+        say("life: installing by bootc in a virtual machine (one to two minutes)");
+        let target = self.dir.join("target.raw");
+        std::fs::File::create(&target)?.set_len(SIZE)?;
+        let report = self.dir.join("install.report");
+        let disk = |file: &Path, serial, keep| Disk {
+            file: file.to_owned(),
+            serial,
+            keep,
+        };
+        let machine = Machine {
+            start: Start::Kernel(kernel),
+            disks: vec![
+                disk(&root, "root", false),
+                disk(&self.images(), "images", false),
+                disk(&target, "target", true),
+            ],
+            console: self.dir.join("install.console"),
+            port: None,
+            report: Some(report.clone()),
+            once: true,
+        };
+        machine.start()?.wait(LIMIT)?;
+        let said = std::fs::read(&report).with_context(|| report.display().to_string())?;
+        let said = String::from_utf8_lossy(&said);
+        ensure!(
+            said.contains("{\"installed\": true}"),
+            "bootc did not install; it said:\n{}",
+            tail(&said, 30)
+        );
+        std::fs::remove_file(root)?;
+        std::fs::rename(target, self.installed())?;
+        Ok(())
+    }
+}
+
+/// The last lines of a text.
+pub(super) fn tail(text: &str, count: usize) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    lines
+        .get(lines.len().saturating_sub(count)..)
+        .unwrap_or_default()
+        .join("\n")
+}
+
+/// Copies a disk and leaves its holes holes.
+pub(super) fn copy(from: &Path, to: &Path) -> Result<()> {
+    let sh = xshell::Shell::new()?;
+    xshell::cmd!(sh, "cp --sparse=always {from} {to}").quiet().run()?;
+    Ok(())
+}

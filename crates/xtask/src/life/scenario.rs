@@ -1,0 +1,204 @@
+//! What happens to a machine, and what must be so afterwards.
+
+mod failing;
+mod update;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::guest::{Done, Guest, Hello, Port};
+use super::install::{Bed, tail};
+use super::machine::{Disk, Machine, Running, Start};
+use crate::host::say;
+
+/// One story.
+pub(super) struct Scenario {
+    pub(super) name: &'static str,
+    pub(super) summary: &'static str,
+    pub(super) run: fn(&Bed, PathBuf) -> Result<()>,
+}
+
+/// All stories, in the order in which a machine may live through them.
+pub(super) const ALL: [Scenario; 6] = [
+    Scenario {
+        name: "update",
+        summary: "install, boot, upgrade, bless, roll back; /var is kept and /etc merged",
+        run: update::update_and_back,
+    },
+    Scenario {
+        name: "no-orchestrator",
+        summary: "an image whose orchestrator never becomes ready falls back",
+        run: failing::no_orchestrator,
+    },
+    Scenario {
+        name: "no-pid1",
+        summary: "an image whose PID 1 ends falls back",
+        run: failing::no_pid1,
+    },
+    Scenario {
+        name: "no-init",
+        summary: "an image with a broken kernel command line falls back",
+        run: failing::broken_command_line,
+    },
+    Scenario {
+        name: "no-initramfs",
+        summary: "an image with a truncated initramfs falls back",
+        run: failing::truncated_initramfs,
+    },
+    Scenario {
+        name: "again",
+        summary: "after a failed update, status, a good upgrade and rollback still work",
+        run: failing::good_after_bad,
+    },
+];
+
+/// Emulated, firmware to services takes about a minute on an idle machine.
+const BOOT: Duration = Duration::from_mins(10);
+/// The longest that a command may take.
+const COMMAND: Duration = Duration::from_mins(5);
+
+/// A machine that lives.
+pub(super) struct Life {
+    machine: Running,
+    guest: Guest,
+    /// The boot that runs.
+    hello: Hello,
+}
+
+impl Life {
+    /// Switches a machine with this disk on, and waits for its first boot.
+    pub(super) fn begin(bed: &Bed, disk: PathBuf) -> Result<Self> {
+        let path = std::env::temp_dir().join(format!("aios-life-{}.sock", std::process::id()));
+        let port = Port::open(&path)?;
+        let machine = Machine {
+            start: Start::Firmware(disk.with_extension("vars")),
+            console: disk.with_extension("console"),
+            disks: vec![
+                Disk {
+                    file: disk,
+                    serial: "disk",
+                    keep: true,
+                },
+                Disk {
+                    file: bed.images(),
+                    serial: "images",
+                    keep: false,
+                },
+            ],
+            port: Some(path),
+            report: None,
+            once: false,
+        };
+        let mut machine = machine.start()?;
+        let mut guest = port.guest(Duration::from_secs(30))?;
+        let hello = guest.hello(&mut machine, None, BOOT)?;
+        let mut life = Self {
+            machine,
+            guest,
+            hello,
+        };
+        life.booted()?;
+        Ok(life)
+    }
+
+    /// Waits for another boot, as many resets as that takes.
+    pub(super) fn next_boot(&mut self, limit: Duration) -> Result<()> {
+        self.hello = self.guest.hello(&mut self.machine, Some(&self.hello), limit)?;
+        self.booted()
+    }
+
+    fn booted(&mut self) -> Result<()> {
+        say(&format!("       v{} runs", self.hello.version));
+        // The images that it may be told to use: each boot finds them at the same place.
+        self.done(&["mkdir", "-p", "/run/images"])?;
+        self.done(&[
+            "sh",
+            "-c",
+            "mount -o ro LABEL=images /run/images || mount -o ro $(blkid -L images) /run/images",
+        ])?;
+        Ok(())
+    }
+
+    /// Which image runs.
+    pub(super) fn runs(&self, version: &str) -> Result<()> {
+        ensure!(
+            self.hello.version == version,
+            "v{} runs, and not v{version}",
+            self.hello.version
+        );
+        Ok(())
+    }
+
+    /// Runs a command; however it ends.
+    pub(super) fn run(&mut self, argv: &[&str]) -> Result<Done> {
+        self.guest.run(&mut self.machine, argv, COMMAND)
+    }
+
+    /// Runs a command that must end well; answers what it printed.
+    pub(super) fn done(&mut self, argv: &[&str]) -> Result<String> {
+        let done = self.run(argv)?;
+        if done.code != 0 {
+            bail!(
+                "{} ended with {}: {}{}",
+                argv.join(" "),
+                done.code,
+                tail(&done.out, 5),
+                tail(&done.err, 10)
+            );
+        }
+        Ok(done.out)
+    }
+
+    /// The same, as JSON.
+    pub(super) fn json(&mut self, argv: &[&str]) -> Result<Value> {
+        let text = self.done(argv)?;
+        serde_json::from_str(&text).with_context(|| format!("{} printed no JSON: {text}", argv.join(" ")))
+    }
+
+    /// Makes an image the one that this machine updates to.
+    pub(super) fn offer(&mut self, version: &str) -> Result<()> {
+        let script = format!(
+            "mkdir -p /var/images/current && (umount /var/images/current || true) && mount --bind /run/images/{version} /var/images/current"
+        );
+        self.done(&["sh", "-c", &script]).map(drop)
+    }
+
+    /// Starts again, in order.
+    pub(super) fn reboot(&mut self) -> Result<()> {
+        self.done(&["systemctl", "reboot"]).map(drop)
+    }
+
+    /// Waits until something holds.
+    pub(super) fn until(
+        &mut self,
+        what: &str,
+        limit: Duration,
+        mut holds: impl FnMut(&mut Self) -> Result<bool>,
+    ) -> Result<()> {
+        let until = std::time::Instant::now() + limit;
+        while !holds(self)? {
+            ensure!(
+                std::time::Instant::now() < until,
+                "{what}: not within {} s",
+                limit.as_secs()
+            );
+            self.done(&["sleep", "2"])?;
+        }
+        Ok(())
+    }
+
+    /// Names of the boot loader's entries.
+    pub(super) fn entries(&mut self) -> Result<Vec<String>> {
+        let script = "mkdir -p /run/esp && mount -t vfat $(blkid -L EFI-SYSTEM) /run/esp && ls /run/esp/loader/entries; umount /run/esp";
+        let text = self.done(&["sh", "-c", script])?;
+        Ok(text.split_whitespace().map(str::to_owned).collect())
+    }
+
+    /// Powers off in order, and waits for it.
+    pub(super) fn end(mut self) -> Result<()> {
+        self.done(&["systemctl", "poweroff"])?;
+        self.machine.wait(Duration::from_mins(3))
+    }
+}
