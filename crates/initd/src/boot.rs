@@ -3,10 +3,12 @@
 //! A phase that cannot do its work says why and the boot goes on, unless nothing could work without it
 //! (directories). On a development tree the phases that belong to a machine are skipped and say so.
 
+mod accounts;
 mod clock;
 mod cmdline;
 mod deployment;
 mod dirs;
+mod drop_in;
 mod firewall;
 mod hardware;
 mod hostname;
@@ -15,7 +17,7 @@ mod network;
 mod profiles;
 mod resolver;
 mod settings;
-mod tmpfiles;
+mod sysctl;
 
 pub(crate) use clock::save as save_clock;
 pub(crate) use dirs::of_service as dirs_of_service;
@@ -149,12 +151,13 @@ const fn machine(name: &'static str, work: Work) -> Named {
 }
 
 /// Phases between the essential mounts, which PID 1 makes, and the reading of the services' files.
-const PHASES: [Named; 15] = [
+const PHASES: [Named; 16] = [
     machine("shared-root", settings::share_root),
     machine("clock", clock::start),
     machine("machine-id", machine_id::make),
     machine("hostname", hostname::set),
-    machine("tmpfiles", tmpfiles::make),
+    machine("accounts", accounts::add),
+    machine("tmpfiles", hardware::tmpfiles),
     Named {
         name: "cgroups",
         machine: false,
@@ -164,7 +167,7 @@ const PHASES: [Named; 15] = [
     machine("deployment", deployment::observe),
     machine("interface-names", network::name_links),
     machine("devices", hardware::devices),
-    machine("kernel-settings", settings::kernel),
+    machine("kernel-settings", sysctl::apply),
     machine("firewall", firewall::load),
     machine("loopback", settings::loopback),
     machine("network", network::configure),

@@ -1,31 +1,46 @@
-//! Kernel modules and devices, by the distribution's own tools (kmod, udev).
+//! Kernel modules, devices and directories, by the distribution's own tools (kmod, udev, systemd-tmpfiles).
 
-use super::{Outcome, Setup};
+use super::{Outcome, Setup, drop_in};
 use crate::error::{InitError, Result};
 use crate::supervise::World;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// What rootless containers need, and what is usually not built in.
-const MODULES: [&str; 4] = ["overlay", "tun", "loop", "fuse"];
+const MODPROBE: &str = "/usr/sbin/modprobe";
+const TMPFILES: &str = "/usr/bin/systemd-tmpfiles";
 const UDEVD: &str = "/usr/lib/systemd/systemd-udevd";
 
-/// Loads modules; those that are built in are no error.
+/// Loads what `modules-load.d` lists (modules-load.d(5)); those that are built in are no error.
 pub(super) fn modules(_: &mut World, _: &mut Setup) -> Result<Outcome> {
     if !Path::new("/proc/modules").exists() {
         return Ok(Outcome::Skipped("this kernel has no modules"));
     }
-    let mut failed = Vec::new();
-    for module in MODULES {
-        if tool("/usr/sbin/modprobe", &["--quiet", module]).is_err() {
-            failed.push(module);
-        }
+    let lines = drop_in::lines(Path::new("/"), "modules-load.d")?;
+    let names: Vec<&str> = lines.iter().map(|line| line.text.as_str()).collect();
+    if names.is_empty() {
+        return Ok(Outcome::Done(String::new()));
     }
-    Ok(Outcome::Done(if failed.is_empty() {
-        MODULES.join(" ")
-    } else {
-        format!("not there: {}", failed.join(" "))
-    }))
+    let load = |names: &[&str]| tool(MODPROBE, &[&["--quiet", "--all", "--"], names].concat());
+    if load(&names).is_ok() {
+        return Ok(Outcome::Done(names.join(" ")));
+    }
+    let missing: Vec<&str> = lines
+        .iter()
+        .filter(|line| load(&[&line.text]).is_err())
+        .map(|line| line.text.as_str())
+        .collect();
+    Ok(Outcome::Done(format!("not there: {}", missing.join(" "))))
+}
+
+/// Directories, links and modes of `tmpfiles.d` (tmpfiles.d(5)), ours among them: what everybody expects in an empty
+/// `/var` and `/run`. 7 ms, and more kinds of lines than anything of ours would know.
+pub(super) fn tmpfiles(_: &mut World, _: &mut Setup) -> Result<Outcome> {
+    if !Path::new(TMPFILES).exists() {
+        return Ok(Outcome::Skipped("no systemd-tmpfiles"));
+    }
+    // What is below /run/systemd is systemd's own.
+    tool(TMPFILES, &["--create", "--boot", "--exclude-prefix=/run/systemd"])?;
+    Ok(Outcome::Done(String::new()))
 }
 
 /// Starts udev and lets it see the devices that were there before it. It goes on with them while
