@@ -1,6 +1,7 @@
 //! `cargo xtask image`: the OS image, from base, install tree and the files under `bootc/`, and what can be said of it.
 
 pub(crate) mod epoch;
+mod layers;
 mod lint;
 mod mounted;
 mod reproduce;

@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::size::{self, Layer};
+use super::layers::{self, Layer};
 use super::{Build, Cache, build, contexts, mounted};
 use crate::host::{Host, say};
 use crate::{agent_image, base};
@@ -41,7 +41,7 @@ pub(super) fn run(host: &Host, args: &Build) -> Result<()> {
 }
 
 fn compare(host: &Host, one: &str, two: &str) -> Result<()> {
-    let (first, second) = (size::layers(host, one)?, size::layers(host, two)?);
+    let (first, second) = (layers::of(host, one)?, layers::of(host, two)?);
     let differing = differing(&first, &second);
     if differing.is_empty() {
         for layer in &first {
@@ -127,7 +127,7 @@ fn differing_files(one: &Files, two: &Files) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::{Files, differing, differing_files};
-    use crate::image::size::Layer;
+    use crate::image::layers::Layer;
 
     fn layers(digests: &[&str]) -> Vec<Layer> {
         digests.iter().map(|digest| Layer::for_test(digest)).collect()

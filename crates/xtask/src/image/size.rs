@@ -3,11 +3,12 @@
 //! Parts are told apart by path, because a person asks "what do containers cost", not "what does this package". Bytes
 //! are those of the files' content, hard links counted once, as `podman images` counts; MB are 10⁶ bytes.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use serde::Serialize;
 use std::collections::HashSet;
 use std::path::Path;
 
+use super::layers::{self, Layer, Update};
 use super::{IMAGE, mounted};
 use crate::host::{Host, say};
 
@@ -24,6 +25,9 @@ pub(crate) struct Args {
     /// Compress the layers too, as an update transfers them: takes some seconds.
     #[arg(long)]
     compressed: bool,
+    /// Say what an update from this image fetches: the layers that it does not have.
+    #[arg(long, requires = "compressed")]
+    update_from: Option<String>,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
@@ -130,31 +134,6 @@ struct Weight {
     unpacked_bytes: u64,
 }
 
-/// A layer's weight; the lowest comes first.
-#[derive(Debug, PartialEq, Eq, Serialize)]
-pub(super) struct Layer {
-    /// Digest of its tar file.
-    pub(super) digest: String,
-    /// The instruction that made it.
-    pub(super) made_by: String,
-    unpacked_bytes: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    compressed_bytes: Option<u64>,
-}
-
-#[cfg(test)]
-impl Layer {
-    /// One that only its digest tells from others.
-    pub(super) fn for_test(digest: &str) -> Self {
-        Self {
-            digest: digest.to_owned(),
-            made_by: format!("RUN {digest}"),
-            unpacked_bytes: 0,
-            compressed_bytes: None,
-        }
-    }
-}
-
 #[derive(Serialize)]
 struct Report {
     unpacked_bytes: u64,
@@ -162,11 +141,16 @@ struct Report {
     has_models: bool,
     parts: Vec<Weight>,
     layers: Vec<Layer>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    update: Option<Update>,
 }
 
 /// Prints the tables of the image that the arguments name.
 pub(crate) fn run(host: &Host, args: &Args) -> Result<()> {
-    let report = weigh(host, &args.image, args.compressed)?;
+    let mut report = weigh(host, &args.image, args.compressed)?;
+    if let Some(old) = &args.update_from {
+        report.update = Some(Update::new(&layers::of(host, old)?, &report.layers));
+    }
     if args.json {
         say(&serde_json::to_string(&report)?);
     } else {
@@ -185,9 +169,9 @@ pub(super) fn show(host: &Host, image: &str) -> Result<()> {
 fn weigh(host: &Host, image: &str, compressed: bool) -> Result<Report> {
     let listed = mounted::with(host, image, |root| list(host, root))?;
     let parts = weights(&listed)?;
-    let mut layers = layers(host, image)?;
+    let mut layers = layers::of(host, image)?;
     if compressed {
-        compress(host, image, &mut layers)?;
+        layers::compress(host, image, &mut layers)?;
     }
     Ok(Report {
         unpacked_bytes: parts.iter().map(|part| part.unpacked_bytes).sum(),
@@ -195,6 +179,7 @@ fn weigh(host: &Host, image: &str, compressed: bool) -> Result<Report> {
         has_models: parts.iter().any(|part| part.part == MODELS),
         parts,
         layers,
+        update: None,
     })
 }
 
@@ -238,124 +223,6 @@ fn weights(listed: &[u8]) -> Result<Vec<Weight>> {
         .collect())
 }
 
-/// The image's layers from Podman: digests and steps from its configuration, sizes from its history.
-pub(super) fn layers(host: &Host, image: &str) -> Result<Vec<Layer>> {
-    let inspected = host.podman().args(["image", "inspect", image]).read()?;
-    let inspected: Vec<Inspected> = serde_json::from_str(&inspected)?;
-    let history = host
-        .podman()
-        .args(["history", "--no-trunc", "--format", "json", image])
-        .read()?;
-    let sizes: Vec<Size> = serde_json::from_str(&history)?;
-    let described = inspected.first().context("Podman describes the image")?;
-    pair(described, &sizes).with_context(|| format!("layers of {image}"))
-}
-
-/// What `podman image inspect` says.
-#[derive(serde::Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Inspected {
-    #[serde(rename = "RootFS")]
-    root_fs: RootFs,
-    history: Vec<Step>,
-}
-
-#[derive(serde::Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct RootFs {
-    layers: Vec<String>,
-}
-
-/// One step of the image's making; there are more than layers.
-#[derive(serde::Deserialize)]
-struct Step {
-    #[serde(default)]
-    created_by: String,
-    #[serde(default)]
-    empty_layer: bool,
-}
-
-/// What `podman history` says of a step.
-#[derive(serde::Deserialize)]
-struct Size {
-    size: u64,
-}
-
-/// Podman's history begins with the newest step, the configuration with the oldest.
-fn pair(image: &Inspected, sizes: &[Size]) -> Result<Vec<Layer>> {
-    ensure!(
-        image.history.len() == sizes.len(),
-        "the image has {} steps, its history {}",
-        image.history.len(),
-        sizes.len()
-    );
-    let steps = image.history.iter().zip(sizes.iter().rev());
-    let made: Vec<_> = steps.filter(|(step, _)| !step.empty_layer).collect();
-    ensure!(
-        made.len() == image.root_fs.layers.len(),
-        "the history names {} layers and the image has {}",
-        made.len(),
-        image.root_fs.layers.len()
-    );
-    Ok(image
-        .root_fs
-        .layers
-        .iter()
-        .zip(made)
-        .map(|(digest, (step, size))| Layer {
-            digest: digest.clone(),
-            made_by: instruction(&step.created_by),
-            unpacked_bytes: size.size,
-            compressed_bytes: None,
-        })
-        .collect())
-}
-
-/// The instruction as the Containerfile has it, without arguments of the build and with short digests.
-fn instruction(created_by: &str) -> String {
-    let text = created_by
-        .split_once("/bin/sh -c ")
-        .map_or(created_by, |(_, text)| text);
-    let text = text.strip_prefix("#(nop) ").unwrap_or(text);
-    let short = |word: &str| match word.split_once(':') {
-        Some((kind, digest)) if digest.len() == 64 => {
-            format!("{kind}:{}", digest.chars().take(8).collect::<String>())
-        }
-        _ => word.to_owned(),
-    };
-    text.split_whitespace().map(short).collect::<Vec<_>>().join(" ")
-}
-
-/// Writes an OCI layout as an update would fetch it, and reads the layers' sizes from its manifest.
-fn compress(host: &Host, image: &str, layers: &mut [Layer]) -> Result<()> {
-    let dir = host.shell.create_temp_dir()?;
-    let layout = dir.path().join("layout");
-    host.podman()
-        .args(["push", "--quiet", "--compression-format", "zstd", image])
-        .arg(format!("oci:{}:size", layout.display()))
-        .ignore_stdout()
-        .run()?;
-    let read = |path: &Path| -> Result<serde_json::Value> {
-        let text = host.root_cmd("cat").arg(path).read()?;
-        Ok(serde_json::from_str(&text)?)
-    };
-    let index = read(&layout.join("index.json"))?;
-    let digest = index
-        .pointer("/manifests/0/digest")
-        .and_then(|digest| digest.as_str());
-    let digest = digest.and_then(|digest| digest.strip_prefix("sha256:"));
-    let manifest = read(
-        &layout
-            .join("blobs/sha256")
-            .join(digest.context("a layout names its manifest")?),
-    )?;
-    let sizes = manifest.pointer("/layers").and_then(|layers| layers.as_array());
-    for (layer, size) in layers.iter_mut().zip(sizes.context("a manifest lists layers")?) {
-        layer.compressed_bytes = size.get("size").and_then(serde_json::Value::as_u64);
-    }
-    Ok(())
-}
-
 fn lines(report: &Report) -> Vec<String> {
     let mut lines = vec![format!("{:<30} {:>8} {:>10}", "part", "files", "MB")];
     for part in &report.parts {
@@ -390,6 +257,14 @@ fn lines(report: &Report) -> Vec<String> {
             layer.made_by
         ));
     }
+    if let Some(update) = &report.update {
+        lines.push(format!(
+            "update: fetches {} of {} layers, {} bytes",
+            update.layers,
+            report.layers.len(),
+            update.compressed_bytes
+        ));
+    }
     lines.extend(excess(report));
     lines
 }
@@ -414,7 +289,7 @@ fn mb(bytes: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Inspected, LIMIT_BYTES, PARTS, Report, Size, Weight, excess, lines, mb, pair, weights};
+    use super::{LIMIT_BYTES, PARTS, Report, Update, Weight, excess, lines, mb, weights};
 
     #[test]
     fn files_count_for_the_first_part_that_fits_and_hard_links_once() {
@@ -443,36 +318,6 @@ mod tests {
         assert!(PARTS.iter().any(|part| part.has("any/path")));
     }
 
-    #[test]
-    fn layers_are_paired_with_the_steps_that_made_them() {
-        let image = serde_json::json!({
-            "RootFS": {"Type": "layers", "Layers": ["sha256:a", "sha256:b"]},
-            "History": [
-                {"created_by": format!("/bin/sh -c #(nop) ADD file:{:064x} in / ", 10)},
-                {"created_by": "/bin/sh -c #(nop) LABEL a=b", "empty_layer": true},
-                {"created_by": "|1 SOURCE_DATE_EPOCH=1 /bin/sh -c bash /usr/lib/finish.sh"},
-            ]
-        });
-        let mut image: Inspected = serde_json::from_value(image).unwrap();
-        let sizes: Vec<Size> = serde_json::from_str(r#"[{"size": 0}, {"size": 0}, {"size": 9}]"#).unwrap();
-        let layers = pair(&image, &sizes).unwrap();
-        assert_eq!(layers[0].made_by, "ADD file:00000000 in /");
-        assert_eq!(
-            (layers[0].digest.as_str(), layers[0].unpacked_bytes),
-            ("sha256:a", 9)
-        );
-        assert_eq!(layers[1].made_by, "bash /usr/lib/finish.sh");
-
-        image.root_fs.layers.pop();
-        let error = pair(&image, &sizes).err().unwrap();
-        assert!(
-            error.to_string().contains("2 layers and the image has 1"),
-            "{error}"
-        );
-        let error = pair(&image, &[]).err().unwrap();
-        assert!(error.to_string().contains("3 steps, its history 0"), "{error}");
-    }
-
     fn report(unpacked_bytes: u64, has_models: bool) -> Report {
         Report {
             unpacked_bytes,
@@ -484,7 +329,22 @@ mod tests {
                 unpacked_bytes,
             }],
             layers: Vec::new(),
+            update: None,
         }
+    }
+
+    #[test]
+    fn an_update_is_told_in_bytes() {
+        let mut report = report(1, false);
+        report.update = Some(Update {
+            layers: 2,
+            compressed_bytes: 20,
+        });
+        assert!(
+            lines(&report)
+                .iter()
+                .any(|line| line == "update: fetches 2 of 0 layers, 20 bytes")
+        );
     }
 
     #[test]

@@ -113,10 +113,7 @@ impl Machine {
             command.args(["-device", "virtconsole,chardev=report"]);
         }
         if let Some(port) = &self.port {
-            command.args([
-                "-chardev",
-                &format!("socket,id=port,path={},server=on,wait=off", port.display()),
-            ]);
+            command.args(["-chardev", &format!("socket,id=port,path={}", port.display())]);
             command.args(["-device", "virtserialport,chardev=port,name=org.aios.test"]);
         }
         let log = OpenOptions::new()
