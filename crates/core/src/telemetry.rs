@@ -12,7 +12,9 @@ pub fn init(service: &'static str) {
     let text = env::var("AIOS_LOG_FORMAT").map_or_else(|_| io::stderr().is_terminal(), |it| it == "text");
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(io::stderr);
+        .with_writer(io::stderr)
+        // Told on standard error too, which panics when that cannot be written: a full disk would end the process.
+        .log_internal_errors(false);
     let started = if text {
         builder.with_ansi(io::stderr().is_terminal()).try_init()
     } else {

@@ -16,7 +16,7 @@
 //!
 //! Neither side allocates to read or write one.
 
-use crate::sys;
+use crate::sys::{self, Wait};
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 
@@ -105,6 +105,7 @@ impl Message {
 /// What the kernel says.
 pub fn receive(link: BorrowedFd<'_>, wait: bool) -> io::Result<Option<Message>> {
     let mut bytes = [0_u8; MAX_MESSAGE];
+    let wait = if wait { Wait::Yes } else { Wait::No };
     let received = sys::receive(link, &mut bytes, wait)?;
     if received.length == 0 {
         return Ok(None);

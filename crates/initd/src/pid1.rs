@@ -165,7 +165,8 @@ impl Pid1 {
         {
             return Ok(Some(code));
         }
-        self.wait()?;
+        // When that fails there is still to be done what may have come.
+        let waited = self.wait();
         while let Some(info) = self.signals.read_signal()? {
             let number = i32::try_from(info.ssi_signo).unwrap_or(0);
             if let Ok(signal) = Signal::try_from(number) {
@@ -181,7 +182,7 @@ impl Pid1 {
             finish::say("aios-init: the supervisor did not end in time", "");
             let _gone = kill(Pid::from_raw(supervisor.pid), Signal::SIGKILL);
         }
-        Ok(None)
+        waited.map(|()| None)
     }
 
     /// Ends everything if all has stopped or no supervisor gets it stopped, else starts the next one when it

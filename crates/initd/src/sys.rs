@@ -69,8 +69,19 @@ pub(crate) fn send(socket: BorrowedFd<'_>, bytes: &[u8], fd: Option<BorrowedFd<'
     }
 }
 
-/// Receives one message into `bytes`; `wait` false answers `WouldBlock` when there is none.
-pub(crate) fn receive(socket: BorrowedFd<'_>, bytes: &mut [u8], wait: bool) -> io::Result<Received> {
+/// How a message is received.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wait {
+    /// Sleeps until there is one.
+    Yes,
+    /// Answers `WouldBlock` when there is none.
+    No,
+    /// The same, and leaves it there.
+    Peek,
+}
+
+/// Receives one message into `bytes`.
+pub(crate) fn receive(socket: BorrowedFd<'_>, bytes: &mut [u8], wait: Wait) -> io::Result<Received> {
     let mut control = Control([0; 64]);
     let mut iov = libc::iovec {
         iov_base: bytes.as_mut_ptr().cast(),
@@ -79,7 +90,12 @@ pub(crate) fn receive(socket: BorrowedFd<'_>, bytes: &mut [u8], wait: bool) -> i
     let mut message = header(&mut iov);
     message.msg_control = control.0.as_mut_ptr().cast();
     message.msg_controllen = control.0.len();
-    let flags = libc::MSG_CMSG_CLOEXEC | if wait { 0 } else { libc::MSG_DONTWAIT };
+    let how = match wait {
+        Wait::Yes => 0,
+        Wait::No => libc::MSG_DONTWAIT,
+        Wait::Peek => libc::MSG_DONTWAIT | libc::MSG_PEEK,
+    };
+    let flags = libc::MSG_CMSG_CLOEXEC | how;
     // SAFETY: `message` points to memory that lives until the call returns.
     let length = unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut message, flags) };
     let length = usize::try_from(length).map_err(|_| io::Error::last_os_error())?;

@@ -9,12 +9,16 @@ use std::future::Future;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use tokio::net::{UnixListener, UnixStream};
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::UnixListenerStream;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic::transport::{Channel, Endpoint, Server};
+
+/// Rest before the next connection is accepted after one could not be.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(200);
 
 /// A socket could not be opened or served.
 #[derive(Debug, thiserror::Error)]
@@ -115,14 +119,7 @@ pub fn serve(
             .register_encoded_file_descriptor_set(aios_proto::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
             .build_v1()?;
-        let incoming =
-            UnixListenerStream::new(listener).filter_map(|stream| match stream.and_then(PeerStream::new) {
-                Ok(stream) => Some(Ok::<_, io::Error>(stream)),
-                Err(error) => {
-                    tracing::warn!(%error, "dropped a connection whose peer is unknown");
-                    None
-                }
-            });
+        let incoming = UnixListenerStream::new(listener).then(accepted).filter_map(|it| it);
         Server::builder()
             .add_routes(routes)
             .add_service(health_service)
@@ -130,6 +127,22 @@ pub fn serve(
             .serve_with_incoming_shutdown(incoming, shutdown.cancelled_owned())
             .await?;
         Ok(())
+    }
+}
+
+/// A connection, if its peer is known. Without descriptors or memory for one it stays in the queue, and the next
+/// try would fail at once too: so it is rested before.
+async fn accepted(stream: io::Result<UnixStream>) -> Option<io::Result<PeerStream>> {
+    match stream {
+        Ok(stream) => PeerStream::new(stream)
+            .inspect_err(|error| tracing::warn!(%error, "dropped a connection whose peer is unknown"))
+            .ok()
+            .map(Ok),
+        Err(error) => {
+            tracing::warn!(%error, "cannot accept a connection");
+            tokio::time::sleep(ACCEPT_AGAIN).await;
+            None
+        }
     }
 }
 

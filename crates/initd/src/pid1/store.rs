@@ -40,8 +40,9 @@ impl Store {
 
     /// Keeps a descriptor under `name`, in place of one that had this name.
     pub(super) fn keep(&mut self, name: &str, fd: Option<OwnedFd>) -> io::Result<()> {
-        let fd = fd.ok_or(io::ErrorKind::InvalidInput)?;
+        // One that did not arrive is not the one that had the name either.
         self.drop(name);
+        let fd = fd.ok_or(io::ErrorKind::InvalidInput)?;
         let mut bytes = [0; MAX_NAME];
         bytes
             .get_mut(..name.len())

@@ -23,7 +23,7 @@ use nix::unistd::pipe2;
 use std::collections::{BTreeMap, HashMap};
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 /// Until what could not be written down is written again.
 const NOTE_AGAIN: Duration = Duration::from_secs(1);
@@ -35,8 +35,12 @@ pub(crate) enum Event {
     Asked(Request),
     /// A process ended.
     Ended { name: String, run: u64, exit: String },
-    /// A process spoke on the notification socket.
-    Notified { pid: i32, word: Word },
+    /// A process spoke on the notification socket; who passes it on waits until it is written down.
+    Notified {
+        pid: i32,
+        words: Vec<Word>,
+        noted: oneshot::Sender<()>,
+    },
     /// A newline came on a readiness descriptor.
     Signalled { name: String, run: u64 },
     /// The first connection to a listening service.
@@ -82,6 +86,8 @@ pub(crate) struct Manager {
     pub(super) log_pipes: HashMap<String, OwnedFd>,
     pub(super) events: mpsc::Sender<Event>,
     pub(super) tasks: Tasks,
+    /// Who waits until what it told is written down.
+    heard: Vec<oneshot::Sender<()>>,
     /// What a successor would read now.
     noted: String,
     /// Whether it is going to be written again, because it could not be.
@@ -132,6 +138,7 @@ impl Manager {
             log_pipes,
             events,
             tasks,
+            heard: Vec::new(),
             noted: String::new(),
             note_due: false,
             services_since_ms: boot::uptime_ms(),
@@ -164,6 +171,8 @@ impl Manager {
         while let Some(event) = inbox.recv().await {
             self.handle(event);
             self.settle();
+            // Whoever waited hears by the drop.
+            self.heard.clear();
             if let Some(end) = self.ending
                 && self.all_stopped()
             {
@@ -178,7 +187,12 @@ impl Manager {
         match event {
             Event::Asked(request) => self.asked(request),
             Event::Ended { name, run, exit } => self.ended(&name, run, &exit),
-            Event::Notified { pid, word } => self.notified(pid, word),
+            Event::Notified { pid, words, noted } => {
+                for word in words {
+                    self.notified(pid, word);
+                }
+                self.heard.push(noted);
+            }
             Event::Signalled { name, run } => self.ready(&name, run),
             Event::Connected { name } => self.connected(&name),
             Event::Due { name, run, timer } => self.due(&name, run, timer),
@@ -443,7 +457,6 @@ impl Manager {
     /// The main process is gone: ends what it left, then decides what follows.
     pub(super) fn over(&mut self, name: &str, exit: &str) {
         self.end_rest(name);
-        self.world.forget(&process_key(name));
         let Some(unit) = self.units.get_mut(name) else {
             return;
         };

@@ -4,7 +4,7 @@ use super::manager::Event;
 use super::sockets::remove_stale;
 use super::world::World;
 use crate::error::{InitError, Result};
-use crate::sys;
+use crate::sys::{self, Wait};
 use aios_core::tasks::Tasks;
 use nix::sys::socket::{setsockopt, sockopt};
 use std::fs::{self, Permissions};
@@ -15,7 +15,7 @@ use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::io::unix::AsyncFd;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 /// Longest notification that is read.
 const LONGEST: usize = 4096;
@@ -79,15 +79,19 @@ async fn listen(socket: AsyncFd<Arc<OwnedFd>>, events: mpsc::Sender<Event>) {
             Ok(guard) => guard,
             Err(error) => return tracing::error!(%error, "the notification socket failed"),
         };
-        let received = guard.try_io(|fd| sys::receive(fd.get_ref().as_fd(), &mut buffer, false));
+        let received = guard.try_io(|fd| sys::receive(fd.get_ref().as_fd(), &mut buffer, Wait::Peek));
         let Ok(received) = received else { continue };
-        let Some((pid, words)) = understand(received, &buffer) else {
-            continue;
-        };
-        for word in words {
-            if events.send(Event::Notified { pid, word }).await.is_err() {
+        if let Some((pid, words)) = understand(received, &buffer) {
+            let (noted, is_noted) = oneshot::channel();
+            if events.send(Event::Notified { pid, words, noted }).await.is_err() {
                 return;
             }
+            // By the drop of the other side.
+            let _dropped = is_noted.await;
+        }
+        // Only now: a supervisor that dies before leaves it to its successor, which may hear it twice.
+        if let Err(error) = sys::receive(socket.get_ref().as_fd(), &mut buffer, Wait::No) {
+            tracing::warn!(%error, "a notification cannot be taken");
         }
     }
 }

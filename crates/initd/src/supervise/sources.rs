@@ -4,11 +4,13 @@ use super::manager::{Event, Manager, Timer};
 use super::watch;
 use crate::error::{InitError, Result};
 use crate::link::{self, End};
+use nix::fcntl::OFlag;
+use nix::unistd::pipe2;
+use rustix::io::{Errno, read};
+use rustix::pipe::{SpliceFlags, tee};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::AsyncReadExt;
-use tokio::net::unix::pipe::Receiver;
 use tokio::sync::mpsc;
 
 impl Manager {
@@ -58,15 +60,21 @@ impl Manager {
     }
 
     pub(super) fn watch_ready(&self, name: &str, run: u64, reader: OwnedFd) -> Result<()> {
-        let mut pipe = Receiver::from_owned_fd(reader).map_err(InitError::system("cannot read a pipe"))?;
-        let name = name.to_owned();
+        let pair = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK);
+        let scratch = pair.map_err(InitError::system("cannot make a pipe"))?;
+        let (name, reader) = (name.to_owned(), Arc::new(reader));
         self.when("readiness", async move {
             loop {
-                match pipe.read_u8().await {
-                    Ok(b'\n') => return Some(Event::Signalled { name, run }),
-                    Ok(_) => {}
+                watch::readable(reader.clone()).await;
+                match newline(&reader, &scratch) {
+                    Ok(Some(true)) => return Some(Event::Signalled { name, run }),
+                    Ok(Some(false)) => {}
                     // Closed without a newline: the start timeout decides.
-                    Err(_) => return None,
+                    Ok(None) => return None,
+                    Err(error) => {
+                        tracing::warn!(service = name, %error, "its readiness cannot be heard");
+                        return None;
+                    }
                 }
             }
         });
@@ -119,4 +127,21 @@ async fn hear(link: Arc<OwnedFd>, events: mpsc::Sender<Event>) {
             return;
         }
     }
+}
+
+/// Whether there is a newline in a readable pipe, none when it is closed. A newline stays there: a supervisor that
+/// dies before it has written down what it means leaves it to its successor.
+fn newline(reader: &OwnedFd, scratch: &(OwnedFd, OwnedFd)) -> std::result::Result<Option<bool>, Errno> {
+    let mut bytes = [0_u8; 4096];
+    let seen = match tee(reader, &scratch.1, bytes.len(), SpliceFlags::NONBLOCK) {
+        Ok(0) => return Ok(None),
+        Ok(_) => read(&scratch.0, &mut bytes)?,
+        Err(Errno::AGAIN) => return Ok(Some(false)),
+        Err(error) => return Err(error),
+    };
+    if bytes.iter().take(seen).any(|byte| *byte == b'\n') {
+        return Ok(Some(true));
+    }
+    let rest = bytes.get_mut(..seen).unwrap_or_default();
+    read(reader, rest).map(|_| Some(false))
 }

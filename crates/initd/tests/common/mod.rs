@@ -3,6 +3,7 @@
 #![expect(dead_code, reason = "each test file uses a part of it")]
 
 pub(crate) mod container;
+pub(crate) mod faults;
 
 use aios_core::rpc;
 use aios_proto::init::v1::init_client::InitClient;
@@ -68,10 +69,19 @@ impl Instance {
         Self { root, child }
     }
 
+    /// Starts the tree's own command, which the test has changed.
+    pub(crate) fn start_by(root: TempDir, mut command: Command) -> Self {
+        let child = command.stderr(Self::log_file(root.path())).spawn().unwrap();
+        Self { root, child }
+    }
+
     fn spawn(root: &Path) -> Child {
+        Self::command(root).stderr(Self::log_file(root)).spawn().unwrap()
+    }
+
+    fn log_file(root: &Path) -> fs::File {
         let path = root.join("init.log");
-        let log = fs::File::options().create(true).append(true).open(path).unwrap();
-        Self::command(root).stderr(log).spawn().unwrap()
+        fs::File::options().create(true).append(true).open(path).unwrap()
     }
 
     /// Starts it again on the same tree, after it ended.
