@@ -105,7 +105,9 @@ fn files(host: &Host, root: &Path) -> Result<Files> {
 }
 
 fn find(host: &Host, root: &Path, what: &[&str]) -> Result<String> {
-    let output = host.root_cmd("find").arg(root).arg("-xdev").args(what).output()?;
+    // The top itself is the mount's, not the image's.
+    let top = ["-xdev", "-mindepth", "1"];
+    let output = host.root_cmd("find").arg(root).args(top).args(what).output()?;
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
