@@ -4,20 +4,25 @@
 //! (directories). On a development tree the phases that belong to a machine are skipped and say so.
 
 mod accounts;
+mod admin;
 mod clock;
 mod cmdline;
 mod deployment;
 mod dirs;
 mod drop_in;
 mod firewall;
+mod given;
 mod hardware;
 mod hostname;
 mod machine_id;
 mod network;
 mod profiles;
 mod resolver;
+mod screen;
 mod settings;
+mod ssh;
 mod sysctl;
+mod watch;
 
 pub(crate) use clock::save as save_clock;
 pub(crate) use dirs::of_service as dirs_of_service;
@@ -121,6 +126,8 @@ pub(crate) enum Outcome {
 pub(crate) struct Setup {
     /// Whether the kernel drops what nobody opened; no interface is brought up before.
     pub(crate) firewall: bool,
+    /// Whether the administrator signs in over SSH.
+    ssh: bool,
     starts: BTreeSet<String>,
 }
 
@@ -151,11 +158,10 @@ const fn machine(name: &'static str, work: Work) -> Named {
 }
 
 /// Phases between the essential mounts, which PID 1 makes, and the reading of the services' files.
-const PHASES: [Named; 16] = [
+const PHASES: [Named; 18] = [
     machine("shared-root", settings::share_root),
     machine("clock", clock::start),
     machine("machine-id", machine_id::make),
-    machine("hostname", hostname::set),
     machine("accounts", accounts::add),
     machine("tmpfiles", hardware::tmpfiles),
     Named {
@@ -167,7 +173,10 @@ const PHASES: [Named; 16] = [
     machine("deployment", deployment::observe),
     machine("interface-names", network::name_links),
     machine("devices", hardware::devices),
+    machine("given", given::take),
+    machine("hostname", hostname::set),
     machine("kernel-settings", sysctl::apply),
+    machine("ssh", ssh::prepare),
     machine("firewall", firewall::load),
     machine("loopback", settings::loopback),
     machine("network", network::configure),
@@ -205,13 +214,16 @@ pub(crate) fn before_services(
     for (_, spec) in specs.iter_mut().filter(|(name, _)| boot.starts.contains(*name)) {
         spec.enabled = true;
     }
-    if world.generation > 0 {
-        return Ok(());
+    if world.generation == 0 {
+        let start_ms = uptime_ms();
+        let result = dirs::make(world, specs);
+        boot.note(world, "directories", start_ms, &result);
+        result?;
     }
-    let start_ms = uptime_ms();
-    let result = dirs::make(world, specs);
-    boot.note(world, "directories", start_ms, &result);
-    result.map(drop)
+    if world.own_machine {
+        watch::start(&world.paths);
+    }
+    Ok(())
 }
 
 /// The phase that PID 1 made before us.

@@ -33,7 +33,7 @@ struct Opening {
 
 /// Loads the rules.
 pub(super) fn load(world: &mut World, setup: &mut Setup) -> Result<Outcome> {
-    let opened = opened(&world.paths)?;
+    let opened = opened(&world.paths, setup.ssh);
     let left_out = apply(&world.paths, &opened)?;
     setup.firewall = true;
     if !left_out.is_empty() {
@@ -68,18 +68,27 @@ impl Default for Console {
     }
 }
 
-/// What the configuration opens. A name instead of an address opens nothing: nobody can resolve it yet.
-fn opened(paths: &Paths) -> Result<Vec<Opening>> {
-    let console: Console = config::load(paths, "console")?;
-    let address = console.listen.parse::<SocketAddr>().ok();
+/// Where the console listens.
+pub(super) fn console(paths: &Paths) -> String {
+    // A wrong file is told of by the console itself, which does not start with it.
+    config::load(paths, "console")
+        .unwrap_or_else(|_| Console::default())
+        .listen
+}
+
+/// What is open. A name instead of the console's address opens nothing: nobody can resolve it yet.
+fn opened(paths: &Paths, ssh: bool) -> Vec<Opening> {
+    let address = console(paths).parse::<SocketAddr>().ok();
     let beyond = address.filter(|address| !address.ip().is_loopback());
-    Ok(beyond
-        .map(|address| Opening {
-            tcp_port: address.port(),
-            what: "the console",
-        })
-        .into_iter()
-        .collect())
+    let console = beyond.map(|address| Opening {
+        tcp_port: address.port(),
+        what: "the console",
+    });
+    let ssh = ssh.then_some(Opening {
+        tcp_port: 22,
+        what: "SSH",
+    });
+    console.into_iter().chain(ssh).collect()
 }
 
 /// Puts the rules into the kernel; yields what of the administrator's files was left out, and why.
@@ -227,8 +236,9 @@ mod tests {
             ("[2001:db8::1]:9090", Some(9090)),
         ] {
             let (_root, paths) = tree(&[], &format!("[console]\nlisten = \"{listen}\"\n"));
-            let ports: Vec<u16> = opened(&paths).unwrap().iter().map(|open| open.tcp_port).collect();
-            assert_eq!(ports, Vec::from_iter(port), "{listen}");
+            let ports = |ssh| -> Vec<u16> { opened(&paths, ssh).iter().map(|open| open.tcp_port).collect() };
+            assert_eq!(ports(false), Vec::from_iter(port), "{listen}");
+            assert_eq!(ports(true).last(), Some(&22));
         }
     }
 

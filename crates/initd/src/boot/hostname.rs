@@ -23,6 +23,11 @@ pub(super) fn set(_: &mut World, _: &mut Setup) -> Result<Outcome> {
     Ok(Outcome::Done(format!("{name}, from {from}")))
 }
 
+/// The name that the kernel has.
+pub(super) fn now() -> String {
+    nix::unistd::gethostname().map_or_else(|_| String::new(), |name| name.to_string_lossy().into_owned())
+}
+
 /// Tells the kernel and `/etc/hosts`.
 pub(super) fn put(root: &Path, name: &str) -> Result<()> {
     nix::unistd::sethostname(name).map_err(InitError::system("cannot set the host's name"))?;
