@@ -23,6 +23,8 @@ pub enum Domain {
     Trust,
     /// A person's proof.
     Person,
+    /// An image of the operating system.
+    Image,
 }
 
 impl Domain {
@@ -34,6 +36,7 @@ impl Domain {
             Self::Approval => b"aios-approval-v1\0",
             Self::Trust => b"aios-trust-v1\0",
             Self::Person => b"aios-person-v1\0",
+            Self::Image => b"aios-image-v1\0",
         }
     }
 }

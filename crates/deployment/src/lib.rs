@@ -10,6 +10,10 @@
 //! | [`loader`] | the entries of a boot partition: counting a staged one, blessing, finding a trial |
 //! | [`esp`] | finding and mounting that partition |
 //! | [`staged`] | what bootc says of a deployment: image reference, manifest digest |
+//! | [`bootc`] | asking bootc what there is, and having it stage, roll back and collect |
+//! | [`image`] | references, and images in directories before they are laid out |
+//! | [`signature`] | who stands for an image in a directory |
+//! | [`policy`] | what skopeo asks of the signature of an image of a registry |
 //! | [`history`] | what was tried, what was blessed, and what failed and must not be tried again |
 //!
 //! ```text
@@ -20,14 +24,18 @@
 //! not healthy        the older image finds the noted attempt, and notes the failure
 //! ```
 //!
-//! Nothing here decides what healthy is, and nothing runs a program.
+//! Nothing here decides what healthy is, or whether an image may be laid out.
 
+pub mod bootc;
 pub mod entry;
 pub mod error;
 pub mod esp;
 pub mod history;
 pub mod id;
+pub mod image;
 pub mod loader;
+pub mod policy;
+pub mod signature;
 pub mod staged;
 
 pub use error::{DeploymentError, Result};

@@ -65,6 +65,21 @@ impl Loader {
         }
     }
 
+    /// Drops what was to be offered after a finalization. Nothing staged is nothing to do.
+    ///
+    /// # Errors
+    /// The directory cannot be removed.
+    pub fn unstage(&self) -> Result<()> {
+        let dir = self.staged_dir();
+        match fs::remove_dir_all(&dir) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            removed => {
+                removed.map_err(DeploymentError::path("cannot remove", &dir))?;
+                sync(&self.dir)
+            }
+        }
+    }
+
     fn staged_dir(&self) -> PathBuf {
         self.dir.join("entries.staged")
     }
@@ -240,6 +255,11 @@ mod tests {
         assert_eq!(bed.names("entries"), ["v1-1.conf"]);
         let error = bed.loader.count_staged(&id('3'), 3).unwrap_err();
         assert!(matches!(error, DeploymentError::NoEntry { .. }), "{error}");
+        for _ in 0..2 {
+            bed.loader.unstage().unwrap();
+            assert!(bed.loader.staged().unwrap().is_empty());
+        }
+        assert_eq!(bed.names("entries"), ["v1-1.conf"]);
     }
 
     #[test]
