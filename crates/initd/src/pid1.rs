@@ -54,6 +54,8 @@ pub fn run(state: Option<&Path>) -> ExitCode {
     let first = std::process::id() == 1;
     // A development tree brings its own surroundings, also in a namespace where we are process 1.
     let mounted = if first && state.is_none() {
+        // An initramfs with a PID 1 of its own leaves us its descriptors, among them sockets that nobody would ever answer.
+        crate::sys::close_inherited();
         mounts::essentials()
     } else {
         [0, 0]
@@ -389,8 +391,15 @@ fn errno(error: std::io::Error) -> Errno {
     Errno::from_raw(error.raw_os_error().unwrap_or(0))
 }
 
+/// Whether a variable is meant for aiOS, or for whoever writes to the console.
+fn is_ours(name: &OsString) -> bool {
+    name == "TERM" || name.as_bytes().starts_with(b"AIOS_")
+}
+
 /// The supervisor's program: it lies beside this one, and gets our environment.
 fn image(state: Option<&Path>, mounted: [u64; 2]) -> nix::Result<Image> {
+    // On a machine the environment is what the kernel made of words of its command line that it does not know.
+    let machine = state.is_none() && std::process::id() == 1 && crate::sys::is_machine();
     let c = |bytes: Vec<u8>| CString::new(bytes).map_err(|_| Errno::EINVAL);
     let path = std::env::current_exe()
         .map_err(errno)?
@@ -402,6 +411,7 @@ fn image(state: Option<&Path>, mounted: [u64; 2]) -> nix::Result<Image> {
     }
     let mut env: Vec<Vec<u8>> = std::env::vars_os()
         .filter(|(name, _)| name != GENERATION && name != MOUNTED)
+        .filter(|(name, _)| !machine || is_ours(name))
         .map(|(name, value)| [name.as_bytes(), b"=", value.as_bytes()].concat())
         .collect();
     env.push(format!("{MOUNTED}={} {}", mounted[0], mounted[1]).into_bytes());

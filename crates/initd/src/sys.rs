@@ -69,6 +69,12 @@ pub(crate) fn send(socket: BorrowedFd<'_>, bytes: &[u8], fd: Option<BorrowedFd<'
     }
 }
 
+/// Closes every descriptor but the standard ones. For the start of process 1 alone, before it opened any.
+pub(crate) fn close_inherited() {
+    // SAFETY: the numbers are plain; no descriptor above 2 is owned by anything in this program yet.
+    let _older_kernel_keeps_them = unsafe { libc::close_range(3, u32::MAX, 0) };
+}
+
 /// How a message is received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wait {

@@ -113,6 +113,8 @@ impl Life {
         say(&format!("       v{} runs", self.hello.version));
         // The images that it may be told to use: each boot finds them at the same place.
         self.done(&["mkdir", "-p", "/run/images"])?;
+        // lsblk, and so bootc, knows partitions' types from udev, which goes on while services start.
+        self.done(&["udevadm", "settle"])?;
         self.done(&[
             "sh",
             "-c",
