@@ -5,6 +5,8 @@
 
 mod accounts;
 mod admin;
+#[cfg(test)]
+mod apart;
 mod clock;
 mod cmdline;
 mod deployment;
@@ -14,6 +16,7 @@ mod firewall;
 mod given;
 mod hardware;
 mod hostname;
+mod leftovers;
 mod machine_id;
 mod network;
 mod profiles;
@@ -158,8 +161,9 @@ const fn machine(name: &'static str, work: Work) -> Named {
 }
 
 /// Phases between the essential mounts, which PID 1 makes, and the reading of the services' files.
-const PHASES: [Named; 18] = [
+const PHASES: [Named; 19] = [
     machine("shared-root", settings::share_root),
+    machine("leftovers", leftovers::remove),
     machine("clock", clock::start),
     machine("machine-id", machine_id::make),
     machine("accounts", accounts::add),
@@ -173,14 +177,14 @@ const PHASES: [Named; 18] = [
     machine("deployment", deployment::observe),
     machine("interface-names", network::name_links),
     machine("devices", hardware::devices),
+    machine("kernel-settings", sysctl::apply),
+    machine("apparmor", profiles::load),
     machine("given", given::take),
     machine("hostname", hostname::set),
-    machine("kernel-settings", sysctl::apply),
     machine("ssh", ssh::prepare),
     machine("firewall", firewall::load),
     machine("loopback", settings::loopback),
     machine("network", network::configure),
-    machine("apparmor", profiles::load),
 ];
 
 /// Sets the machine up. For a successor of a killed supervisor there is nothing to do.

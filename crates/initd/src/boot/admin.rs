@@ -1,7 +1,7 @@
 //! The first administrator: the user `admin`, enrolled as a person at the first boot of a machine that knows no
 //! person yet. Who was given no key for SSH is shown a link, once, that signs a browser in.
 //!
-//! The kernel argument `aios.admin=none` leaves both to somebody else.
+//! The kernel argument `aios.admin=none` leaves both to somebody else, and no disk is looked for that gives a key.
 
 use super::{cmdline, ssh};
 use crate::error::{InitError, Result};
@@ -16,6 +16,11 @@ pub(super) const USER: &str = "admin";
 /// How long the link is shown; it works as long (`guard.sign_in_ms`).
 const SHOWN: Duration = Duration::from_secs(300);
 const SETPRIV: &str = "/usr/bin/setpriv";
+
+/// Whether the kernel command line leaves the administrator to somebody else.
+pub(super) fn is_left_out(root: &Path) -> bool {
+    cmdline::value(root, "aios.admin").as_deref() == Some("none")
+}
 
 /// What is left to do for them.
 #[derive(Debug)]
@@ -32,7 +37,7 @@ impl Admin {
     /// What this boot has to do.
     pub(super) fn of(root: &Path, paths: &Paths) -> Self {
         let shown = paths.state.join("init").join("sign-in-shown");
-        let wanted = cmdline::value(root, "aios.admin").as_deref() != Some("none");
+        let wanted = !is_left_out(root);
         let nobody = fs::read_dir(paths.state.join("persons")).is_ok_and(|mut list| list.next().is_none());
         let no_key = !ssh::has_key(root);
         Self {

@@ -189,6 +189,7 @@ fn nft(words: &[&str], rules: &str) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::apart::apart;
     use super::*;
 
     /// A tree with the shipped rules and these files of an administrator.
@@ -204,21 +205,6 @@ mod tests {
             fs::write(paths.etc.join("firewall.d").join(name), text).unwrap();
         }
         (root, paths)
-    }
-
-    /// Does something on a thread with a network of its own.
-    fn apart<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {
-        if !aios_tests_root::as_root().unwrap() {
-            return None;
-        }
-        let apart = std::thread::scope(|scope| {
-            let thread = scope.spawn(|| {
-                nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET).unwrap();
-                work()
-            });
-            thread.join().unwrap()
-        });
-        Some(apart)
     }
 
     fn ruleset() -> String {

@@ -9,7 +9,7 @@ mod cloud;
 mod disk;
 mod firmware;
 
-use super::{Outcome, Setup, cmdline, hostname, ssh};
+use super::{Outcome, Setup, admin, cmdline, hostname, ssh};
 use crate::error::{InitError, Result};
 use crate::supervise::World;
 use aios_core::paths::Paths;
@@ -47,7 +47,8 @@ pub(super) fn take(world: &mut World, _: &mut Setup) -> Result<Outcome> {
         .and("the kernel command line", of_command_line(root))
         .and("the firmware", firmware::given(root)?);
     let first = !done(&world.paths).exists();
-    if first {
+    // Who says that somebody else cares for the administrator needs not wait for disks either.
+    if first && !admin::is_left_out(root) {
         given = given.and("a disk", disk::given(&world.paths)?);
     }
     let wrong = apply(root, &given)?;

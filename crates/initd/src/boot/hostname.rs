@@ -15,11 +15,13 @@ const LONGEST: usize = 64;
 /// Sets it.
 pub(super) fn set(_: &mut World, _: &mut Setup) -> Result<Outcome> {
     let root = Path::new("/");
-    let (name, from) = match chosen(root)? {
-        Some(found) => found,
-        None => (generic(root), "the machine's id"),
+    let found = chosen(root);
+    let (name, from) = match &found {
+        Ok(Some((name, from))) => (name.clone(), *from),
+        _ => (generic(root), "the machine's id"),
     };
     put(root, &name)?;
+    found?;
     Ok(Outcome::Done(format!("{name}, from {from}")))
 }
 

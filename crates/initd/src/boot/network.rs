@@ -27,6 +27,8 @@ use std::path::Path;
 /// The service that keeps interfaces configured.
 pub(super) const SERVICE: &str = "aios-network";
 const CLIENT: &str = "/usr/sbin/dhcpcd";
+/// There while udev runs.
+const UDEV: &str = "/run/udev/control";
 /// Where udev looks for names of this boot.
 const LINKS: &str = "run/systemd/network";
 /// With nothing between the machine and the network, none of its interfaces is brought up.
@@ -47,7 +49,10 @@ denyinterfaces veth* podman* docker* virbr*
 
 /// Names for interfaces that are known by their MAC address; udev reads them when it starts.
 pub(super) fn name_links(world: &mut World, _: &mut Setup) -> Result<Outcome> {
-    let network = read(&world.paths)?;
+    // The phase `network` says what is wrong with it.
+    let Ok(network) = read(&world.paths) else {
+        return Ok(Outcome::Skipped("network.toml is wrong"));
+    };
     let count = write_links(Path::new("/"), &network)?;
     Ok(Outcome::Done(if count == 0 {
         String::new()
@@ -131,6 +136,10 @@ fn write_client(paths: &Paths, network: &Network) -> Result<()> {
         paths.vendor.join("network/dhcp-hook").display(),
         paths.run.display()
     );
+    // Without udev nobody would say that an interface has got its name.
+    if !Path::new(UDEV).exists() {
+        text += "nodev\n";
+    }
     let mut dns = String::new();
     for interface in &network.interface {
         let device = interface.device();

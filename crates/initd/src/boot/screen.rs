@@ -218,12 +218,12 @@ fn changes(before: &Lines, now: &Lines) -> String {
     let mut text = String::new();
     for (about, line) in now {
         if of(before, about).is_none_or(|(_, old)| old != *line) {
-            text += &format!("aiOS: {}\r\n", ascii(line));
+            text += &format!("aiOS: {}\n", ascii(line));
         }
     }
     for (about, _) in before {
         if of(now, about).is_none() {
-            text += &format!("aiOS: {}: over\r\n", ascii(about));
+            text += &format!("aiOS: {}: over\n", ascii(about));
         }
     }
     text
@@ -235,7 +235,7 @@ fn page(lines: &Lines) -> String {
         .iter()
         .map(|(_, line)| format!("  {}", ascii(line)))
         .collect();
-    format!("\x1b[?25l\x1b[H\x1b[2J\r\n{}\r\n", body.join("\r\n"))
+    format!("\x1b[?25l\x1b[H\x1b[2J\n{}\n", body.join("\n"))
 }
 
 /// What any terminal can show, and nothing that steers one.
@@ -347,7 +347,7 @@ mod tests {
         screen.show(before.clone());
         let serial = read("ttyS0");
         assert!(
-            serial.starts_with("aiOS: aiOS 0.1.0 on box: starting\r\n"),
+            serial.starts_with("aiOS: aiOS 0.1.0 on box: starting\n"),
             "{serial}"
         );
         assert!(!serial.contains('\x1b'), "{serial:?}");
@@ -361,9 +361,9 @@ mod tests {
             phase("caf\u{e9}\\u001b", "failed")
         );
         screen.show(snapshot(&json).lines(&place()));
-        assert_eq!(read("ttyS0"), "aiOS: phase caf?  failed: why\r\n");
+        assert_eq!(read("ttyS0"), "aiOS: phase caf?  failed: why\n");
         fs::write(root.path().join("dev/ttyS0"), "").unwrap();
         screen.show(before);
-        assert_eq!(read("ttyS0"), "aiOS: phase caf? : over\r\n");
+        assert_eq!(read("ttyS0"), "aiOS: phase caf? : over\n");
     }
 }

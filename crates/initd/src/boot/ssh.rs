@@ -30,8 +30,11 @@ pub(super) fn prepare(_: &mut World, setup: &mut Setup) -> Result<Outcome> {
             &["-q", "-t", "ed25519", "-N", "", "-f", HOST_KEY],
         )?;
     }
-    // A password that nothing matches. The one of a locked account would keep keys out as well (sshd(8)).
-    tool("/usr/sbin/usermod", &["--password", "*", admin::USER])?;
+    let shadow = fs::read_to_string("/etc/shadow").map_err(InitError::path("cannot read", "/etc/shadow"))?;
+    if is_locked(&shadow, admin::USER) {
+        // A password that nothing matches. That of a locked account would keep keys out as well (sshd(8)).
+        tool("/usr/sbin/usermod", &["--password", "*", admin::USER])?;
+    }
     setup.ssh = true;
     setup.start(SERVICE);
     Ok(Outcome::Done(fingerprint()))
@@ -62,6 +65,14 @@ pub(super) fn is_key(line: &str) -> bool {
     kind && body && !line.contains(char::is_control)
 }
 
+fn is_locked(shadow: &str, user: &str) -> bool {
+    let locked = |line: &str| {
+        let mut fields = line.split(':');
+        fields.next() == Some(user) && fields.next().is_some_and(|password| password.starts_with('!'))
+    };
+    shadow.lines().any(locked)
+}
+
 /// What a person compares when they sign in for the first time.
 fn fingerprint() -> String {
     let output = std::process::Command::new("/usr/bin/ssh-keygen")
@@ -79,6 +90,13 @@ fn fingerprint() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_locked_account_is_told_from_one_without_a_password() {
+        let shadow = "root:*:1::::::\nadmin:!*:1::::::\nanna:*:1::::::\n";
+        assert!(is_locked(shadow, "admin"));
+        assert!(!is_locked(shadow, "anna") && !is_locked(shadow, "bob"));
+    }
 
     #[test]
     fn a_key_is_a_kind_and_a_body_and_has_no_options() {

@@ -1,3 +1,4 @@
+use super::super::apart::apart;
 use super::*;
 use file::Network;
 
@@ -172,4 +173,36 @@ fn the_hook_tells_what_servers_said_after_what_the_administrator_wrote() {
         "nameserver 192.0.2.53\nnameserver fd00::1\nsearch v6.example\n"
     );
     assert_eq!(read("hostname"), "");
+}
+
+#[test]
+fn the_hook_gives_an_interface_what_the_file_says_and_doing_it_again_changes_nothing() {
+    let (_root, paths) = tree(Some(
+        "[[interface]]\nname = \"dummy7\"\naddresses = [\"192.0.2.10/24\", \"2001:db8::10/64\"]\n\
+         gateway = [\"192.0.2.1\", \"fe80::1\"]\nmtu = 1400\n",
+    ));
+    fs::create_dir_all(paths.run.join("dns")).unwrap();
+    write_client(&paths, &read(&paths).unwrap()).unwrap();
+    let ip = |words: &str| {
+        let output = std::process::Command::new("ip")
+            .args(words.split(' '))
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "ip {words}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    apart(|| {
+        ip("link add dummy7 type veth peer name peer7");
+        ip("link set peer7 up");
+        for reason in ["PREINIT", "CARRIER"] {
+            hook(&paths, &[("reason", reason), ("interface", "dummy7")]);
+            let addresses = ip("addr show dev dummy7");
+            assert!(addresses.contains("mtu 1400"), "{addresses}");
+            assert_eq!(addresses.matches("192.0.2.10/24").count(), 1, "{addresses}");
+            assert!(addresses.contains("2001:db8::10/64"), "{addresses}");
+            let routes = ip("-4 route") + &ip("-6 route");
+            assert!(routes.contains("default via 192.0.2.1 dev dummy7"), "{routes}");
+            assert!(routes.contains("default via fe80::1 dev dummy7"), "{routes}");
+        }
+    });
 }
