@@ -6,6 +6,7 @@
 //!
 //! It needs an image with bootc (`cargo xtask image --bootc DIR`, or a base that has it), and says loudly when there is none.
 
+mod cut;
 mod guest;
 mod images;
 mod install;

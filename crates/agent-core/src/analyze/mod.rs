@@ -26,6 +26,7 @@ mod network;
 mod ports;
 mod processes;
 mod storage;
+mod update;
 mod words;
 
 pub use evidence::{AnalyzeError, Evidence};
@@ -132,6 +133,7 @@ pub fn all() -> impl Iterator<Item = &'static Analyzer> {
         machine::ANALYZERS,
         network::ANALYZERS,
         ports::ANALYZERS,
+        update::ANALYZERS,
     ]
     .into_iter()
     .flatten()

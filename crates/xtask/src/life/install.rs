@@ -96,6 +96,7 @@ impl Bed {
             file: file.to_owned(),
             serial,
             keep,
+            log: None,
         };
         let machine = Machine {
             start: Start::Kernel(kernel),

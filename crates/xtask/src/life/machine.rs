@@ -25,6 +25,8 @@ pub(crate) struct Disk {
     pub(crate) serial: &'static str,
     /// Whether what the guest writes stays.
     pub(crate) keep: bool,
+    /// Where every write and flush is logged, if it is.
+    pub(crate) log: Option<PathBuf>,
 }
 
 /// How it starts.
@@ -96,12 +98,22 @@ impl Machine {
             }
         }
         for (number, disk) in self.disks.iter().enumerate() {
-            let snapshot = if disk.keep { "off" } else { "on" };
             let file = disk.file.display();
-            command.args([
-                "-drive",
-                &format!("file={file},format=raw,if=none,id=d{number},cache=unsafe,snapshot={snapshot}"),
-            ]);
+            if let Some(log) = &disk.log {
+                std::fs::File::create(log)?;
+                for node in [
+                    format!("driver=file,filename={file},node-name=f{number}"),
+                    format!("driver=file,filename={},node-name=l{number}", log.display()),
+                    format!("driver=blklogwrites,file=f{number},log=l{number},node-name=d{number}"),
+                ] {
+                    command.args(["-blockdev", &node]);
+                }
+            } else {
+                let snapshot = if disk.keep { "off" } else { "on" };
+                let drive =
+                    format!("file={file},format=raw,if=none,id=d{number},cache=unsafe,snapshot={snapshot}");
+                command.args(["-drive", &drive]);
+            }
             command.args(["-device", &format!("nvme,drive=d{number},serial={}", disk.serial)]);
         }
         command

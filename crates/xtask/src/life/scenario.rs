@@ -1,6 +1,7 @@
 //! What happens to a machine, and what must be so afterwards.
 
 mod failing;
+mod power;
 mod update;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -21,7 +22,7 @@ pub(super) struct Scenario {
 }
 
 /// All stories, in the order in which a machine may live through them.
-pub(super) const ALL: [Scenario; 6] = [
+pub(super) const ALL: [Scenario; 7] = [
     Scenario {
         name: "update",
         summary: "install, boot, upgrade, bless, roll back; /var is kept and /etc merged",
@@ -52,6 +53,11 @@ pub(super) const ALL: [Scenario; 6] = [
         summary: "after a failed update, status, a good upgrade and rollback still work",
         run: failing::good_after_bad,
     },
+    Scenario {
+        name: "power-cuts",
+        summary: "power cut at random instants of an update and of normal work: it boots one whole image, and nothing acknowledged is lost",
+        run: power::cuts,
+    },
 ];
 
 /// Emulated, firmware to services takes about a minute on an idle machine.
@@ -70,6 +76,11 @@ pub(super) struct Life {
 impl Life {
     /// Switches a machine with this disk on, and waits for its first boot.
     pub(super) fn begin(bed: &Bed, disk: PathBuf) -> Result<Self> {
+        Self::begin_logged(bed, disk, None)
+    }
+
+    /// The same, and logs what it writes.
+    pub(super) fn begin_logged(bed: &Bed, disk: PathBuf, log: Option<PathBuf>) -> Result<Self> {
         let path = std::env::temp_dir().join(format!("aios-life-{}.sock", std::process::id()));
         let port = Port::open(&path)?;
         let machine = Machine {
@@ -80,11 +91,13 @@ impl Life {
                     file: disk,
                     serial: "disk",
                     keep: true,
+                    log,
                 },
                 Disk {
                     file: bed.images(),
                     serial: "images",
                     keep: false,
+                    log: None,
                 },
             ],
             port: Some(path),
@@ -189,6 +202,25 @@ impl Life {
             self.done(&["sleep", "2"])?;
         }
         Ok(())
+    }
+
+    /// Waits until the health service found nothing wrong.
+    pub(super) fn healthy(&mut self) -> Result<()> {
+        self.until("the system is healthy", update::HEALTHY, |life| {
+            let service = life.run(&["aiosctl", "--json", "service", "status", "aios-health"])?;
+            let service: Value = serde_json::from_str(&service.out).unwrap_or_default();
+            Ok(service.pointer("/state").is_some_and(|state| state == "ready"))
+        })
+    }
+
+    /// Has a goal done; answers its id.
+    pub(super) fn goal(&mut self) -> Result<String> {
+        let goal = self.json(&["aiosctl", "--json", "goal", "run", "check that aiOS works"])?;
+        let id = ["/goal_id", "/goal/goal_id", "/id"]
+            .iter()
+            .find_map(|at| goal.pointer(at)?.as_str());
+        id.map(str::to_owned)
+            .with_context(|| format!("a goal without an id: {goal}"))
     }
 
     /// Names of the boot loader's entries.
