@@ -15,8 +15,10 @@ use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, socket_with};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io::Read;
 use std::net::{IpAddr, Ipv6Addr};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -27,6 +29,8 @@ const SWARM: Timespec = Timespec {
     tv_sec: 0,
     tv_nsec: 200_000_000,
 };
+/// Longest file of the network's client that is read, bytes.
+const LONGEST: u64 = 4096;
 const CHRONYC: &str = "/usr/bin/chronyc";
 
 /// Starts watching; a failure is logged, and the machine then shows less.
@@ -89,7 +93,7 @@ impl Watch {
 
     /// A server names the machine only where nobody else did.
     fn take_name(&self) -> Result<()> {
-        let told = fs::read_to_string(self.paths.run.join("dns/hostname")).unwrap_or_default();
+        let told = told(&self.paths, "hostname");
         let (told, root) = (told.trim(), Path::new("/"));
         if told.is_empty() || !hostname::is_name(told) || hostname::chosen(root)?.is_some() {
             return Ok(());
@@ -103,7 +107,7 @@ impl Watch {
 
     /// The time client reads the list when it starts, and when it is told to.
     fn take_time_servers(&mut self) {
-        let told = fs::read_to_string(self.paths.run.join("dns/ntp.sources")).unwrap_or_default();
+        let told = told(&self.paths, "ntp.sources");
         if told == self.time_servers {
             return;
         }
@@ -144,6 +148,21 @@ impl Watch {
         self.changes.iter().for_each(drain);
         Ok(())
     }
+}
+
+/// What the network's client wrote; nothing where it did not. It speaks with strangers, so its file is neither followed, waited for
+/// nor believed to be short.
+fn told(paths: &Paths, name: &str) -> String {
+    let flags = nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK;
+    let mut text = String::new();
+    let path = paths.run.join("dns").join(name);
+    if let Ok(file) = fs::OpenOptions::new().read(true).custom_flags(flags).open(path)
+        && file.metadata().is_ok_and(|meta| meta.is_file())
+        && file.take(LONGEST).read_to_string(&mut text).is_err()
+    {
+        text.clear();
+    }
+    text
 }
 
 /// Reads away what a descriptor has to say: that it said something is all that counts.
@@ -212,5 +231,44 @@ fn reaches(ip: &IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => !ip.is_loopback() && !ip.is_link_local(),
         IpAddr::V6(ip) => !ip.is_loopback() && !link_local(ip),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn what_the_client_wrote_is_read_unless_it_is_something_else_than_a_short_file() {
+        let root = tempfile::tempdir().unwrap();
+        let paths = Paths::development(root.path());
+        let directory = paths.run.join("dns");
+        fs::create_dir_all(&directory).unwrap();
+        fs::write(directory.join("hostname"), "box\n").unwrap();
+        assert_eq!(told(&paths, "hostname"), "box\n");
+        assert_eq!(told(&paths, "missing"), "");
+        symlink("hostname", directory.join("link")).unwrap();
+        nix::unistd::mkfifo(&directory.join("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        fs::write(directory.join("long"), "x".repeat(100_000)).unwrap();
+        assert_eq!(
+            (told(&paths, "link"), told(&paths, "pipe")),
+            (String::new(), String::new())
+        );
+        assert_eq!(told(&paths, "long").len(), 4096);
+    }
+
+    #[test]
+    fn only_addresses_that_others_reach_are_shown() {
+        for (ip, shown) in [
+            ("127.0.0.1", false),
+            ("169.254.1.1", false),
+            ("10.0.2.15", true),
+            ("::1", false),
+            ("fe80::1", false),
+            ("fd00::1", true),
+        ] {
+            assert_eq!(reaches(&ip.parse().unwrap()), shown, "{ip}");
+        }
     }
 }
