@@ -73,6 +73,11 @@ pub struct Spec {
     pub restart_min_ms: u64,
     /// Longest pause before a restart, milliseconds.
     pub restart_max_ms: u64,
+    /// Lines that it may write to its log in a second, in the long run; 0 for any number. What is more is dropped,
+    /// counted, and the log says how many.
+    pub log_lines_per_s: u64,
+    /// Lines that it may write at once.
+    pub log_burst: u64,
     /// Environment.
     pub environment: BTreeMap<String, String>,
     /// Whether `/run/user/UID` is made and named in `XDG_RUNTIME_DIR`.
@@ -111,6 +116,8 @@ impl Default for Spec {
             restart: Restart::Always,
             restart_min_ms: 200,
             restart_max_ms: 30_000,
+            log_lines_per_s: 1000,
+            log_burst: 10_000,
             environment: BTreeMap::new(),
             runtime_dir: false,
             socket: Vec::new(),

@@ -2,37 +2,45 @@
 //! memory, and appended to `state/log/NAME.log` with rotation.
 //!
 //! Both ends of the pipe are stored with PID 1: a service never gets SIGPIPE because the supervisor
-//! died, and its successor reads on where it stopped.
+//! died, and its successor reads on where it stopped. A service that writes more than it may loses lines, is
+//! told how many in the same log, and slows nobody else down.
 
-use super::clock::now_ms;
+mod file;
+mod limit;
+mod pending;
+
+pub(crate) use limit::Pace;
+
+use super::clock::Stamp;
 use super::world::World;
 use crate::error::{InitError, Result};
+use crate::spec::Spec;
+use crate::sys;
 use aios_core::tasks::Tasks;
+use file::{LogFile, tail};
+use limit::Limit;
 use nix::fcntl::OFlag;
 use nix::unistd::pipe2;
+use pending::Pending;
 use std::collections::{HashMap, VecDeque};
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
-use tokio::net::unix::pipe::Receiver;
+use std::time::Duration;
+use tokio::io::unix::AsyncFd;
 use tokio::sync::broadcast;
 
 /// Lines kept in memory for each service.
 const KEPT: usize = 1000;
-/// Longest line; the rest of a longer one becomes the next.
-const LONGEST: u64 = 16 * 1024;
-/// Size at which a log file is set aside.
-const ROTATE_BYTES: u64 = 4 * 1024 * 1024;
-/// Files set aside.
-const OLD_FILES: u32 = 3;
-/// As much of a log file as a successor reads to know the last lines, bytes.
-const RECALLED: u64 = 256 * 1024;
+/// Longest line, bytes; the rest of a longer one becomes the next.
+const LONGEST: usize = 16 * 1024;
 /// Lines that a slow follower may lag behind before it loses some.
 const FOLLOW: usize = 256;
+/// A rest after a chunk of which something was dropped: the rest of a flood waits in its own pipe.
+const REST: Duration = Duration::from_millis(5);
+/// Until it is tried again to say what a full disk cost.
+const ROOM_AGAIN: Duration = Duration::from_secs(2);
 
 /// A captured line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +52,7 @@ pub(crate) struct Line {
 struct Ring {
     lines: VecDeque<Line>,
     follow: broadcast::Sender<Line>,
+    pace: Pace,
 }
 
 /// The last lines of all services. Cheap to clone.
@@ -55,7 +64,8 @@ pub(crate) struct Logs {
 impl Logs {
     /// Makes the pipe of a service, or takes that of an earlier supervisor, starts reading, and yields
     /// the end to write to.
-    pub(crate) fn open(&self, world: &mut World, name: &str, tasks: &Tasks) -> Result<OwnedFd> {
+    pub(crate) fn open(&self, world: &mut World, spec: &Spec, tasks: &Tasks) -> Result<OwnedFd> {
+        let name = &spec.name;
         let (read_key, write_key) = (format!("log.r:{name}"), format!("log.w:{name}"));
         let (reader, writer) = match (world.take(&read_key), world.take(&write_key)) {
             (Some(reader), Some(writer)) => (reader, writer),
@@ -67,22 +77,33 @@ impl Logs {
                 (reader, writer)
             }
         };
-        let reader = Receiver::from_owned_fd(reader).map_err(InitError::system("cannot read a pipe"))?;
+        let pipe = sys::watch(Arc::new(reader)).map_err(InitError::system("cannot read a pipe"))?;
         let path = world.paths.state.join("log").join(format!("{name}.log"));
         if world.generation > 0 {
             self.recall(name, &path);
         }
-        let mut file = LogFile::new(path);
-        let (logs, name, token) = (self.clone(), name.to_owned(), tasks.token());
+        self.set_pace(spec);
+        let staged = world.paths.run.join("init").join("log").join(name);
+        let mut capture = Capture::new(self.clone(), name, &path, &staged);
+        let token = tasks.token();
         tasks.spawn("log", async move {
-            let mut reader = BufReader::new(reader);
             tokio::select! {
-                () = logs.read(&name, &mut reader, &mut file) => {}
+                () = capture.read(&pipe) => {}
                 () = token.cancelled() => {}
             }
-            logs.drain(&name, &mut reader, &mut file);
+            capture.drain(pipe.get_ref().as_fd());
         });
         Ok(writer)
+    }
+
+    /// How much a service may write from now on.
+    pub(crate) fn set_pace(&self, spec: &Spec) {
+        self.with(&spec.name, |ring| {
+            ring.pace = Pace {
+                lines_per_s: spec.log_lines_per_s,
+                burst: spec.log_burst,
+            };
+        });
     }
 
     /// What an earlier supervisor kept in memory, as far as it stands in the file.
@@ -96,49 +117,16 @@ impl Logs {
         self.with(name, |ring| ring.lines.extend(lines.into_iter().skip(skip)));
     }
 
-    async fn read(&self, name: &str, reader: &mut BufReader<Receiver>, file: &mut LogFile) {
-        let mut line = Vec::new();
-        loop {
-            line.clear();
-            match (&mut *reader).take(LONGEST).read_until(b'\n', &mut line).await {
-                Ok(0) => return,
-                Ok(_) => self.keep(name, &line, file),
-                Err(error) => return tracing::warn!(name, %error, "cannot read a log pipe"),
-            }
-        }
-    }
-
-    /// What is still in the pipe at the end.
-    fn drain(&self, name: &str, reader: &mut BufReader<Receiver>, file: &mut LogFile) {
-        let mut rest = reader.buffer().to_vec();
-        let mut chunk = [0_u8; 4096];
-        while let Ok(count) = reader.get_mut().try_read(&mut chunk) {
-            if count == 0 {
-                break;
-            }
-            rest.extend_from_slice(chunk.get(..count).unwrap_or_default());
-        }
-        for line in rest.split_inclusive(|byte| *byte == b'\n') {
-            self.keep(name, line, file);
-        }
-    }
-
-    fn keep(&self, name: &str, bytes: &[u8], file: &mut LogFile) {
-        let text = String::from_utf8_lossy(bytes)
-            .trim_end_matches(['\n', '\r'])
-            .to_owned();
-        let line = Line {
-            time_ms: now_ms(),
-            text,
-        };
-        file.append(&line);
+    fn keep(&self, name: &str, lines: Vec<Line>) {
         self.with(name, |ring| {
-            if ring.lines.len() == KEPT {
-                ring.lines.pop_front();
+            for line in lines {
+                if ring.lines.len() == KEPT {
+                    ring.lines.pop_front();
+                }
+                ring.lines.push_back(line.clone());
+                // Nobody may be following.
+                let _listeners = ring.follow.send(line);
             }
-            ring.lines.push_back(line.clone());
-            // Nobody may be following.
-            let _listeners = ring.follow.send(line);
         });
     }
 
@@ -147,6 +135,10 @@ impl Logs {
         let ring = rings.entry(name.to_owned()).or_insert_with(|| Ring {
             lines: VecDeque::new(),
             follow: broadcast::channel(FOLLOW).0,
+            pace: Pace {
+                lines_per_s: 0,
+                burst: 0,
+            },
         });
         act(ring)
     }
@@ -163,92 +155,116 @@ impl Logs {
     }
 }
 
-/// The last lines of a log file, as [`LogFile`] wrote them.
-fn tail(path: &Path) -> io::Result<Vec<Line>> {
-    let mut file = File::open(path)?;
-    let from = file.metadata()?.len().saturating_sub(RECALLED);
-    file.seek(SeekFrom::Start(from))?;
-    let mut bytes = Vec::new();
-    file.take(RECALLED).read_to_end(&mut bytes)?;
-    let text = String::from_utf8_lossy(&bytes);
-    let line = |line: &str| {
-        let (time, text) = line.split_once(' ')?;
-        Some(Line {
-            time_ms: time.parse().ok()?,
-            text: text.to_owned(),
-        })
-    };
-    // The first may be the rest of one.
-    Ok(text
-        .lines()
-        .skip(usize::from(from > 0))
-        .filter_map(line)
-        .collect())
+/// The reading of one pipe.
+struct Capture {
+    logs: Logs,
+    name: String,
+    pending: Pending,
+    limit: Limit,
+    file: LogFile,
 }
 
-/// A log file that is set aside when it has grown.
-struct LogFile {
-    path: PathBuf,
-    open: Option<(File, u64)>,
-    /// Whether a failure was reported since the last success.
-    failed: bool,
-}
-
-impl LogFile {
-    fn new(path: PathBuf) -> Self {
-        Self {
-            path,
-            open: None,
-            failed: false,
-        }
-    }
-
-    /// Appends a line. A full disk must not stop a service: the failure is reported once.
-    fn append(&mut self, line: &Line) {
-        match self.try_append(line) {
-            Ok(()) => self.failed = false,
-            Err(error) => {
-                self.open = None;
-                if !self.failed {
-                    tracing::error!(path = %self.path.display(), %error, "cannot write a log file");
-                }
-                self.failed = true;
-            }
-        }
-    }
-
-    fn try_append(&mut self, line: &Line) -> io::Result<()> {
-        if self.open.as_ref().is_some_and(|(_, size)| *size >= ROTATE_BYTES) {
-            self.open = None;
-            self.rotate()?;
-        }
-        let (file, size) = match &mut self.open {
-            Some(open) => open,
-            empty => {
-                let file = OpenOptions::new()
-                    .create(true)
-                    .append(true)
-                    .mode(0o640)
-                    .open(&self.path)?;
-                let size = file.metadata()?.len();
-                empty.insert((file, size))
-            }
+impl Capture {
+    /// With what an earlier supervisor had taken out of the pipe and not passed on.
+    fn new(logs: Logs, name: &str, log: &Path, staged: &Path) -> Self {
+        let (pending, dropped) = Pending::open(staged.to_path_buf(), log);
+        let mut capture = Self {
+            logs,
+            name: name.to_owned(),
+            pending,
+            limit: Limit::new(Stamp::now().mono_ms, dropped),
+            file: LogFile::new(log.to_path_buf()),
         };
-        let text = format!("{} {}\n", line.time_ms, line.text);
-        file.write_all(text.as_bytes())?;
-        *size += u64::try_from(text.len()).unwrap_or(0);
-        Ok(())
+        capture.pass_on(false);
+        capture
     }
 
-    fn rotate(&self) -> io::Result<()> {
-        let old = |number: u32| self.path.with_extension(format!("log.{number}"));
-        for number in (1..OLD_FILES).rev() {
-            match fs::rename(old(number), old(number + 1)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
+    /// Until the pipe cannot be read any more.
+    async fn read(&mut self, pipe: &AsyncFd<Arc<OwnedFd>>) {
+        loop {
+            let report = self.limit.due(Stamp::now().mono_ms);
+            let again = self.file.lacks().then_some(ROOM_AGAIN);
+            let wait = report.into_iter().chain(again).min();
+            tokio::select! {
+                guard = pipe.readable() => {
+                    let taken = guard.map(|mut guard| guard.try_io(|pipe| self.pending.take(pipe.as_fd())));
+                    match taken {
+                        Ok(Ok(Ok(0))) => return,
+                        Ok(Ok(Ok(_)) | Err(_)) => {}
+                        Ok(Ok(Err(error))) | Err(error) => {
+                            tracing::warn!(name = self.name, %error, "cannot read a log pipe");
+                            tokio::time::sleep(ROOM_AGAIN).await;
+                        }
+                    }
+                }
+                () = tokio::time::sleep(wait.unwrap_or_default()), if wait.is_some() => {}
+            }
+            let before = self.limit.dropped();
+            self.pass_on(false);
+            if self.limit.dropped() > before {
+                tokio::time::sleep(REST).await;
+            } else {
+                // Every other pipe has its turn.
+                tokio::task::yield_now().await;
             }
         }
-        fs::rename(&self.path, old(1))
+    }
+
+    /// What is still in the pipe at the end.
+    fn drain(&mut self, pipe: BorrowedFd<'_>) {
+        while self.pending.take(pipe).is_ok_and(|count| count > 0) {
+            self.pass_on(false);
+        }
+        self.pass_on(true);
+    }
+
+    /// Brings lines to the file and to whoever follows: whole ones, and at the end the last half one too.
+    fn pass_on(&mut self, at_end: bool) {
+        let now = Stamp::now();
+        let pace = self.logs.with(&self.name, |ring| ring.pace);
+        let mut lines = Vec::new();
+        let mut batch = 0;
+        let before = self.limit.dropped();
+        let mut rest = self.pending.bytes();
+        while let Some(length) = line_length(rest, at_end) {
+            let (line, after) = rest.split_at(length);
+            if self.limit.admit(pace, now.mono_ms) {
+                lines.push(Line {
+                    time_ms: now.utc_ms,
+                    text: String::from_utf8_lossy(line)
+                        .trim_end_matches(['\n', '\r'])
+                        .to_owned(),
+                });
+            }
+            (rest, batch) = (after, batch + length);
+        }
+        let report = if at_end {
+            self.limit.report_now(now.mono_ms)
+        } else {
+            self.limit.report(now.mono_ms)
+        };
+        lines.extend(report.map(|text| Line {
+            time_ms: now.utc_ms,
+            text,
+        }));
+        if batch == 0 && lines.is_empty() && !self.file.lacks() {
+            return;
+        }
+        let end = self.file.end();
+        self.pending.begin(batch, end, [before, self.limit.dropped()]);
+        self.file.append(&lines, now);
+        self.pending.done(batch, self.limit.dropped());
+        self.logs.keep(&self.name, lines);
+    }
+}
+
+/// Length of the first line with its end; none while there is no whole one.
+fn line_length(bytes: &[u8], at_end: bool) -> Option<usize> {
+    let start = bytes.get(..LONGEST.min(bytes.len())).unwrap_or_default();
+    match start.iter().position(|byte| *byte == b'\n') {
+        Some(place) => Some(place + 1),
+        None if start.len() == LONGEST || at_end && !start.is_empty() => Some(start.len()),
+        None => None,
     }
 }
 
@@ -256,23 +272,26 @@ impl LogFile {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_log_file_is_set_aside_when_it_has_grown() {
-        let directory = tempfile::tempdir().unwrap();
-        let mut file = LogFile::new(directory.path().join("x.log"));
-        let line = Line {
+    fn line(text: impl Into<String>) -> Line {
+        Line {
             time_ms: 1,
-            text: "y".repeat(1024 * 1024),
-        };
-        for _ in 0..30 {
-            file.append(&line);
+            text: text.into(),
         }
-        let mut names: Vec<_> = fs::read_dir(directory.path())
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
-        names.sort();
-        assert_eq!(names, ["x.log", "x.log.1", "x.log.2", "x.log.3"]);
+    }
+
+    #[test]
+    fn lines_end_with_a_newline_or_where_they_are_too_long() {
+        let long = vec![b'x'; LONGEST + 5];
+        for (bytes, at_end, wanted) in [
+            (&b"a\nb\n"[..], false, Some(2)),
+            (b"\n", false, Some(1)),
+            (b"half", false, None),
+            (b"half", true, Some(4)),
+            (b"", true, None),
+            (&long, false, Some(LONGEST)),
+        ] {
+            assert_eq!(line_length(bytes, at_end), wanted, "{at_end}");
+        }
     }
 
     #[test]
@@ -282,8 +301,9 @@ mod tests {
         let mut file = LogFile::new(path.clone());
         let (earlier, later) = (Logs::default(), Logs::default());
         for number in 0..5000 {
-            let text = format!("line {number} {}\n", "y".repeat(200));
-            earlier.keep("x", text.as_bytes(), &mut file);
+            let lines = vec![line(format!("line {number} {}", "y".repeat(200)))];
+            file.append(&lines, Stamp::now());
+            earlier.keep("x", lines);
         }
         later.recall("x", &path);
         later.recall("z", &directory.path().join("z.log"));
@@ -296,12 +316,10 @@ mod tests {
 
     #[test]
     fn only_the_last_lines_are_kept_and_followers_hear_new_ones() {
-        let directory = tempfile::tempdir().unwrap();
-        let mut file = LogFile::new(directory.path().join("x.log"));
         let logs = Logs::default();
         let (_, mut follow) = logs.last("x", 0);
         for number in 0..KEPT + 10 {
-            logs.keep("x", format!("line {number}\n").as_bytes(), &mut file);
+            logs.keep("x", vec![line(format!("line {number}"))]);
         }
         let (lines, _) = logs.last("x", 2);
         assert_eq!(lines.last().unwrap().text, format!("line {}", KEPT + 9));

@@ -110,8 +110,8 @@ impl Manager {
         let next = adopt::as_started(&world, &memory, &mut specs, &mut order)?;
         let cut_off = adopt::cut_off(&world, &memory, &specs);
         let mut log_pipes = HashMap::new();
-        for name in specs.keys() {
-            log_pipes.insert(name.clone(), logs.open(&mut world, name, &tasks)?);
+        for (name, spec) in &specs {
+            log_pipes.insert(name.clone(), logs.open(&mut world, spec, &tasks)?);
         }
         if world.generation > 0 {
             world.deployment.clone_from(&memory.deployment);
@@ -354,6 +354,7 @@ impl Manager {
         // A successor must know that there may be a process, before there is one, and what it runs by.
         unit.state = State::Starting;
         memory::note_spec(&self.world, &spec);
+        self.logs.set_pace(&spec);
         self.note();
         let (reader, writer) = match spec.ready {
             Ready::Fd => {

@@ -53,7 +53,7 @@ impl Manager {
     }
 
     fn add(&mut self, name: &str, spec: Spec) -> Result<()> {
-        let writer = self.logs.open(&mut self.world, name, &self.tasks)?;
+        let writer = self.logs.open(&mut self.world, &spec, &self.tasks)?;
         self.log_pipes.insert(name.to_owned(), writer);
         self.units.insert(name.to_owned(), self.switches.unit(spec));
         Ok(())
