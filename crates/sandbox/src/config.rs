@@ -9,7 +9,7 @@ use std::path::PathBuf;
 pub struct SandboxConfig {
     /// The podman program; a bare name is looked up in `PATH`.
     pub podman: PathBuf,
-    /// OCI runtime; empty takes crun where cgroup v2 is there, else runc.
+    /// OCI runtime; empty takes crun where cgroup v2 is there, else runc where that is installed.
     pub runtime: String,
     /// AppArmor profile that agents enter where AppArmor is there.
     pub apparmor_profile: String,

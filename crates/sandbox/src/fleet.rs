@@ -49,6 +49,8 @@ pub struct Shared {
     pub image: Image,
     /// What this machine enforces.
     pub enforced: Arc<Enforced>,
+    /// Whether containers get cgroups of their own.
+    pub cgroups: bool,
     /// Containers.
     pub engine: Arc<dyn Engine>,
     /// The orchestrator.
@@ -176,7 +178,7 @@ impl Fleet {
         };
         let mut command = vec!["--".to_owned()];
         command.extend(kind.command.iter().cloned());
-        Spec::confined(name, &shared.image.id, user, &limits)
+        let spec = Spec::confined(name, &shared.image.id, user, &limits)
             .command(SHIM, &command)
             .env(
                 "AIOS_SHIM_APPARMOR",
@@ -192,7 +194,12 @@ impl Fleet {
                 source: door.to_owned(),
                 destination: DOOR,
             })
-            .cgroup_parent(shared.enforced.cgroup_parent.as_deref())
+            .cgroup_parent(shared.enforced.cgroup_parent.as_deref());
+        if shared.cgroups {
+            spec
+        } else {
+            spec.without_cgroup()
+        }
     }
 
     /// Starts an agent and waits until its container runs.

@@ -8,6 +8,7 @@ use aios_core::{ready, rpc};
 use aios_proto::guard::v1::guard_client::GuardClient;
 use aios_proto::sandbox::v1::sandbox_server::SandboxServer;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +22,20 @@ use crate::kind;
 use crate::machine::Enforced;
 use crate::podman::{Client, Layout, Service};
 use crate::service::{Callers, SandboxService};
+
+/// The runtime of the image.
+const CRUN: &str = "crun";
+/// The runtime of machines without cgroup v2.
+const RUNC: &str = "runc";
+/// Where Podman looks for one, of those places that distributions use.
+const PROGRAMS: [&str; 6] = [
+    "/usr/bin",
+    "/usr/sbin",
+    "/usr/local/bin",
+    "/usr/local/sbin",
+    "/bin",
+    "/sbin",
+];
 
 /// How long agents get to end before Podman is ended under them.
 const AGENTS_END: Duration = Duration::from_secs(20);
@@ -59,9 +74,10 @@ pub async fn run(paths: &Paths) -> Result<(), SandboxError> {
 
 fn layout(paths: &Paths, config: &SandboxConfig, enforced: &Enforced) -> Layout {
     let runtime = match (config.runtime.as_str(), enforced.limits()) {
-        ("", true) => "crun",
-        // crun refuses a machine whose cgroup hierarchies are mixed.
-        ("", false) => "runc",
+        ("", true) => CRUN,
+        // crun refuses a machine whose cgroup hierarchies are mixed; the image has no other.
+        ("", false) if installed(RUNC) => RUNC,
+        ("", false) => CRUN,
         (named, _) => named,
     };
     Layout {
@@ -70,6 +86,18 @@ fn layout(paths: &Paths, config: &SandboxConfig, enforced: &Enforced) -> Layout 
         program: config.podman.clone(),
         runtime: runtime.to_owned(),
     }
+}
+
+/// Whether Podman would find this runtime.
+fn installed(runtime: &str) -> bool {
+    PROGRAMS
+        .iter()
+        .any(|directory| Path::new(directory).join(runtime).exists())
+}
+
+/// Whether containers get cgroups: everywhere but where crun would set limits that nothing enforces, and fail.
+fn with_cgroups(layout: &Layout, enforced: &Enforced) -> bool {
+    enforced.limits() || layout.runtime != CRUN
 }
 
 async fn serve(
@@ -91,6 +119,7 @@ async fn serve(
     let fleet = Arc::new(Fleet::new(Shared {
         kinds,
         image,
+        cgroups: with_cgroups(layout, &enforced),
         enforced,
         engine: Arc::new(PodmanEngine::new(client.clone())),
         orchestrator: rpc::channel(&paths.socket("orchestrator")),
@@ -141,7 +170,7 @@ async fn serve(
 
 /// Lets the group `aios` connect to a socket that we made; one that aios-init made is shared already.
 /// A machine without that group keeps it to this user and root.
-fn share(socket: &std::path::Path) -> Result<(), SandboxError> {
+fn share(socket: &Path) -> Result<(), SandboxError> {
     let failed = |error: nix::Error| SandboxError::file("share", socket, error.into());
     let owner = std::fs::metadata(socket).map_err(|source| SandboxError::file("look at", socket, source))?;
     match nix::unistd::Group::from_name("aios").map_err(failed)? {
@@ -165,6 +194,35 @@ async fn remove_orphans(client: &Client) {
         match client.remove(&orphan.id).await {
             Ok(()) => tracing::warn!(container = orphan.id, "removed a container of an earlier run"),
             Err(error) => tracing::error!(%error, container = orphan.id, "a container could not be removed"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_crun_on_a_machine_without_limits_goes_without_cgroups() {
+        for (runtime, limits, cgroups) in [
+            (CRUN, true, true),
+            (CRUN, false, false),
+            (RUNC, true, true),
+            (RUNC, false, true),
+        ] {
+            let layout = Layout {
+                state: "/s".into(),
+                run: "/r".into(),
+                program: "podman".into(),
+                runtime: runtime.to_owned(),
+            };
+            let enforced = Enforced {
+                cgroup_parent: limits.then(|| "/agents/pods".into()),
+                apparmor: None,
+                landlock: true,
+                degradations: Vec::new(),
+            };
+            assert_eq!(with_cgroups(&layout, &enforced), cgroups, "{runtime} {limits}");
         }
     }
 }

@@ -23,7 +23,10 @@ pub struct Spec {
     no_new_privileges: bool,
     cap_drop: Vec<&'static str>,
     mounts: Vec<Mount>,
-    resource_limits: Resources,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resource_limits: Option<Resources>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cgroups_mode: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cgroup_parent: Option<String>,
     log_configuration: LogConfiguration,
@@ -127,7 +130,7 @@ impl Spec {
             no_new_privileges: true,
             cap_drop: vec!["ALL"],
             mounts: vec![tmpfs("/tmp", limits.tmp_max_bytes)],
-            resource_limits: Resources {
+            resource_limits: Some(Resources {
                 memory: Memory {
                     limit: limits.memory_max_bytes,
                     swap: limits.memory_max_bytes,
@@ -139,7 +142,8 @@ impl Spec {
                     quota: quota(limits.cpus),
                     period: PERIOD_US,
                 },
-            },
+            }),
+            cgroups_mode: None,
             cgroup_parent: None,
             log_configuration: LogConfiguration {
                 driver: "k8s-file",
@@ -198,6 +202,14 @@ impl Spec {
     #[must_use]
     pub fn cgroup_parent(mut self, parent: Option<&Path>) -> Self {
         self.cgroup_parent = parent.map(text);
+        self
+    }
+
+    /// No cgroup of its own, and so no limits: for crun where there are no controllers, which fails rather than go without.
+    #[must_use]
+    pub fn without_cgroup(mut self) -> Self {
+        self.resource_limits = None;
+        self.cgroups_mode = Some("disabled");
         self
     }
 }
