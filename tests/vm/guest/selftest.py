@@ -32,6 +32,8 @@ START_S = 400
 COMMAND_S = 120
 NEEDS_APPROVAL = 4
 TEST = "vm-test"
+# Started only where a key of an administrator was given.
+OFF = {"aios-sshd"}
 # What each service may do as configs/services says: its AppArmor profile and its capabilities. The sandbox has no
 # profile (rootless Podman needs more than one could hold), and its bounding set stays whole for newuidmap.
 SEC_CAPS = 0b100  # DAC_READ_SEARCH is number 2.
@@ -41,17 +43,25 @@ PROCESS_CAPS = 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 19 | 1 << 24
 # And KILL, SETGID, SETUID, MKNOD, SETFCAP.
 PACKAGE_CAPS = FILE_CAPS | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 27 | 1 << 31
 NET_CAPS = 1 << 12  # NET_ADMIN
+# And SYS_CHROOT 18, SYS_PTRACE 19, SYS_ADMIN 21.
+IMAGE_CAPS = PACKAGE_CAPS | 1 << 18 | 1 << 19 | 1 << 21
+# NET_BIND_SERVICE 10, NET_ADMIN 12, NET_RAW 13.
+CLIENT_CAPS = 1 << 10 | 1 << 12 | 1 << 13
+TIME_CAPS = 1 << 25  # SYS_TIME
 SERVICES: dict[str, tuple[str | None, int]] = {
     "aios-console": ("aios-console", 0),
     "aios-guard": ("aios-guard", 0),
     "aios-memory": ("aios-memory", 0),
+    "aios-network": ("aios-dhcp", CLIENT_CAPS),
     "aios-orchestrator": ("aios-orchestrator", 0),
     "aios-sandbox": (None, 0),
+    "aios-time": ("aios-time", TIME_CAPS),
     "aios-tools": ("aios-tools", 0),
     "aios-worker-fs": ("aios-fs", FILE_CAPS),
     "aios-worker-host": ("aios-host", 0),
     "aios-worker-service": ("aios-service", 0),
     "aios-worker-process": ("aios-process", PROCESS_CAPS),
+    "aios-worker-os": ("aios-os", IMAGE_CAPS),
     "aios-worker-pkg": ("aios-pkg", PACKAGE_CAPS),
     "aios-worker-net": ("aios-net", NET_CAPS),
     "aios-worker-sec": ("aios-sec", SEC_CAPS),
@@ -146,7 +156,8 @@ def services_ready() -> Any:
                 failing = [service["name"] for service in documents[0] if service["restarts"] >= MANY_RESTARTS]
                 if failing:
                     raise NotStarting(f"{last}; {failing} do not start")
-                if states and all(state in ("ready", "listening") for name, state in states.items() if name != TEST):
+                well = [state in ("ready", "listening") for name, state in states.items() if name not in {TEST, *OFF}]
+                if well and all(well):
                     ctl("status")
                     return states
         except (CheckFailed, subprocess.TimeoutExpired) as error:
@@ -169,7 +180,7 @@ def status_of(pid: int | str) -> dict[str, str]:
 def confined_services() -> Any:
     """Each service of the image runs, as its own user, under its own profile and with its own capabilities."""
     _, documents = ctl("service", "list")
-    services = {service["name"]: service for service in documents[0] if service["name"] != TEST}
+    services = {service["name"]: service for service in documents[0] if service["name"] not in {TEST, *OFF}}
     expect(services.keys() == SERVICES.keys(), f"there are {sorted(services)}")
     found = {name: confined(service) for name, service in services.items()}
     users = [entry["user"] for entry in found.values()]
@@ -286,12 +297,26 @@ def boot_phases() -> Any:
     failed = [phase for phase in boot["phases"] if phase["state"] not in ("done", "skipped")]
     expect(not failed, f"{failed}")
     # Without these an image is not protected, or the boot has not ended.
-    for name in ("kernel-settings", "apparmor", "directories", "services", "ready"):
+    machine = ("clock", "accounts", "tmpfiles", "kernel-settings", "apparmor", "firewall", "network")
+    for name in (*machine, "directories", "services", "ready"):
         expect(states.get(name) == "done", f"phase {name}: {states.get(name)}")
     for name, wanted in SYSCTLS.items():
         value = Path("/proc/sys", name).read_text().strip()
         expect(value == wanted, f"{name} is {value}, not {wanted}")
     return states
+
+
+def nothing_open() -> Any:
+    """What nobody opened is dropped; without a key of an administrator there is no door for SSH."""
+    listing = ["nft", "list", "ruleset"]
+    rules = subprocess.run(listing, capture_output=True, text=True, check=True).stdout  # noqa: S603
+    for hook in ("input", "forward"):
+        expect(f"hook {hook} priority filter; policy drop;" in rules, rules)
+    expect("dport 22 " not in rules, rules)
+    _, documents = ctl("service", "list")
+    doors = {service["name"]: service["state"] for service in documents[0] if service["name"] in OFF}
+    expect(set(doors.values()) <= {"stopped"}, f"{doors}")
+    return doors
 
 
 def leave_the_service() -> None:
@@ -343,6 +368,7 @@ def main() -> None:
     report.check("a firewall rule is made and undone", namespaces.firewall)
     report.check("audit log verifies", lambda: ctl("audit", "verify")[1])
     report.check("boot phases", boot_phases)
+    report.check("nothing is open that nobody opened", nothing_open)
     if report.failed:
         why(report)
     refused(report)
