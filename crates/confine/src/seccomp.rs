@@ -9,6 +9,8 @@
 //! * `dhcp`: as `worker-net`, with packet sockets, which are needed before there is an address, and without the kernel's firewall:
 //!   whoever takes a network client over with CAP_NET_ADMIN cannot open it.
 //! * `time`: as `worker-net`, and the clock may be set.
+//! * `images`: as `service`, and file systems may be mounted, in a mount namespace of its own: what bootc, skopeo and podman do
+//!   to lay an image out.
 //!
 //! A refused call answers EPERM; `clone3` answers ENOSYS, because its flags lie in memory where a
 //! filter cannot look, and the C library then falls back to `clone`. Calls through the x32 table,
@@ -18,11 +20,28 @@ use crate::error::{ConfineError, Result};
 use seccompiler::{BpfProgram, TargetArch, sock_filter};
 
 /// The filters that exist.
-pub const NAMES: [&str; 5] = ["service", "worker", "worker-net", "dhcp", "time"];
+pub const NAMES: [&str; 6] = ["service", "worker", "worker-net", "dhcp", "time", "images"];
 
 const SERVICE: &str = include_str!("../filters/service.json");
 /// What the clock is set by.
 const CLOCK: [&str; 4] = ["settimeofday", "clock_settime", "clock_adjtime", "adjtimex"];
+
+/// What mounts are made by.
+const MOUNTS: [&str; 13] = [
+    "mount",
+    "umount2",
+    "pivot_root",
+    "open_tree",
+    "move_mount",
+    "fsopen",
+    "fsconfig",
+    "fsmount",
+    "fspick",
+    "mount_setattr",
+    "chroot",
+    "unshare",
+    "setns",
+];
 
 const ARCH: TargetArch = if cfg!(target_arch = "aarch64") {
     TargetArch::aarch64
@@ -45,6 +64,7 @@ pub fn programs(name: &str) -> Result<Vec<BpfProgram>> {
             without(SERVICE, &CLOCK),
             include_str!("../filters/worker-net.json").into(),
         ],
+        "images" => vec![without(SERVICE, &MOUNTS)],
         _ => return Err(ConfineError::UnknownFilter(name.to_owned())),
     };
     let mut programs = Vec::new();
@@ -115,6 +135,23 @@ mod tests {
         assert_eq!(gone.len(), CLOCK.len(), "{gone:?}");
         for (line, call) in gone.iter().zip(CLOCK) {
             assert!(line.contains(call), "{line}");
+        }
+    }
+
+    #[test]
+    fn mounts_are_the_only_difference_between_what_services_and_the_worker_of_images_may_do() {
+        let images = without(SERVICE, &MOUNTS);
+        let gone: Vec<&str> = SERVICE.lines().filter(|line| !images.contains(line)).collect();
+        assert_eq!(gone.len(), MOUNTS.len(), "{gone:?}");
+        for refused in [
+            "ptrace",
+            "init_module",
+            "kexec_load",
+            "bpf",
+            "reboot",
+            "open_by_handle_at",
+        ] {
+            assert!(images.contains(&format!("\"{refused}\"")), "{refused}");
         }
     }
 

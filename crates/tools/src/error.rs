@@ -239,6 +239,9 @@ pub enum ToolError {
     /// What only packages have to say.
     #[error(transparent)]
     Pkg(#[from] crate::pkg::error::PkgError),
+    /// What only images of the operating system have to say.
+    #[error(transparent)]
+    Os(#[from] crate::os::error::OsError),
     /// Another change waits for its confirmation.
     #[error("change {key} of {namespace} waits to be confirmed, {left_ms} ms are left; only one may wait")]
     Unconfirmed {
@@ -362,6 +365,7 @@ impl Coded for ToolError {
             Self::TooLarge { .. } => "AIOS-TOOLS-0023",
             Self::Auth(error) => error.code(),
             Self::Pkg(error) => error.code(),
+            Self::Os(error) => error.code(),
             Self::Unreachable { .. } => "AIOS-TOOLS-0025",
             Self::Busy { .. } => "AIOS-TOOLS-0026",
             Self::HalfDone { .. } => "AIOS-TOOLS-0027",
@@ -412,6 +416,7 @@ impl Coded for ToolError {
             Self::Auth(error) => return error.next_step(),
             Self::Service(error) => return error.next_step(),
             Self::Pkg(error) => return error.next_step(),
+            Self::Os(error) => return error.next_step(),
             Self::OtherTask { .. } => "use the token that was minted for this task",
             Self::OtherFileSystem { .. } => "copy it, and delete the original when the copy is right",
             Self::StoreFull { .. } => {
@@ -474,6 +479,7 @@ impl Coded for ToolError {
             Self::Auth(error) => error.class(),
             Self::Service(error) => error.class(),
             Self::Pkg(error) => error.class(),
+            Self::Os(error) => error.class(),
             Self::BadOutput { .. }
             | Self::Io { .. }
             | Self::Journal(_)

@@ -6,8 +6,8 @@
 //! worker, each a service with a user of its own: `fs` around [`fs`], the only process that touches people's files;
 //! `host` around what only looks at the machine ([`host`]), and needs no privilege for it; the others
 //! around a namespace or two each: [`process`], [`service`], [`sec`], [`net`] and [`firewall`], whose
-//! changes are [`provisional`] until somebody confirms them, and [`pkg`], whose
-//! worker alone must be root.
+//! changes are [`provisional`] until somebody confirms them, [`pkg`], whose worker alone must be root, and
+//! [`os`], which runs bootc as root.
 //!
 //! None decides what is allowed: the guard does, and the worker verifies what the guard signed.
 
@@ -19,6 +19,7 @@ pub mod firewall;
 pub mod fs;
 pub mod host;
 pub mod net;
+pub mod os;
 pub mod pipeline;
 pub mod pkg;
 pub mod process;

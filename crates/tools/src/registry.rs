@@ -169,6 +169,7 @@ impl Registry {
                 crate::fs::specs(),
                 crate::host::specs(),
                 crate::net::specs(),
+                crate::os::specs(),
                 crate::pkg::specs(),
                 crate::process::specs(),
                 crate::sec::specs(),

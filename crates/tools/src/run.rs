@@ -9,6 +9,8 @@ use crate::host::hw::Hw;
 use crate::host::monitor::Monitor;
 use crate::net::Net;
 use crate::net::pending::{MachineClock, Pending};
+use crate::os::Os;
+use crate::os::settings::Settings;
 use crate::pipeline::{GrpcGuard, GrpcWorkers, Pipeline, ToolsService};
 use crate::pkg::Pkg;
 use crate::pkg::root::Root;
@@ -53,6 +55,8 @@ const LARGEST: usize = 16 << 20;
 pub const FILE_LANES: usize = 32;
 /// The same of packages: apt reads large lists each time.
 pub const PACKAGE_LANES: usize = 4;
+/// The same of images: bootc looks at disks and partitions each time.
+pub const IMAGE_LANES: usize = 4;
 /// The same of each namespace that only looks.
 pub const LOOKING_LANES: usize = 8;
 /// The same of the process namespace; who waits for a process holds one.
@@ -229,6 +233,28 @@ pub fn pkg_service(
     House { paths, keys, roles }.pkg(root)
 }
 
+/// Runs the worker of the operating system's images.
+///
+/// # Errors
+/// Configuration, keys, journal or socket.
+pub async fn worker_os(paths: &Paths) -> Result<(), Failure> {
+    let settings: Settings = config::load(paths, "os").map_err(failure)?;
+    worker(paths, |house| Ok(vec![house.listen("os", house.os(settings)?)?])).await
+}
+
+/// The worker of images' service over its state directory; recovers what a crash interrupted.
+///
+/// # Errors
+/// Journal cannot be used.
+pub fn os_service(
+    paths: &Paths,
+    keys: TrustKeys,
+    roles: Roles,
+    settings: Settings,
+) -> Result<WorkerService<Os>, ToolError> {
+    House { paths, keys, roles }.os(settings)
+}
+
 /// The sec worker's service over its state directory, for the machine that lies at `machine`.
 ///
 /// # Errors
@@ -290,6 +316,11 @@ impl House<'_> {
     fn pkg(&self, root: Root) -> Result<WorkerService<Pkg>, ToolError> {
         let pkg = Pkg::open(root, &self.state("pkg"))?;
         self.service(pkg, "pkg", PACKAGE_LANES)
+    }
+
+    fn os(&self, settings: Settings) -> Result<WorkerService<Os>, ToolError> {
+        let os = Os::open(settings, self.paths, &self.state("os"))?;
+        self.service(os, "os", IMAGE_LANES)
     }
 
     fn sec(&self, machine: Machine) -> Result<WorkerService<Sec>, ToolError> {

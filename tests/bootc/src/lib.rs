@@ -153,7 +153,7 @@ impl Machine {
     /// It fails.
     pub fn status(&self) -> Result<serde_json::Value> {
         let host: serde_json::Value = serde_json::from_str(&self.bootc(&["status", "--json"])?)?;
-        Ok(host["status"].clone())
+        host.get("status").cloned().context("a status")
     }
 
     /// Shuts the machine down, as init does it, and starts it again.

@@ -18,6 +18,7 @@ pub const SERVICES: &[&str] = &[
     "aios-worker-fs",
     "aios-worker-host",
     "aios-worker-net",
+    "aios-worker-os",
     "aios-worker-pkg",
     "aios-worker-process",
     "aios-worker-sec",

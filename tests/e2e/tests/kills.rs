@@ -31,6 +31,7 @@ const VICTIMS: &[&str] = &[
     "aios-worker-fs",
     "aios-worker-host",
     "aios-worker-net",
+    "aios-worker-os",
     "aios-worker-pkg",
     "aios-worker-process",
     "aios-worker-sec",

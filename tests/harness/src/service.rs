@@ -31,6 +31,8 @@ pub enum Service {
     WorkerService,
     /// The worker of addresses, routes and the firewall.
     WorkerNet,
+    /// The worker of images.
+    WorkerOs,
     /// The package worker.
     WorkerPkg,
     /// The worker that looks for weaknesses.
@@ -49,12 +51,13 @@ pub enum Service {
 
 impl Service {
     /// Every worker.
-    pub const WORKERS: [Self; 7] = [
+    pub const WORKERS: [Self; 8] = [
         Self::WorkerFs,
         Self::WorkerHost,
         Self::WorkerProcess,
         Self::WorkerService,
         Self::WorkerNet,
+        Self::WorkerOs,
         Self::WorkerPkg,
         Self::WorkerSec,
     ];
@@ -69,6 +72,7 @@ impl Service {
             Self::WorkerProcess => "aios-worker-process",
             Self::WorkerService => "aios-worker-service",
             Self::WorkerNet => "aios-worker-net",
+            Self::WorkerOs => "aios-worker-os",
             Self::WorkerPkg => "aios-worker-pkg",
             Self::WorkerSec => "aios-worker-sec",
             Self::Tools => "aios-tools",
@@ -88,6 +92,7 @@ impl Service {
             Self::WorkerProcess => "aios-process",
             Self::WorkerService => "aios-service",
             Self::WorkerNet => "aios-net",
+            Self::WorkerOs => "aios-os",
             // As its service file says: dpkg asks for uid 0.
             Self::WorkerPkg => "root",
             Self::WorkerSec => "aios-sec",
@@ -105,6 +110,7 @@ impl Service {
             Self::WorkerProcess => "process",
             Self::WorkerService => "service",
             Self::WorkerNet => "net",
+            Self::WorkerOs => "os",
             Self::WorkerPkg => "pkg",
             Self::WorkerSec => "sec",
             Self::Tools => "tools",

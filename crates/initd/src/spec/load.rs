@@ -246,6 +246,7 @@ mod tests {
                 "aios-time",
                 "aios-worker-fs",
                 "aios-worker-net",
+                "aios-worker-os",
                 "aios-worker-pkg",
                 "aios-worker-process",
                 "aios-worker-sec",

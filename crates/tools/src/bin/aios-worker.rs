@@ -32,6 +32,7 @@ fn main() -> ExitCode {
         "fs" => serve!("fs", run::FILE_LANES, run::worker_fs),
         "host" => serve!("host", 2 * run::LOOKING_LANES, run::worker_host),
         "net" => serve!("net", run::NET_LANES + run::LOOKING_LANES, run::worker_net),
+        "os" => serve!("os", run::IMAGE_LANES, run::worker_os),
         "pkg" => serve!("pkg", run::PACKAGE_LANES, run::worker_pkg),
         "process" => serve!("process", run::PROCESS_LANES, run::worker_process),
         "sec" => serve!("sec", run::LOOKING_LANES, run::worker_sec),
@@ -44,7 +45,7 @@ fn unknown(name: &str) -> ExitCode {
     // Where standard error is closed, the exit status says it.
     let _unheard = writeln!(
         std::io::stderr(),
-        "aios-worker: no worker {name:?}: use one of fs, host, net, pkg, process, sec, service"
+        "aios-worker: no worker {name:?}: use one of fs, host, net, os, pkg, process, sec, service"
     );
     ExitCode::from(2)
 }

@@ -8,7 +8,8 @@ use aios_core::paths::Paths;
 use aios_core::rpc;
 use aios_proto::init::v1::init_client::InitClient;
 use aios_proto::init::v1::{
-    GetServiceRequest, ListServicesRequest, LogLine, LogsRequest, ServiceInfo, ServiceRequest,
+    DeploymentInfo, GetDeploymentRequest, GetServiceRequest, ListServicesRequest, LogLine, LogsRequest,
+    ServiceInfo, ServiceRequest, ShutdownRequest,
 };
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -123,6 +124,28 @@ impl Init {
         } else {
             self.patiently(budget, ask)
         }
+    }
+
+    /// Which image of the operating system runs, and how far it is trusted.
+    ///
+    /// # Errors
+    /// init does not answer.
+    pub fn deployment(&self, budget: &Budget) -> Result<DeploymentInfo> {
+        self.once(budget, async |mut client: Client| {
+            let request = GetDeploymentRequest {};
+            client.get_deployment(request).await.map(Response::into_inner)
+        })
+    }
+
+    /// Ends everything in order: `reboot`, `poweroff`.
+    ///
+    /// # Errors
+    /// init refuses, or does not answer.
+    pub fn shutdown(&self, kind: &str, budget: &Budget) -> Result<()> {
+        self.once(budget, async |mut client: Client| {
+            let kind = kind.to_owned();
+            client.shutdown(ShutdownRequest { kind }).await.map(drop)
+        })
     }
 
     /// Asks again while there is nobody to ask.

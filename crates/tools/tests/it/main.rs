@@ -13,6 +13,7 @@ mod fs_refused;
 mod fs_undo;
 mod host;
 mod network;
+mod os;
 mod pkg;
 mod processes;
 mod refusals;

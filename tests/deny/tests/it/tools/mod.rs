@@ -9,6 +9,7 @@ mod entry;
 mod fs;
 mod host;
 mod network;
+mod os;
 mod pkg;
 mod process;
 mod record;
@@ -29,11 +30,12 @@ use scene::{Tree, options};
 use std::collections::BTreeSet;
 
 /// Every row.
-const TABLES: [&[Entry]; 8] = [
+const TABLES: [&[Entry]; 9] = [
     fs::TABLE,
     host::TABLE,
     network::FIREWALL,
     network::NET,
+    os::TABLE,
     pkg::TABLE,
     process::TABLE,
     sec::TABLE,
@@ -142,6 +144,18 @@ async fn every_firewall_tool() -> Result<()> {
     let mut scene = network::Network::new()?;
     walk::walk(&mut scene, network::FIREWALL).await?;
     silence::frozen(&mut scene, Service::WorkerNet, network::FIREWALL).await
+}
+
+#[tokio::test]
+async fn every_os_tool() -> Result<()> {
+    if !as_root()? {
+        return Ok(());
+    }
+    let mut scene = os::Images::new()?;
+    walk::walk(&mut scene, os::TABLE).await?;
+    scene.slow()?;
+    silence::ends_in_time(&mut scene, os::LATE).await?;
+    silence::frozen(&mut scene, Service::WorkerOs, os::TABLE).await
 }
 
 #[tokio::test]

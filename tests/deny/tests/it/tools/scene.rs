@@ -27,7 +27,7 @@ pub(super) trait Scene {
 /// Guard, tool service and a worker; the guard may mint whatever a row asks for.
 pub(super) fn options(worker: Service) -> Options {
     let namespaces = [
-        "firewall", "fs", "hw", "monitor", "net", "pkg", "process", "sec", "service",
+        "firewall", "fs", "hw", "monitor", "net", "os", "pkg", "process", "sec", "service",
     ];
     let all = namespaces.iter().flat_map(|namespace| {
         let names = (*namespace != "fs").then(|| format!("\"{namespace}:*:**\""));

@@ -1,0 +1,7 @@
+//! Images of the operating system, with a double of bootc's command line.
+
+mod bed;
+mod changes;
+mod crashes;
+mod init;
+mod refusals;
