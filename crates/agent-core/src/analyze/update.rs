@@ -95,13 +95,7 @@ mod tests {
         });
         let outputs = json!({"look": {"results": [status]}});
         let evidence = [("status".to_owned(), "/look/results/0".to_owned())].into();
-        analyze::run(
-            "failed_update",
-            &evidence,
-            &std::collections::BTreeMap::default(),
-            &outputs,
-        )
-        .unwrap()
+        analyze::run("failed_update", &evidence, &serde_json::Map::new(), &outputs).unwrap()
     }
 
     #[test]

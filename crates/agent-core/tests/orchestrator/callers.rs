@@ -323,11 +323,9 @@ async fn goals_of_the_system_are_stated_by_the_health_service_and_root_alone() {
     let refused = anna.submit_system_goal(canary()).await.unwrap_err();
     assert_eq!(report_of(&refused).code, "AIOS-AUTH-0602");
     let recorded = bench.doubles.world().recorded.clone();
-    assert!(
-        recorded
-            .iter()
-            .any(|record| record.kind == "orchestrator.denied" && record.details_json.contains("SubmitSystemGoal"))
-    );
+    assert!(recorded.iter().any(
+        |record| record.kind == "orchestrator.denied" && record.details_json.contains("SubmitSystemGoal")
+    ));
 
     let mut root = bench.client();
     let goal = root.submit_system_goal(canary()).await.unwrap().into_inner();

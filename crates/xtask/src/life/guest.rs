@@ -114,6 +114,11 @@ impl Guest {
         }
     }
 
+    /// Has the guest run a command that ends it, so that nobody will say how it went.
+    pub(crate) fn last(&mut self, argv: &[&str]) -> Result<()> {
+        self.say(&json!({"argv": argv, "limit_s": 60}))
+    }
+
     fn say(&mut self, value: &serde_json::Value) -> Result<()> {
         let line = format!("{value}\n");
         self.stream

@@ -182,7 +182,7 @@ impl Life {
 
     /// Starts again, in order.
     pub(super) fn reboot(&mut self) -> Result<()> {
-        self.done(&["systemctl", "reboot"]).map(drop)
+        self.guest.last(&["systemctl", "reboot"])
     }
 
     /// Waits until something holds.
@@ -232,7 +232,7 @@ impl Life {
 
     /// Powers off in order, and waits for it.
     pub(super) fn end(mut self) -> Result<()> {
-        self.done(&["systemctl", "poweroff"])?;
+        self.guest.last(&["systemctl", "poweroff"])?;
         self.machine.wait(Duration::from_mins(3))
     }
 }
