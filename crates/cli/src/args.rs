@@ -3,10 +3,12 @@
 
 mod goal;
 mod notify;
+mod os;
 mod schedule;
 
 pub use goal::{Follow, Goal, GoalRun, GoalStateArg, Level};
 pub use notify::Notify;
+pub use os::{Os, OsChange};
 pub use schedule::{Schedule, ScheduleAdd};
 
 use std::path::PathBuf;
@@ -82,6 +84,9 @@ pub enum Command {
     /// The log that cannot be altered unnoticed
     #[command(subcommand)]
     Audit(Audit),
+    /// The operating system's images: which runs, which starts next
+    #[command(subcommand)]
+    Os(Os),
     /// Services under aios-init
     #[command(subcommand)]
     Service(Service),

@@ -83,7 +83,7 @@ pub struct GoalRun {
 }
 
 /// How to follow a goal.
-#[derive(Args, Clone, Copy, Debug)]
+#[derive(Args, Clone, Copy, Debug, Default)]
 pub struct Follow {
     /// Keep waiting while a person must decide elsewhere, instead of ending with exit code 4
     #[arg(long)]

@@ -11,6 +11,7 @@ use aios_client::goal::{EventView, GoalDetailView, GoalStateView, GoalView};
 use aios_client::{Failure, Kind};
 use aios_proto::guard::v1::ListApprovalsRequest;
 use aios_proto::orchestrator::v1::WatchGoalsRequest;
+use serde_json::Value;
 use tokio_stream::StreamExt;
 
 use super::{Ended, approval, goal as goals};
@@ -42,7 +43,53 @@ pub(crate) async fn call(goal: GoalView, how: Follow, instance: &Instance, termi
     if how.detach {
         return stored(&goal, terminal);
     }
-    follow(Watch::new(goal, how, Shown::Result), instance, terminal).await
+    let show = Show::result(|terminal, result| terminal.document(result));
+    follow(Watch::new(goal, how, Shown::Result(show)), instance, terminal).await
+}
+
+/// The same for a call whose result has a form of its own.
+pub(crate) async fn call_shown(
+    goal: GoalView,
+    how: Follow,
+    show: Show,
+    instance: &Instance,
+    terminal: &mut Terminal,
+) -> Ended {
+    if how.detach {
+        return stored(&goal, terminal);
+    }
+    let show = Show { own: true, ..show };
+    follow(Watch::new(goal, how, Shown::Result(show)), instance, terminal).await
+}
+
+/// How the result of a call is shown.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Show {
+    /// For a person.
+    result: fn(&mut Terminal, &Value),
+    /// Whether each event is shown too, because it takes its time.
+    events: bool,
+    /// Whether the result alone is the answer in JSON.
+    own: bool,
+}
+
+impl Show {
+    /// The result alone.
+    pub(crate) fn result(result: fn(&mut Terminal, &Value)) -> Self {
+        Self {
+            result,
+            events: false,
+            own: false,
+        }
+    }
+
+    /// What happens until then, too.
+    pub(crate) fn step_by_step(result: fn(&mut Terminal, &Value)) -> Self {
+        Self {
+            events: true,
+            ..Self::result(result)
+        }
+    }
 }
 
 async fn follow(mut watch: Watch, instance: &Instance, terminal: &mut Terminal) -> Ended {
@@ -73,12 +120,12 @@ fn stored(goal: &GoalView, terminal: &mut Terminal) -> Ended {
 }
 
 /// What a person sees of a goal.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug)]
 enum Shown {
     /// Every event, and how it ended.
     Events,
     /// What its steps returned.
-    Result,
+    Result(Show),
 }
 
 struct Watch {
@@ -123,7 +170,10 @@ impl Watch {
             match self.shown {
                 Shown::Events if terminal.json() => terminal.json_line(&event),
                 Shown::Events => render::goal::event(terminal, &event),
-                Shown::Result => {}
+                Shown::Result(show) if show.events && !terminal.json() => {
+                    render::goal::event(terminal, &event);
+                }
+                Shown::Result(_) => {}
             }
             if let Some(exit) = self.act(&event, instance, terminal).await? {
                 return Ok(Some(exit));
@@ -235,20 +285,19 @@ fn hint(view: &ApprovalView, reason: Option<&str>, terminal: &mut Terminal) {
 
 fn end(detail: GoalDetailView, shown: Shown, terminal: &mut Terminal) -> Ended {
     let denied = detail.was_denied();
-    if terminal.json() {
-        terminal.json_line(&detail);
-    } else if shown == Shown::Result {
-        for step in detail
-            .tasks
-            .iter()
-            .flat_map(|task| &task.steps)
-            .filter(|step| !step.result.is_null())
-        {
-            terminal.document(&step.result);
+    let steps = detail.tasks.iter().flat_map(|task| &task.steps);
+    let results = steps.map(|step| &step.result).filter(|result| !result.is_null());
+    match shown {
+        Shown::Result(show) if !terminal.json() => results.for_each(|result| (show.result)(terminal, result)),
+        // A call that failed has no result, and its goal says why.
+        Shown::Result(show) if show.own && results.clone().next().is_some() => {
+            results.for_each(|result| terminal.json_line(result));
         }
+        _ if terminal.json() => terminal.json_line(&detail),
+        _ => {}
     }
     let goal = goals::goal_of(detail)?;
-    let said = shown == Shown::Result && goal.state == GoalStateView::Completed && !goal.undoable;
+    let said = matches!(shown, Shown::Result(_)) && goal.state == GoalStateView::Completed && !goal.undoable;
     if !terminal.json() && !said {
         render::goal::ending(terminal, &goal);
     }

@@ -9,6 +9,7 @@ mod follow;
 mod goal;
 mod memory;
 mod notify;
+mod os;
 mod persons;
 mod policy;
 mod runbook;
@@ -39,6 +40,7 @@ pub(crate) async fn dispatch(command: Command, instance: &Instance, terminal: &m
         Command::Agent(verb) => agent::run(verb, instance, terminal).await,
         Command::Memory(verb) => memory::run(verb, instance, terminal).await,
         Command::Audit(verb) => audit::run(verb, instance, terminal).await,
+        Command::Os(verb) => os::run(verb, instance, terminal).await,
         Command::Service(verb) => service::run(verb, instance, terminal).await,
         Command::Boot => service::boot(instance, terminal).await,
         Command::Policy(verb) => policy::run(verb, instance, terminal).await,

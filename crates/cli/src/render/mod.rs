@@ -3,6 +3,7 @@
 pub(crate) mod approval;
 pub(crate) mod audit;
 pub(crate) mod goal;
+pub(crate) mod os;
 pub(crate) mod schedule;
 pub(crate) mod system;
 pub(crate) mod table;

@@ -386,3 +386,62 @@ async fn under_systemds_names_it_answers_bootc_and_nobody_else() {
     assert_eq!(away.exit, Exit::Failed);
     assert!(away.err.contains("AIOS-CLIENT-0001"), "{away:?}");
 }
+
+#[tokio::test]
+async fn images_are_shown_as_a_person_likes_them_and_a_change_asks_first() {
+    let bench = Bench::enrolled().await;
+    for (name, words) in [
+        ("os_status", &["os", "status"][..]),
+        ("os_check", &["os", "check"]),
+    ] {
+        let ran = bench.run(words).await;
+        assert_eq!(ran.exit, Exit::Done, "{ran:?}");
+        insta::assert_snapshot!(name, ran.stable());
+    }
+    let document = bench.run(&["--json", "os", "status"]).await.json();
+    assert_eq!(document["next_boot"], "staged");
+    let ran = bench.run(&["os", "upgrade"]).await;
+    assert_eq!(ran.exit, Exit::NeedsApproval, "{ran:?}");
+}
+
+#[tokio::test]
+async fn an_image_is_signed_by_a_new_key_and_an_altered_one_is_not() {
+    let bench = Bench::empty();
+    let home = bench.path("images");
+    let layer = [7_u8; 4096];
+    aios_tests_bootc::layout::write_layout(&home, "latest", "1.0", &[&layer]).unwrap();
+    let (image, key) = (home.to_str().unwrap(), bench.path("key"));
+    let key = key.to_str().unwrap();
+    let made = bench.run(&["os", "key", key]).await;
+    assert_eq!(made.exit, Exit::Done, "{made:?}");
+    let mode = std::os::unix::fs::MetadataExt::mode(&fs::metadata(key).unwrap());
+    assert_eq!(mode & 0o7777, 0o600);
+    let again = bench.run(&["os", "key", key]).await;
+    assert!(
+        again.exit == Exit::Failed && again.err.contains("AIOS-CLI-0021"),
+        "{again:?}"
+    );
+    let signed = bench
+        .run(&["--json", "os", "sign", image, "--key", key])
+        .await
+        .json();
+    let text = fs::read_to_string(home.join("aios.signature.json")).unwrap();
+    let digest = signed["digest"].as_str().unwrap();
+    assert!(
+        text.contains(digest) && text.contains(signed["key"].as_str().unwrap()),
+        "{text}"
+    );
+    let public = fs::read_to_string(bench.path("key.pub")).unwrap();
+    assert!(public.contains(signed["key"].as_str().unwrap()), "{public}");
+    let blobs = home.join("blobs/sha256");
+    let blob = fs::read_dir(&blobs).unwrap().map(|blob| blob.unwrap().path());
+    let largest = blob.max_by_key(|blob| fs::metadata(blob).unwrap().len()).unwrap();
+    fs::write(&largest, [8_u8; 4096]).unwrap();
+    let ran = bench.run(&["os", "sign", image, "--key", key]).await;
+    assert!(
+        ran.exit == Exit::Denied && ran.err.contains("AIOS-DEPLOYMENT-0007"),
+        "{ran:?}"
+    );
+    let ran = bench.run(&["os", "sign", "/nowhere", "--key", key]).await;
+    assert!(ran.err.contains("/nowhere/index.json"), "{ran:?}");
+}

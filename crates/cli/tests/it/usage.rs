@@ -17,6 +17,7 @@ async fn help_of_every_noun() {
         "agent",
         "memory",
         "audit",
+        "os",
         "service",
         "policy",
         "runbook",

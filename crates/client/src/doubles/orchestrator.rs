@@ -185,7 +185,7 @@ impl Orchestrator for OrchestratorDouble {
 
     async fn call_tool(&self, request: Request<CallToolRequest>) -> Result<Response<Goal>, Status> {
         let request = request.into_inner();
-        if !request.tool.starts_with("fs.") {
+        if !request.tool.starts_with("fs.") && !request.tool.starts_with("os.") {
             return Err(not_found(&format!("tool {}", request.tool)));
         }
         script::call(&self.world, &request.tool, &request.args_json)

@@ -110,7 +110,7 @@ pub(crate) async fn call(world: &Arc<World>, tool: &str, args_json: &str) -> Res
     };
     let goal_id = add_goal(world, &order, String::new());
     plan(world, &goal_id, "call", "executor");
-    if tool == "fs.stat" {
+    if let Some(result) = looked(tool) {
         let audit_seq = world
             .record(Record {
                 tool: Some(tool.into()),
@@ -124,7 +124,7 @@ pub(crate) async fn call(world: &Arc<World>, tool: &str, args_json: &str) -> Res
                 name: tool.to_owned(),
                 args_json: args_json.to_owned(),
                 state: StepState::Done.into(),
-                result_json: "{\"kind\":\"file\",\"size\":2048}".to_owned(),
+                result_json: result.to_owned(),
                 audit_seq,
                 ..blank(world, 1)
             },
@@ -134,6 +134,28 @@ pub(crate) async fn call(world: &Arc<World>, tool: &str, args_json: &str) -> Res
         ask(world, &goal_id).await?;
     }
     goal(world, &goal_id)
+}
+
+/// What a tool answers that only looks.
+fn looked(tool: &str) -> Option<&'static str> {
+    Some(match tool {
+        "fs.stat" => r#"{"kind":"file","size":2048}"#,
+        "os.status" => {
+            r#"{"running":{"id":"1111111111111111","image":"oci:/var/lib/images/os","digest":"sha256:aaaaaaaaaaaaaaaa","version":"1.0","made_at":"2026-11-20T09:00:00Z"},
+            "staged":{"id":"2222222222222222","image":"oci:/var/lib/images/os","digest":"sha256:bbbbbbbbbbbbbbbb","version":"2.0","made_at":"2026-11-22T09:00:00Z"},
+            "rollback":null,"others":[],"next_boot":"staged","trial":null,"blessed":"1111111111111111","blessed_ms":1763889000000,
+            "failed":[{"id":"3333333333333333","image":"oci:/var/lib/images/os","digest":"sha256:cccccccccccccccc","why":"aios-orchestrator is not ready","boots":3,"found_ms":1763889600000}],
+            "fetching":null}"#
+        }
+        "os.check" => {
+            r#"{"image":"oci:/var/lib/images/os","available":true,"digest":"sha256:dddddddddddddddd","version":"3.0","made_at":"2026-11-23T09:00:00Z",
+            "size_bytes":536870912,"fetch_bytes":12582912,
+            "room":{"needed_bytes":37748736,"free_bytes":12884901888,"boot_needed_bytes":41943040,"boot_free_bytes":943718400,"enough":true},
+            "signed":false,"signature":"it has no aios.signature.json","failed_before":null,
+            "blocked_by":["oci:/var/lib/images/os version 3.0 is not laid out: it has no aios.signature.json"]}"#
+        }
+        _ => return None,
+    })
 }
 
 /// Plays the act after a person's decision.
