@@ -1366,6 +1366,195 @@ class NetUndoResult(TypedDict):
     summary: str
 
 
+class OsRoom(TypedDict):
+    """Room for an image."""
+
+    # Bytes free on the boot partition.
+    boot_free_bytes: int
+    # Bytes that kernel and initramfs take, as large as those that run.
+    boot_needed_bytes: int
+    # Whether it fits, with the reserve of the configuration.
+    enough: bool
+    # Bytes free where images lie.
+    free_bytes: int
+    # Bytes that the layers take when they are unpacked, an estimate from above.
+    needed_bytes: int
+
+
+class OsCheckResult(TypedDict):
+    """Result of os.check."""
+
+    # Whether it is another one than what runs or is staged.
+    available: bool
+    # Why os.upgrade would refuse it now, one sentence each.
+    blocked_by: _List[str]
+    # Digest of its manifest.
+    digest: str
+    # Why it failed on this machine before; `null` when it did not.
+    failed_before: NotRequired[str | None]
+    # Bytes of those layers that are not here.
+    fetch_bytes: int
+    # The image that an upgrade follows.
+    image: str
+    # When it was made, RFC 3339, where it says so.
+    made_at: NotRequired[str | None]
+    # Room for it.
+    room: OsRoom
+    # What its signature is worth, in words.
+    signature: str
+    # Whether its signature is enough.
+    signed: bool
+    # Bytes of its layers, as they are fetched.
+    size_bytes: int
+    # Its version, where it says one.
+    version: NotRequired[str | None]
+
+
+class OsDeployment(TypedDict):
+    """An image that is laid out on this machine."""
+
+    # Digest of that image's manifest, `sha256:…`; empty when that is not known.
+    digest: str
+    # Its name: digest of its root file system, hexadecimal.
+    id: str
+    # The image that it came from, `oci:/DIR:TAG`; empty when that is not known.
+    image: str
+    # When it was made, RFC 3339, where the image says so.
+    made_at: NotRequired[str | None]
+    # Its version, where the image says one.
+    version: NotRequired[str | None]
+
+
+class OsRebootResult(TypedDict):
+    """Result of a call that changes what starts next."""
+
+    # Whether anything is otherwise than before.
+    changed: bool
+    # That deployment.
+    next: OsDeployment
+    # What starts next: `running`, `staged`, `rollback`.
+    next_boot: str
+    # What a person does next, or what follows by itself.
+    then: str
+
+
+class OsResetResult(TypedDict):
+    """Result of a call that changes what starts next."""
+
+    # Whether anything is otherwise than before.
+    changed: bool
+    # That deployment.
+    next: OsDeployment
+    # What starts next: `running`, `staged`, `rollback`.
+    next_boot: str
+    # What a person does next, or what follows by itself.
+    then: str
+
+
+class OsRollbackResult(TypedDict):
+    """Result of a call that changes what starts next."""
+
+    # Whether anything is otherwise than before.
+    changed: bool
+    # That deployment.
+    next: OsDeployment
+    # What starts next: `running`, `staged`, `rollback`.
+    next_boot: str
+    # What a person does next, or what follows by itself.
+    then: str
+
+
+class OsFailed(TypedDict):
+    """An image that did not work."""
+
+    # How many of its boots came as far as aiOS.
+    boots: int
+    # Digest of its manifest.
+    digest: str
+    # When that was found out, UTC milliseconds.
+    found_ms: int
+    # Its deployment's name.
+    id: str
+    # The image, `oci:/DIR:TAG`.
+    image: str
+    # Why it was given up.
+    why: str
+
+
+class OsTrial(TypedDict):
+    """A boot that is watched."""
+
+    # Until when the image must have been found healthy, UTC milliseconds; `null` when nobody
+    # says.
+    deadline_ms: NotRequired[int | None]
+    # Tries that the boot loader has left.
+    tries_left: int
+
+
+class OsStatusResult(TypedDict):
+    """Result of os.status."""
+
+    # The deployment that was found healthy last.
+    blessed: NotRequired[str | None]
+    # When, UTC milliseconds.
+    blessed_ms: NotRequired[int | None]
+    # Those that failed, the oldest first.
+    failed: _List[OsFailed]
+    # What is being fetched now, in words; `null` when nothing is.
+    fetching: NotRequired[str | None]
+    # What starts next: `running`, `staged`, `rollback`.
+    next_boot: str
+    # Further ones on the boot loader's menu.
+    others: _List[OsDeployment]
+    # What os.rollback goes to.
+    rollback: NotRequired[OsDeployment | None]
+    # What runs.
+    running: OsDeployment
+    # What the next shutdown finalizes and the next start tries.
+    staged: NotRequired[OsDeployment | None]
+    # Set while what runs is on trial.
+    trial: NotRequired[OsTrial | None]
+
+
+class OsSwitchResult(TypedDict):
+    """Result of a call that changes what starts next."""
+
+    # Whether anything is otherwise than before.
+    changed: bool
+    # That deployment.
+    next: OsDeployment
+    # What starts next: `running`, `staged`, `rollback`.
+    next_boot: str
+    # What a person does next, or what follows by itself.
+    then: str
+
+
+class OsUndoResult(TypedDict):
+    """Result of a call that changes what starts next."""
+
+    # Whether anything is otherwise than before.
+    changed: bool
+    # That deployment.
+    next: OsDeployment
+    # What starts next: `running`, `staged`, `rollback`.
+    next_boot: str
+    # What a person does next, or what follows by itself.
+    then: str
+
+
+class OsUpgradeResult(TypedDict):
+    """Result of a call that changes what starts next."""
+
+    # Whether anything is otherwise than before.
+    changed: bool
+    # That deployment.
+    next: OsDeployment
+    # What starts next: `running`, `staged`, `rollback`.
+    next_boot: str
+    # What a person does next, or what follows by itself.
+    then: str
+
+
 class PkgUpdate(TypedDict):
     """A newer version of an installed package."""
 
@@ -3956,6 +4145,154 @@ class NetTools:
         )
 
 
+class OsTools:
+    """Tools of the namespace `os`."""
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+
+    async def check(self, *, reason: str, timeout_ms: int = 0) -> OsCheckResult:
+        """Says what an upgrade would bring: version, size, room, signature, and what stands in its way.
+
+        Args:
+            reason: Why, one sentence; shown to the person beside the call.
+            timeout_ms: Time allowed; 0 for the tool's 120000 ms.
+        """
+        return cast(
+            "OsCheckResult",
+            await self._caller.call_tool(
+                "os.check", _given(), reason=reason, timeout_ms=timeout_ms
+            ),
+        )
+
+    async def reboot(self, *, reason: str, timeout_ms: int = 0) -> OsRebootResult:
+        """Starts the machine again a few seconds after the call is recorded; it cannot be undone.
+
+        Args:
+            reason: Why, one sentence; shown to the person beside the call.
+            timeout_ms: Time allowed; 0 for the tool's 60000 ms.
+        """
+        return cast(
+            "OsRebootResult",
+            await self._caller.call_tool(
+                "os.reboot", _given(), reason=reason, timeout_ms=timeout_ms
+            ),
+        )
+
+    async def reset(
+        self, *, force: bool | None = None, reason: str, timeout_ms: int = 0
+    ) -> OsResetResult:
+        """Stages the image that this machine came with, without packages added since; /etc and /var stay; undo drops it.
+
+        Args:
+            force: Also an image that failed on this machine before.
+            reason: Why, one sentence; shown to the person beside the call.
+            timeout_ms: Time allowed; 0 for the tool's 600000 ms.
+        """
+        return cast(
+            "OsResetResult",
+            await self._caller.call_tool(
+                "os.reset", _given(force=force), reason=reason, timeout_ms=timeout_ms
+            ),
+        )
+
+    async def rollback(
+        self, *, force: bool | None = None, reason: str, timeout_ms: int = 0
+    ) -> OsRollbackResult:
+        """Has the image before this one start the next time, or takes that back; undo exchanges them again.
+
+        Args:
+            force: Also an image that failed on this machine before.
+            reason: Why, one sentence; shown to the person beside the call.
+            timeout_ms: Time allowed; 0 for the tool's 300000 ms.
+        """
+        return cast(
+            "OsRollbackResult",
+            await self._caller.call_tool(
+                "os.rollback", _given(force=force), reason=reason, timeout_ms=timeout_ms
+            ),
+        )
+
+    async def status(self, *, reason: str, timeout_ms: int = 0) -> OsStatusResult:
+        """Says which image of the operating system runs, which starts next, and which failed and why.
+
+        Args:
+            reason: Why, one sentence; shown to the person beside the call.
+            timeout_ms: Time allowed; 0 for the tool's 60000 ms.
+        """
+        return cast(
+            "OsStatusResult",
+            await self._caller.call_tool(
+                "os.status", _given(), reason=reason, timeout_ms=timeout_ms
+            ),
+        )
+
+    async def switch(
+        self,
+        *,
+        image: str,
+        force: bool | None = None,
+        transport: str | None = None,
+        reason: str,
+        timeout_ms: int = 0,
+    ) -> OsSwitchResult:
+        """Fetches another image and stages it for the next start; undo drops it.
+
+        Args:
+            image: The image: `quay.io/org/os:7`, `docker://…`, `oci:/DIR:TAG`, `containers-
+                storage:NAME`.
+            force: Also an image that failed on this machine before.
+            transport: Its transport, when `image` is the name alone: `registry`, `oci`,
+                `containers-storage`.
+            reason: Why, one sentence; shown to the person beside the call.
+            timeout_ms: Time allowed; 0 for the tool's 600000 ms.
+        """
+        return cast(
+            "OsSwitchResult",
+            await self._caller.call_tool(
+                "os.switch",
+                _given(image=image, force=force, transport=transport),
+                reason=reason,
+                timeout_ms=timeout_ms,
+            ),
+        )
+
+    async def undo(
+        self, *, step: int, task_id: str, reason: str, timeout_ms: int = 0
+    ) -> OsUndoResult:
+        """Undoes a finished call: drops what it staged, or exchanges the entries again; refused when somebody changed that since.
+
+        Args:
+            step: Step of the call.
+            task_id: Task of the call.
+            reason: Why, one sentence; shown to the person beside the call.
+            timeout_ms: Time allowed; 0 for the tool's 600000 ms.
+        """
+        return cast(
+            "OsUndoResult",
+            await self._caller.call_tool(
+                "os.undo", _given(step=step, task_id=task_id), reason=reason, timeout_ms=timeout_ms
+            ),
+        )
+
+    async def upgrade(
+        self, *, force: bool | None = None, reason: str, timeout_ms: int = 0
+    ) -> OsUpgradeResult:
+        """Fetches the newer image of the same name and stages it for the next start; undo drops it.
+
+        Args:
+            force: Also an image that failed on this machine before.
+            reason: Why, one sentence; shown to the person beside the call.
+            timeout_ms: Time allowed; 0 for the tool's 600000 ms.
+        """
+        return cast(
+            "OsUpgradeResult",
+            await self._caller.call_tool(
+                "os.upgrade", _given(force=force), reason=reason, timeout_ms=timeout_ms
+            ),
+        )
+
+
 class PkgTools:
     """Tools of the namespace `pkg`."""
 
@@ -4991,6 +5328,7 @@ class Tools:
         self.hw = HwTools(caller)
         self.monitor = MonitorTools(caller)
         self.net = NetTools(caller)
+        self.os = OsTools(caller)
         self.pkg = PkgTools(caller)
         self.process = ProcessTools(caller)
         self.sec = SecTools(caller)
