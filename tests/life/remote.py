@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 NAME = "org.aios.test"
+LIFE = Path("/usr/lib/aios-life")
 HELLO_S = 1.0
 
 
@@ -27,12 +28,22 @@ def port() -> Path:
         time.sleep(0.1)
 
 
+def version(cmdline: str) -> str:
+    """Which image runs: each says its version, and where all have one root, a list knows the deployments' names."""
+    known = LIFE / "versions"
+    if not known.exists():
+        return (LIFE / "version").read_text().strip()
+    versions = dict(line.split() for line in known.read_text().splitlines())
+    return next((name for id, name in versions.items() if f"composefs={id}" in cmdline), "?")
+
+
 def hello() -> dict[str, str]:
     """What boot this is."""
+    cmdline = Path("/proc/cmdline").read_text().strip()
     return {
         "boot": Path("/proc/sys/kernel/random/boot_id").read_text().strip(),
-        "cmdline": Path("/proc/cmdline").read_text().strip(),
-        "version": Path("/usr/lib/aios-life/version").read_text().strip(),
+        "cmdline": cmdline,
+        "version": version(cmdline),
     }
 
 

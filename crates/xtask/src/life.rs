@@ -28,6 +28,9 @@ pub(crate) struct Args {
     /// The image to live with: the one that `image` built last.
     #[arg(long, default_value = image::IMAGE)]
     image: String,
+    /// On a disk laid by hand, with a double in bootc's place: counting, blessing and falling back alone.
+    #[arg(long)]
+    hand_laid: bool,
     /// Install again, although this image was installed before.
     #[arg(long)]
     fresh: bool,
@@ -40,9 +43,17 @@ pub(crate) fn run(host: &Host, args: &Args) -> Result<ExitCode> {
         "{} is not there: run `cargo xtask image` first",
         args.image
     );
+    if args.hand_laid {
+        say(
+            "--- hand-laid: a bad image falls back and a good one is blessed, with a double in bootc's place",
+        );
+        scenario::on_a_hand_laid_disk(handlaid::disk(host, &args.image)?)?;
+        say("ok     hand-laid");
+        return Ok(ExitCode::SUCCESS);
+    }
     if !images::has_bootc(host, &args.image)? {
         say(
-            "life: SKIPPED, ALL OF IT: this image has no bootc, so nothing here was tested. Build one with `--bootc DIR`.",
+            "life: SKIPPED, ALL OF IT: this image has no bootc. Build one with `--bootc DIR`, or try `--hand-laid`.",
         );
         return Ok(ExitCode::SUCCESS);
     }

@@ -24,9 +24,14 @@ const IMAGE: &[&str] = &[
     "mmdebstrap",
     "e2fsprogs",
     "python3-pip",
+    // The installer medium.
+    "dosfstools",
+    "mtools",
+    "squashfs-tools",
+    "xorriso",
 ];
 /// Boot them.
-const VM: &[&str] = &["qemu-system-x86", "e2fsprogs"];
+const VM: &[&str] = &["qemu-system-x86", "ovmf", "e2fsprogs", "fdisk", "mtools"];
 /// Measure beside what others made.
 const BENCH: &[&str] = &["restic"];
 /// Test the page in a real browser.

@@ -25,11 +25,26 @@ pub(super) fn has_bootc(host: &Host, image: &str) -> Result<bool> {
 
 /// Builds a stage of `tests/life/Containerfile` on `image`; answers its name.
 pub(super) fn build(host: &Host, image: &str, stage: &str) -> Result<String> {
+    build_with(host, image, stage, &[])
+}
+
+/// The same with named directories that the stage copies from.
+pub(super) fn build_with(
+    host: &Host,
+    image: &str,
+    stage: &str,
+    contexts: &[(&str, &Path)],
+) -> Result<String> {
     let name = format!("localhost/aios-life-{stage}");
     host.podman()
         .args(["build", "--quiet", "--isolation", "chroot", "--target", stage])
         .arg("--build-arg")
         .arg(format!("IMAGE={image}"))
+        .args(
+            contexts
+                .iter()
+                .flat_map(|(name, dir)| ["--build-context".to_owned(), format!("{name}={}", dir.display())]),
+        )
         .args(["--tag", &name])
         .arg(host.root.join("tests/life"))
         .ignore_stdout()

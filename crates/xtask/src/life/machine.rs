@@ -34,6 +34,8 @@ pub(crate) struct Disk {
 pub(crate) enum Start {
     /// Firmware, and what it finds on the first disk. The file holds the firmware's variables.
     Firmware(PathBuf),
+    /// Firmware, and a disc in a drive, which it tries first.
+    Disc { variables: PathBuf, disc: PathBuf },
     /// This kernel, and the first disk as its root.
     Kernel(PathBuf),
 }
@@ -85,16 +87,11 @@ impl Machine {
             Start::Kernel(kernel) => {
                 command.arg("-kernel").arg(kernel).args(["-append", DIRECT]);
             }
-            Start::Firmware(variables) => {
-                if !variables.exists() {
-                    std::fs::copy(VARIABLES, variables)
-                        .context("copy OVMF's variables: run `cargo xtask setup --for vm`")?;
-                }
-                let flash = |unit: u8, file: &Path, more: &str| {
-                    format!("if=pflash,format=raw,unit={unit},file={}{more}", file.display())
-                };
-                command.args(["-drive", &flash(0, Path::new(FIRMWARE), ",readonly=on")]);
-                command.args(["-drive", &flash(1, variables, "")]);
+            Start::Firmware(variables) => firmware(&mut command, variables)?,
+            Start::Disc { variables, disc } => {
+                firmware(&mut command, variables)?;
+                let drive = format!("file={},media=cdrom,if=none,id=disc,readonly=on", disc.display());
+                command.args(["-drive", &drive, "-device", "ide-cd,drive=disc,bootindex=0"]);
             }
         }
         for (number, disk) in self.disks.iter().enumerate() {
@@ -140,6 +137,20 @@ impl Machine {
             .context("start QEMU: run `cargo xtask setup --for vm` first")?;
         Ok(Running { child })
     }
+}
+
+/// Has the machine start by firmware, with its own variables, which are made when missing.
+fn firmware(command: &mut Command, variables: &Path) -> Result<()> {
+    if !variables.exists() {
+        std::fs::copy(VARIABLES, variables)
+            .context("copy OVMF's variables: run `cargo xtask setup --for vm`")?;
+    }
+    let flash = |unit: u8, file: &Path, more: &str| {
+        format!("if=pflash,format=raw,unit={unit},file={}{more}", file.display())
+    };
+    command.args(["-drive", &flash(0, Path::new(FIRMWARE), ",readonly=on")]);
+    command.args(["-drive", &flash(1, variables, "")]);
+    Ok(())
 }
 
 impl Running {

@@ -1,6 +1,8 @@
 //! What happens to a machine, and what must be so afterwards.
 
 mod failing;
+mod handlaid;
+mod iso;
 mod power;
 mod update;
 
@@ -14,6 +16,8 @@ use super::install::{Bed, tail};
 use super::machine::{Disk, Machine, Running, Start};
 use crate::host::say;
 
+pub(super) use handlaid::on_a_hand_laid_disk;
+
 /// One story.
 pub(super) struct Scenario {
     pub(super) name: &'static str,
@@ -22,7 +26,7 @@ pub(super) struct Scenario {
 }
 
 /// All stories, in the order in which a machine may live through them.
-pub(super) const ALL: [Scenario; 7] = [
+pub(super) const ALL: [Scenario; 8] = [
     Scenario {
         name: "update",
         summary: "install, boot, upgrade, bless, roll back; /var is kept and /etc merged",
@@ -58,6 +62,11 @@ pub(super) const ALL: [Scenario; 7] = [
         summary: "power cut at random instants of an update and of normal work: it boots one whole image, and nothing acknowledged is lost",
         run: power::cuts,
     },
+    Scenario {
+        name: "iso",
+        summary: "the installer medium, in a drive and as a stick, installs unattended; the installed machine becomes ready",
+        run: iso::install_and_boot,
+    },
 ];
 
 /// Emulated, firmware to services takes about a minute on an idle machine.
@@ -81,25 +90,29 @@ impl Life {
 
     /// The same, and logs what it writes.
     pub(super) fn begin_logged(bed: &Bed, disk: PathBuf, log: Option<PathBuf>) -> Result<Self> {
+        Self::begin_with(disk, log, Some(bed.images()))
+    }
+
+    /// A machine with this disk, and a second one with images if they are not on its own.
+    pub(super) fn begin_with(disk: PathBuf, log: Option<PathBuf>, images: Option<PathBuf>) -> Result<Self> {
         let path = std::env::temp_dir().join(format!("aios-life-{}.sock", std::process::id()));
         let port = Port::open(&path)?;
         let machine = Machine {
             start: Start::Firmware(disk.with_extension("vars")),
             console: disk.with_extension("console"),
-            disks: vec![
-                Disk {
-                    file: disk,
-                    serial: "disk",
-                    keep: true,
-                    log,
-                },
-                Disk {
-                    file: bed.images(),
-                    serial: "images",
-                    keep: false,
-                    log: None,
-                },
-            ],
+            disks: std::iter::once(Disk {
+                file: disk,
+                serial: "disk",
+                keep: true,
+                log,
+            })
+            .chain(images.map(|file| Disk {
+                file,
+                serial: "images",
+                keep: false,
+                log: None,
+            }))
+            .collect(),
             port: Some(path),
             report: None,
             once: false,
@@ -124,15 +137,11 @@ impl Life {
 
     fn booted(&mut self) -> Result<()> {
         say(&format!("       v{} runs", self.hello.version));
-        // The images that it may be told to use: each boot finds them at the same place.
-        self.done(&["mkdir", "-p", "/run/images"])?;
         // lsblk, and so bootc, knows partitions' types from udev, which goes on while services start.
         self.done(&["udevadm", "settle"])?;
-        self.done(&[
-            "sh",
-            "-c",
-            "mount -o ro LABEL=images /run/images || mount -o ro $(blkid -L images) /run/images",
-        ])?;
+        // The images that it may be told to use are at the same place in each boot.
+        let script = "mkdir -p /run/images && mount -o ro LABEL=images /run/images || mount --bind /usr/lib/aios-life/images /run/images";
+        self.done(&["sh", "-c", script])?;
         Ok(())
     }
 

@@ -9,7 +9,8 @@ use aios_harness::client::{self, code};
 use aios_harness::{Instance, Options, Relay, Service, Who};
 use aios_proto::init::v1::init_client::InitClient;
 use aios_proto::init::v1::{
-    ListServicesRequest, ReloadServicesRequest, ServiceInfo, ServiceRequest, ShutdownRequest,
+    FinalizeAtShutdownRequest, ListServicesRequest, ReloadServicesRequest, ReportHealthRequest, ServiceInfo,
+    ServiceRequest, ShutdownRequest,
 };
 use aios_tests_deny::{garbage, start};
 use anyhow::{Context, Result};
@@ -102,6 +103,20 @@ async fn changes(client: &InitClient<Channel>) -> Vec<(&'static str, Result<Stri
                 .await
                 .map(|_| String::new()),
         ),
+        (
+            "ReportHealth",
+            client
+                .report_health(ReportHealthRequest::default())
+                .await
+                .map(|answer| answer.into_inner().verdict),
+        ),
+        (
+            "FinalizeAtShutdown",
+            client
+                .finalize_at_shutdown(FinalizeAtShutdownRequest {})
+                .await
+                .map(|_| String::new()),
+        ),
         ("Shutdown", client.shutdown(end).await.map(|_| String::new())),
     ]
 }
@@ -151,12 +166,16 @@ async fn the_person_changes_services_from_an_ordinary_process() -> Result<()> {
         ("EnableService", "ready"),
         ("DisableService", "ready"),
         ("ReloadServices", ""),
+        ("ReportHealth", "trusted"),
+        // There is no image to finalize on a machine that was not installed by bootc.
+        ("FinalizeAtShutdown", "AIOS-INIT-0017"),
         ("Shutdown", ""),
     ];
     let found = changes(&InitClient::new(relay.channel())).await;
     assert_eq!(found.len(), wanted.len());
     for ((rpc, answer), (name, state)) in found.into_iter().zip(wanted) {
-        assert_eq!((rpc, answer.context(rpc)?.as_str()), (name, state));
+        let said = answer.unwrap_or_else(|status| code(&status));
+        assert_eq!((rpc, said.as_str()), (name, state));
     }
     let deadline = Instant::now() + PATIENCE;
     while machine.init.try_wait()?.is_none() {
