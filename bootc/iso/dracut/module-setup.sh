@@ -1,0 +1,24 @@
+#!/bin/bash
+# Starts the system from a medium: its root file system read-only below, memory above.
+check() {
+    return 255
+}
+
+depends() {
+    echo systemd udev-rules
+}
+
+installkernel() {
+    instmods isofs sr_mod cdrom squashfs overlay loop sd_mod ahci ata_piix usb_storage uas xhci_pci ehci_pci \
+        virtio_blk virtio_scsi virtio_pci nvme sdhci_pci mmc_block
+}
+
+install() {
+    inst_multiple mount mkdir sleep
+    inst_hook cmdline 30 "$moddir/parse.sh"
+    inst_script "$moddir/medium.sh" /usr/lib/aios-live/medium.sh
+    inst_simple "$moddir/aios-live.service" "$systemdsystemunitdir/aios-live.service"
+    inst_simple "$moddir/sysroot.mount" "$systemdsystemunitdir/sysroot.mount"
+    mkdir -p "$initdir$systemdsystemunitdir/initrd-root-fs.target.requires"
+    ln -s ../sysroot.mount "$initdir$systemdsystemunitdir/initrd-root-fs.target.requires/sysroot.mount"
+}
