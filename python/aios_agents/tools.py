@@ -1384,7 +1384,8 @@ class OsRoom(TypedDict):
 class OsCheckResult(TypedDict):
     """Result of os.check."""
 
-    # Whether it is another one than what runs or is staged.
+    # Whether it is another one than what is laid out: what runs, what is staged, and what a rollback
+    # goes to.
     available: bool
     # Why os.upgrade would refuse it now, one sentence each.
     blocked_by: _List[str]

@@ -112,6 +112,18 @@ pub(super) fn nothing_staged(now: &Photo) -> Result<()> {
     }
 }
 
+/// Refuses what is laid out as the image to go back to: bootc does nothing about it.
+pub(super) fn not_the_rollback(now: &Photo, source: &Source) -> Result<()> {
+    let digests = source.digests();
+    match &now.rollback {
+        Some(rollback) if digests.contains(&rollback.digest) => Err(OsError::IsRollback {
+            image: source.title(),
+        }
+        .into()),
+        _ => Ok(()),
+    }
+}
+
 /// Names a deployment, or an image that becomes one.
 pub(super) fn identity(path: String, kind: &str) -> Identity {
     Identity {
@@ -218,16 +230,7 @@ impl Os {
         nothing_staged(&before)?;
         self.is_signed(&source)?;
         self.not_known_bad(&source, force)?;
-        if before
-            .rollback
-            .as_ref()
-            .is_some_and(|it| digests.contains(&it.digest))
-        {
-            return Err(OsError::IsRollback {
-                image: source.title(),
-            }
-            .into());
-        }
+        not_the_rollback(&before, &source)?;
         self.has_room(&before, &source)?;
         let (_, bytes) = source.sizes(self);
         Ok(Intent {

@@ -51,15 +51,17 @@ impl Os {
         let failed_before = self.failure_of(&source)?.map(|failure| failure.why);
         let (size_bytes, fetch_bytes) = source.sizes(self);
         let digests = source.digests();
-        let here = |it: &Option<super::types::Deployment>| {
-            it.as_ref().is_some_and(|it| digests.contains(&it.digest))
-        };
-        let available = !digests.contains(&now.booted.digest) && !here(&now.staged);
+        let laid_out = [Some(&now.booted), now.staged.as_ref(), now.rollback.as_ref()];
+        let available = !laid_out
+            .into_iter()
+            .flatten()
+            .any(|it| digests.contains(&it.digest));
         let obstacles = [
             self.not_on_trial(&now),
             change::nothing_staged(&now),
             self.is_signed(&source),
             self.not_known_bad(&source, false),
+            change::not_the_rollback(&now, &source),
             self.has_room(&now, &source),
         ];
         let blocked_by = obstacles.into_iter().filter_map(std::result::Result::err);

@@ -127,7 +127,7 @@ pub struct Room {
 pub struct Check {
     /// The image that an upgrade follows.
     pub image: String,
-    /// Whether it is another one than what runs or is staged.
+    /// Whether it is another one than what is laid out: what runs, what is staged, and what a rollback goes to.
     pub available: bool,
     /// Digest of its manifest.
     pub digest: String,

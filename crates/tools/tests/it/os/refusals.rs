@@ -205,6 +205,7 @@ async fn there_must_be_something_to_go_back_to_and_two_entries_exactly() {
     bed.machine.publish("os", "1.0", "kernel one").unwrap();
     bed.machine.sign("os", &key(1)).unwrap();
     assert_eq!(code(&bed.call("os.upgrade", json!({})).await), "AIOS-OS-0008");
+    assert_eq!(bed.done("os.check", json!({})).await["available"], false);
     let third = bed.machine.esp().join("loader/entries/third.conf");
     fs::write(
         &third,
