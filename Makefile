@@ -15,7 +15,7 @@ XTASK := cargo xtask
 # Services have users of their own, and only root can start them.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo -n --preserve-env=PATH)
 
-.PHONY: help setup setup-test build page run up down test test-rust test-python test-page test-system test-vm check image base vm vm-test soak bench eval docs
+.PHONY: help setup setup-test build page run up down container test test-rust test-python test-page test-system test-vm check image base iso vm vm-test soak bench eval docs
 
 help: ## Shows this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -41,6 +41,9 @@ up: build ## Starts aiOS in the background.
 down: ## Stops it; leaves no process, container, mount or socket.
 	$(XTASK) down
 
+container: image ## Runs the image as a container, does a first goal in it; `cargo xtask container --stop` ends it.
+	$(XTASK) container
+
 test: setup-test build test-rust test-python test-page test-system test-vm ## Runs every test.
 
 test-rust: build
@@ -57,8 +60,9 @@ test-page: setup ## The page's unit tests.
 test-system: build ## The whole path on this machine: command line, page, `make down` leaves nothing.
 	$(XTASK) test-system
 
-test-vm: build ## The whole path in the booted image.
+test-vm: build ## The whole path in the image: as a container, and booted.
 	$(XTASK) image
+	$(XTASK) container --test --port 9190
 	$(XTASK) vm --test
 
 check: build ## Formatting, lints, licences, and whether the reference is current.
@@ -76,6 +80,9 @@ image: build ## Builds the bootable OCI image.
 
 base: setup ## Makes the base images from Debian packages.
 	$(XTASK) base
+
+iso: image ## Writes target/aios.iso, which boots the image live and installs it.
+	$(XTASK) iso
 
 vm: image ## Boots the image in QEMU.
 	$(XTASK) vm

@@ -14,4 +14,4 @@ until mount -o ro LABEL=AIOS_LIVE "$at/medium" 2>/dev/null; do
 done
 mount -t squashfs -o ro,loop "$at/medium/aios/root.squashfs" "$at/root" || exit 1
 mount -t tmpfs -o mode=0755 aios-live "$at/memory" || exit 1
-mkdir "$at/memory/upper" "$at/memory/work" "$at/memory/var"
+mkdir "$at/memory/upper" "$at/memory/work"

@@ -19,6 +19,13 @@ install() {
     inst_script "$moddir/medium.sh" /usr/lib/aios-live/medium.sh
     inst_simple "$moddir/aios-live.service" "$systemdsystemunitdir/aios-live.service"
     inst_simple "$moddir/sysroot.mount" "$systemdsystemunitdir/sysroot.mount"
-    mkdir -p "$initdir$systemdsystemunitdir/initrd-root-fs.target.requires"
-    ln -s ../sysroot.mount "$initdir$systemdsystemunitdir/initrd-root-fs.target.requires/sysroot.mount"
+    inst_simple "$moddir/sysroot-var.mount" "$systemdsystemunitdir/sysroot-var.mount"
+    required initrd-root-fs.target sysroot.mount
+    required initrd-fs.target sysroot-var.mount
+}
+
+# Has a target of the initramfs wait for a unit.
+required() {
+    mkdir -p "$initdir$systemdsystemunitdir/$1.requires"
+    ln -s "../$2" "$initdir$systemdsystemunitdir/$1.requires/$2"
 }

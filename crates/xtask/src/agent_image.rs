@@ -142,7 +142,7 @@ fn build(host: &Host, shim: &Path, wheels: &Path, layout: &Path) -> Result<()> {
         .arg("--build-arg")
         .arg(format!("AGENT_BASE={}", base::AGENT_BASE))
         .arg("--build-context")
-        .arg(format!("agent={}", context.display()))
+        .arg(format!("agent-files={}", context.display()))
         .args(["--tag", IMAGE, "."])
         .ignore_stdout()
         .run()

@@ -3,12 +3,13 @@
 pub(crate) mod epoch;
 mod layers;
 mod lint;
-mod mounted;
+pub(crate) mod mounted;
 mod reproduce;
 mod sbom;
 mod size;
 
 use anyhow::{Context, Result};
+use clap::ValueEnum;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -53,6 +54,9 @@ struct Build {
     /// none: Debian has no package of it. Without them the image cannot install or update itself.
     #[arg(long, env = "AIOS_BOOTC")]
     bootc: Option<PathBuf>,
+    /// Another kernel than the base's: `cloud` for virtual machines, `generic` with the drivers of real ones.
+    #[arg(long, value_enum)]
+    kernel: Option<Kernel>,
     /// Build even when nothing changed.
     #[arg(long)]
     force: bool,
@@ -64,10 +68,28 @@ struct Build {
     tag: String,
 }
 
+/// Debian's flavours of the kernel.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Kernel {
+    /// `linux-image-cloud-amd64`
+    Cloud,
+    /// `linux-image-amd64`
+    Generic,
+}
+
 impl Build {
-    /// The stage of the Containerfile that has the binaries.
-    fn stage(&self) -> &'static str {
+    /// Where the binaries come from.
+    fn binaries(&self) -> &'static str {
         if self.compile { "compiled" } else { "prebuilt" }
+    }
+
+    /// What the Containerfile calls the kernel; nothing keeps the base's.
+    fn kernel(&self) -> &'static str {
+        match self.kernel {
+            None => "",
+            Some(Kernel::Cloud) => "cloud",
+            Some(Kernel::Generic) => "generic",
+        }
     }
 }
 
@@ -102,7 +124,7 @@ fn ensure(host: &Host, args: &Build) -> Result<()> {
     } else {
         inputs.path(&contexts.binaries)?
     };
-    let tag = inputs.text(args.stage()).digest();
+    let tag = inputs.text(args.binaries()).text(args.kernel()).digest();
     let tagged = format!("{}:{tag}", args.tag);
     if args.force || !host.has_image(&tagged)? {
         build(host, args, &contexts, &tagged, Cache::Use)?;
@@ -188,7 +210,7 @@ enum Cache {
 }
 
 fn build(host: &Host, args: &Build, contexts: &Contexts, tagged: &str, cache: Cache) -> Result<()> {
-    say(&format!("image: building with {} binaries", args.stage()));
+    say(&format!("image: building with {} binaries", args.binaries()));
     let context =
         |name: &str, dir: &Path| ["--build-context".to_owned(), format!("{name}={}", dir.display())];
     let argument = |name: &str, value: &str| ["--build-arg".to_owned(), format!("{name}={value}")];
@@ -198,15 +220,17 @@ fn build(host: &Host, args: &Build, contexts: &Contexts, tagged: &str, cache: Ca
         .args((cache == Cache::Ignore).then_some("--no-cache"))
         .args(["--timestamp", &date, "--target", "os"])
         .args(argument("BASE", &args.base))
-        .args(argument("BINARIES", args.stage()))
-        .args(argument("PROGRAMS", &stage::names(host)?.join(" ")))
+        .args(argument("KERNEL", args.kernel()))
         .args(argument("SOURCE_DATE_EPOCH", &date))
         .args(context("install", &contexts.install))
         .args(context("layout", &contexts.layout))
         .args(context("files", &contexts.files))
         .args(context("bootc", &contexts.bootc))
-        .args(context("binaries", &contexts.binaries))
-        .args(context("crates", &contexts.crates))
+        .args(if args.compile {
+            context("crates", &contexts.crates)
+        } else {
+            context("binaries", &contexts.binaries)
+        })
         .args(["--tag", tagged, "."])
         .ignore_stdout()
         .run()

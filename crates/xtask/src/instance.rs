@@ -2,17 +2,16 @@
 //!
 //! The services run as their own users, started by `aios-init` as root, from an install tree like the image's.
 
-mod first_goal;
 mod leftovers;
-mod process;
 
 use anyhow::{Context, Result, ensure};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use xshell::{Cmd, cmd};
 
+use crate::first_goal::{self, System};
 use crate::host::{Host, say};
-use crate::stage;
+use crate::{process, stage};
 
 /// Places that `configs/services` hide from services.
 const HIDDEN: [&str; 7] = ["/home", "/root", "/sysroot", "/boot", "/srv", "/mnt", "/media"];
@@ -60,7 +59,7 @@ pub(crate) fn run(host: &Host, args: &RunArgs) -> Result<()> {
     let instance = Instance::open(host)?;
     let mut init = instance.start(process::Mode::Foreground)?;
     if !args.no_goal {
-        first_goal::run(&instance)?;
+        first_goal::run(&instance, &instance.state)?;
     }
     instance.greet()?;
     say("Ctrl-C stops everything");
@@ -215,14 +214,6 @@ impl<'h> Instance<'h> {
         Ok(())
     }
 
-    /// `aiosctl` on this instance, as the person.
-    pub(crate) fn ctl(&self, args: &[&str]) -> Cmd<'_> {
-        let sh = &self.host.shell;
-        let program = self.state.join("vendor/bin/aiosctl");
-        let run = self.state.join("run");
-        cmd!(sh, "{program} --socket {run}").args(args).quiet()
-    }
-
     /// `aiosctl` on this instance, as root.
     fn root_ctl(&self, args: &[&str]) -> Cmd<'_> {
         let program = self.state.join("vendor/bin/aiosctl").display().to_string();
@@ -231,6 +222,27 @@ impl<'h> Instance<'h> {
             .arg("--socket")
             .arg(self.state.join("run"))
             .args(args)
+    }
+}
+
+impl System for Instance<'_> {
+    fn ctl(&self, args: &[&str]) -> Cmd<'_> {
+        let sh = &self.host.shell;
+        let program = self.state.join("vendor/bin/aiosctl");
+        let run = self.state.join("run");
+        cmd!(sh, "{program} --socket {run}").args(args).quiet()
+    }
+
+    fn typed(&self) -> String {
+        self.state.join("vendor/bin/aiosctl").display().to_string()
+    }
+
+    fn asked_by(&self) -> &'static str {
+        "make run"
+    }
+
+    fn take_in(&self, made: PathBuf) -> Result<PathBuf> {
+        Ok(made)
     }
 }
 

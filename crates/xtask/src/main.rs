@@ -12,14 +12,19 @@ mod agent_image;
 mod apart;
 mod base;
 mod cached;
+mod container;
 mod deny;
 mod docs;
+mod first_goal;
 mod host;
 mod image;
 mod instance;
+mod iso;
 mod life;
 mod node;
+mod oci_pack;
 mod page;
+mod process;
 mod python;
 mod setup;
 mod stage;
@@ -54,6 +59,14 @@ enum Command {
     Stage(stage::Args),
     /// Builds the OS image, or checks one.
     Image(image::Args),
+    /// Packs a directory as an OCI layout, the same way each time.
+    OciPack(oci_pack::Args),
+    /// Prints the names of the product's programs.
+    Programs,
+    /// Runs the OS image as a container for development, and does a first goal in it.
+    Container(container::Args),
+    /// Writes a medium that boots the OS image and installs it.
+    Iso(iso::Args),
     /// Boots the OS image in a virtual machine.
     Vm(vm::Args),
     /// Has the OS image live in virtual machines: installed, updated, broken, rolled back.
@@ -108,6 +121,10 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::AgentImage(args) => agent_image::run(&host, &args)?,
         Command::Stage(args) => stage::run(&host, &args)?,
         Command::Image(args) => return image::run(&host, &args),
+        Command::OciPack(args) => oci_pack::run(&args)?,
+        Command::Programs => stage::names(&host)?.iter().for_each(|name| host::say(name)),
+        Command::Container(args) => container::run(&host, &args)?,
+        Command::Iso(args) => iso::run(&host, &args)?,
         Command::Vm(args) => return vm::run(&host, &args),
         Command::Life(args) => return life::run(&host, &args),
         Command::Page(args) => page::run(&host, &args)?,

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::host::Host;
 
 /// Mounts the image, looks, and unmounts it again, whatever came of the look.
-pub(super) fn with<T>(host: &Host, image: &str, look: impl FnOnce(&Path) -> Result<T>) -> Result<T> {
+pub(crate) fn with<T>(host: &Host, image: &str, look: impl FnOnce(&Path) -> Result<T>) -> Result<T> {
     let path = host
         .podman()
         .args(["image", "mount", image])

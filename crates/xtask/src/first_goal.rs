@@ -1,11 +1,12 @@
-//! What `make run` does first: a real goal on a scratch tree, approved by the person who typed `make run`.
+//! What `make run` and `make container` do first: a real goal on a scratch tree, approved by the person who typed that.
 
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
+use xshell::Cmd;
 
-use super::{Instance, process};
 use crate::host::say;
+use crate::process;
 
 const LIMIT: Duration = Duration::from_secs(120);
 const POLL: Duration = Duration::from_millis(200);
@@ -14,61 +15,72 @@ const FILES: u64 = 12;
 const APART_S: u64 = 36 * 3600;
 const SIZE: usize = 512 * 1024;
 
-/// Makes the tree, runs the goal, approves its one step, and shows how to undo it.
-pub(super) fn run(instance: &Instance<'_>) -> Result<()> {
-    let tree = scratch(instance)?;
+/// A running aiOS: one of this machine's own, or one in a container.
+pub(crate) trait System {
+    /// `aiosctl` on it, as the person.
+    fn ctl(&self, args: &[&str]) -> Cmd<'_>;
+    /// How the person types that.
+    fn typed(&self) -> String;
+    /// What the person typed to see the goal done.
+    fn asked_by(&self) -> &'static str;
+    /// Brings a tree that was made here to where its services find it, and says where.
+    fn take_in(&self, made: PathBuf) -> Result<PathBuf>;
+}
+
+/// Makes the tree below `place`, runs the goal, approves its one step, and shows how to undo it; answers the goal.
+pub(crate) fn run(system: &impl System, place: &Path) -> Result<String> {
+    let tree = system.take_in(scratch(place)?)?;
     let text = format!(
         "free space under {}: delete *.log older than 7 days, keep the newest 3",
         tree.display()
     );
     say(&format!("goal: {text}"));
-    let goal = json(instance, &["goal", "run", "--detach", &text])?;
+    let goal = json(system, &["goal", "run", "--detach", &text])?;
     let goal = text_at(&goal, "goal_id")?;
+    follow(system, &goal)?;
+    system.ctl(&["goal", "show", &goal]).run()?;
+    say(&format!("undo it: {} goal undo {goal}", system.typed()));
+    Ok(goal)
+}
+
+/// Waits until a goal is done, and approves what it asks for.
+pub(crate) fn follow(system: &impl System, goal: &str) -> Result<()> {
     let begin = Instant::now();
     loop {
-        let detail = json(instance, &["goal", "show", &goal])?;
+        let detail = json(system, &["goal", "show", goal])?;
         let state = text_at(detail.get("goal").context("the goal of an answer")?, "state")?;
         match state.as_str() {
-            "completed" => break,
-            "awaiting_approval" => approve(instance, &goal)?,
+            "completed" => return Ok(()),
+            "awaiting_approval" => approve(system, goal)?,
             "failed" | "cancelled" | "awaiting_input" => {
-                instance.ctl(&["goal", "show", &goal]).run()?;
+                system.ctl(&["goal", "show", goal]).run()?;
                 bail!("the first goal is {state}; see above");
             }
             _ if begin.elapsed() > LIMIT => bail!("the first goal is {state} after {} s", LIMIT.as_secs()),
             _ => process::pause(POLL),
         }
     }
-    instance.ctl(&["goal", "show", &goal]).run()?;
-    say(&format!("undo it: {} goal undo {goal}", aiosctl(instance)));
-    Ok(())
 }
 
-fn aiosctl(instance: &Instance<'_>) -> String {
-    instance.state.join("vendor/bin/aiosctl").display().to_string()
-}
-
-/// Approves what waits for this goal, and says so: the person typed `make run` to see it done.
-fn approve(instance: &Instance<'_>, goal: &str) -> Result<()> {
-    let waiting = json(instance, &["approval", "list", "--goal", goal])?;
+/// Approves what waits for this goal, and says so: the person asked to see it done.
+fn approve(system: &impl System, goal: &str) -> Result<()> {
+    let waiting = json(system, &["approval", "list", "--goal", goal])?;
     for approval in waiting.as_array().into_iter().flatten() {
         let id = text_at(approval, "approval_id")?;
         let summary = text_at(approval, "summary")?;
         say(&format!(
-            "approval {id}: {summary}; approved, since you typed `make run`"
+            "approval {id}: {summary}; approved, since you typed `{}`",
+            system.asked_by()
         ));
-        instance
-            .ctl(&["approval", "approve", &id])
-            .ignore_stdout()
-            .run()?;
+        system.ctl(&["approval", "approve", &id]).ignore_stdout().run()?;
     }
     process::pause(POLL);
     Ok(())
 }
 
-fn json(instance: &Instance<'_>, args: &[&str]) -> Result<serde_json::Value> {
+fn json(system: &impl System, args: &[&str]) -> Result<serde_json::Value> {
     let words: Vec<&str> = std::iter::once("--json").chain(args.iter().copied()).collect();
-    let text = instance.ctl(&words).read()?;
+    let text = system.ctl(&words).read()?;
     serde_json::from_str(&text).with_context(|| format!("aiosctl {} answered `{text}`", words.join(" ")))
 }
 
@@ -80,10 +92,12 @@ fn text_at(value: &serde_json::Value, key: &str) -> Result<String> {
 }
 
 /// A fresh tree of logs of different ages.
-fn scratch(instance: &Instance<'_>) -> Result<PathBuf> {
-    let tree = instance.state.join("scratch");
-    instance.host.shell.remove_path(&tree)?;
-    instance.host.shell.create_dir(&tree)?;
+fn scratch(place: &Path) -> Result<PathBuf> {
+    let tree = place.join("scratch");
+    if tree.exists() {
+        std::fs::remove_dir_all(&tree).with_context(|| tree.display().to_string())?;
+    }
+    std::fs::create_dir_all(&tree).with_context(|| tree.display().to_string())?;
     let now = SystemTime::now();
     for index in 0..FILES {
         let age = Duration::from_secs(index * APART_S);

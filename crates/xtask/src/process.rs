@@ -16,7 +16,7 @@ const LOG_LINES: usize = 40;
 
 /// Whether Ctrl-C in this terminal reaches it.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Mode {
+pub(crate) enum Mode {
     /// It belongs to this terminal's process group.
     Foreground,
     /// It goes on when this program has ended.
@@ -24,14 +24,14 @@ pub(super) enum Mode {
 }
 
 /// A started `aios-init`.
-pub(super) struct Init {
+pub(crate) struct Init {
     child: Child,
     interrupted: std::sync::Arc<std::sync::atomic::AtomicBool>,
 }
 
 impl Init {
     /// Starts it; its log goes to `init.log`.
-    pub(super) fn spawn(host: &Host, state: &Path, mode: Mode) -> Result<Self> {
+    pub(crate) fn spawn(host: &Host, state: &Path, mode: Mode) -> Result<Self> {
         let log = File::create(log_file(state))?;
         let program = state.join("vendor/bin/aios-init");
         let mut command = if host.is_root() {
@@ -66,7 +66,7 @@ impl Init {
     }
 
     /// How it ended, if it did.
-    pub(super) fn exited(&mut self) -> Result<Option<ExitStatus>> {
+    pub(crate) fn exited(&mut self) -> Result<Option<ExitStatus>> {
         if self.interrupted.load(std::sync::atomic::Ordering::SeqCst) {
             bail!("interrupted");
         }
@@ -74,7 +74,7 @@ impl Init {
     }
 
     /// Waits for Ctrl-C, or SIGTERM, or the end of `aios-init` itself, which is an error.
-    pub(super) fn wait_for_interrupt(&mut self) -> Result<()> {
+    pub(crate) fn wait_for_interrupt(&mut self) -> Result<()> {
         loop {
             if self.interrupted.load(std::sync::atomic::Ordering::SeqCst) {
                 return Ok(());
@@ -88,7 +88,7 @@ impl Init {
 }
 
 /// The process id of the running instance, if one runs.
-pub(super) fn running(state: &Path) -> Result<Option<u32>> {
+pub(crate) fn running(state: &Path) -> Result<Option<u32>> {
     let Ok(text) = std::fs::read_to_string(pid_file(state)) else {
         return Ok(None);
     };
@@ -115,7 +115,7 @@ fn zombie(pid: u32) -> bool {
 }
 
 /// Ends it in order; does nothing when none runs.
-pub(super) fn stop(host: &Host, state: &Path) -> Result<()> {
+pub(crate) fn stop(host: &Host, state: &Path) -> Result<()> {
     if let Some(pid) = running(state)? {
         host.root_cmd("kill").args(["-TERM", &pid.to_string()]).run()?;
         let begin = Instant::now();
@@ -135,7 +135,7 @@ pub(super) fn stop(host: &Host, state: &Path) -> Result<()> {
 }
 
 /// The last lines of its log.
-pub(super) fn log_tail(state: &Path) -> String {
+pub(crate) fn log_tail(state: &Path) -> String {
     let text = std::fs::read_to_string(log_file(state)).unwrap_or_default();
     let lines: Vec<&str> = text.lines().collect();
     let from = lines.len().saturating_sub(LOG_LINES);
@@ -143,7 +143,7 @@ pub(super) fn log_tail(state: &Path) -> String {
 }
 
 /// Waits before asking again.
-pub(super) fn pause(time: Duration) {
+pub(crate) fn pause(time: Duration) {
     #[expect(
         clippy::disallowed_methods,
         reason = "another process's state is polled; nothing signals it"
