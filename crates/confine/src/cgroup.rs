@@ -24,10 +24,16 @@ pub struct Cgroup {
 pub struct Limits {
     /// Bytes of memory.
     pub memory_bytes: Option<u64>,
+    /// Bytes of memory from which on it is slowed down and has to give some back.
+    pub memory_high_bytes: Option<u64>,
     /// Processes and threads.
     pub pids: Option<u64>,
     /// Share of processor time, 1 to 10000.
     pub cpu_weight: Option<u64>,
+    /// Share of disk time, 1 to 10000; without effect where the kernel knows no weights of disks.
+    pub io_weight: Option<u64>,
+    /// Whether all of it ends when memory runs out, not one process of it.
+    pub whole: bool,
 }
 
 impl Cgroup {
@@ -75,8 +81,17 @@ impl Cgroup {
     pub fn limit(&self, limits: &Limits) -> Result<()> {
         let wanted = [
             ("memory.max", limits.memory_bytes),
+            ("memory.high", limits.memory_high_bytes),
+            (
+                "memory.oom.group",
+                limits.memory_bytes.map(|_| u64::from(limits.whole)),
+            ),
             ("pids.max", limits.pids),
             ("cpu.weight", limits.cpu_weight),
+            (
+                "io.weight",
+                limits.io_weight.filter(|_| self.path.join("io.weight").exists()),
+            ),
         ];
         for (file, value) in wanted {
             if let Some(value) = value {

@@ -36,8 +36,8 @@ pub struct Program<'a> {
     pub stdio: [BorrowedFd<'a>; 3],
     /// Descriptors that it gets as 3, 4, …
     pub fds: Vec<BorrowedFd<'a>>,
-    /// Whether `LISTEN_PID` is set to the new process's id.
-    pub listen_pid: bool,
+    /// Variables that are set to the new process's id, as `LISTEN_PID` is.
+    pub own_pid_in: &'a [&'a str],
 }
 
 /// A started program.
@@ -59,14 +59,13 @@ struct Image {
     _env: Vec<CString>,
     argv: Vec<*const c_char>,
     envp: Vec<*const c_char>,
-    /// `LISTEN_PID=` with room for ten digits; the child writes its own id.
-    listen_pid: Option<Box<[u8; 24]>>,
+    /// `NAME=` with room for ten digits and an end, and where they begin; the child writes its own id.
+    own_pid: Vec<(Box<[u8]>, usize)>,
     moves: Moves,
     _kept: Vec<OwnedFd>,
     report: RawFd,
 }
 
-const LISTEN_PID: &[u8; 11] = b"LISTEN_PID=";
 /// Position reported for a failure of exec itself.
 const EXEC: usize = usize::MAX;
 
@@ -165,14 +164,9 @@ impl Image {
         let env = c_env(&program.env)?;
         let argv = pointers(&args);
         let mut envp = pointers(&env);
-        let listen_pid = program.listen_pid.then(|| {
-            let mut text = Box::new([0_u8; 24]);
-            for (to, from) in text.iter_mut().zip(LISTEN_PID) {
-                *to = *from;
-            }
-            text
-        });
-        if let Some(text) = &listen_pid {
+        let own_pid: Vec<(Box<[u8]>, usize)> =
+            program.own_pid_in.iter().map(|name| pid_variable(name)).collect();
+        for (text, _) in &own_pid {
             envp.insert(0, text.as_ptr().cast());
         }
         let (kept, moves) = plan_moves(program)?;
@@ -187,7 +181,7 @@ impl Image {
             _env: env,
             argv,
             envp,
-            listen_pid,
+            own_pid,
             moves,
             _kept: kept,
             report: raw,
@@ -307,9 +301,9 @@ fn run_child(
             return Err(exec_failure());
         }
     }
-    if let Some(text) = &mut image.listen_pid {
+    for (text, from) in &mut image.own_pid {
         // SAFETY: takes no argument.
-        write_number(text, unsafe { libc::getpid() });
+        write_number(text, *from, unsafe { libc::getpid() });
     }
     // SAFETY: NUL-terminated strings in NULL-terminated arrays; `_args` and `_env` own them.
     unsafe { libc::execve(image.path.as_ptr(), image.argv.as_ptr(), image.envp.as_ptr()) };
@@ -329,13 +323,21 @@ fn reset_signals() {
     }
 }
 
-/// Decimal digits after `LISTEN_PID=`, without allocation.
-fn write_number(text: &mut [u8; 24], pid: c_int) {
+/// `NAME=` and zeroes for ten digits and an end, and where the digits go.
+fn pid_variable(name: &str) -> (Box<[u8]>, usize) {
+    let mut text = format!("{name}=").into_bytes();
+    let from = text.len();
+    text.resize(from + 11, 0);
+    (text.into_boxed_slice(), from)
+}
+
+/// Decimal digits from a place on, without allocation.
+fn write_number(text: &mut [u8], from: usize, pid: c_int) {
     let mut divisor: c_int = 1;
     while pid / divisor >= 10 {
         divisor *= 10;
     }
-    let mut rest = text.iter_mut().skip(LISTEN_PID.len());
+    let mut rest = text.iter_mut().skip(from);
     while divisor > 0 {
         if let Some(place) = rest.next() {
             *place = b'0' + u8::try_from(pid / divisor % 10).unwrap_or(0);
@@ -381,14 +383,10 @@ mod tests {
     #[test]
     fn numbers_are_written_without_allocation() {
         for pid in [1, 9, 10, 4_194_304, c_int::MAX] {
-            let mut text = [0_u8; 24];
-            write_number(&mut text, pid);
-            let digits: Vec<u8> = text
-                .iter()
-                .copied()
-                .skip(LISTEN_PID.len())
-                .take_while(|b| *b != 0)
-                .collect();
+            let (mut text, from) = pid_variable("LISTEN_PID");
+            write_number(&mut text, from, pid);
+            let digits: Vec<u8> = text.iter().copied().skip(from).take_while(|b| *b != 0).collect();
+            assert_eq!(text.last(), Some(&0));
             assert_eq!(String::from_utf8(digits).unwrap(), pid.to_string());
         }
     }

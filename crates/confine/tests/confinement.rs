@@ -40,7 +40,7 @@ fn python(plan: &Plan, code: &str) -> Result<String, ConfineError> {
         env: vec![("PATH".into(), "/usr/bin:/bin".into())],
         stdio: [null.as_fd(), writer.as_fd(), writer.as_fd()],
         fds: Vec::new(),
-        listen_pid: false,
+        own_pid_in: &[],
     };
     let spawned = spawn(&program, &prepared)?;
     drop(writer);

@@ -9,6 +9,7 @@
 mod finish;
 mod mounts;
 mod store;
+mod watchdog;
 
 use crate::link::{self, End, GENERATION, LINK_FD, MOUNTED};
 use crate::sys::Image;
@@ -100,6 +101,8 @@ struct Pid1 {
     signals: SignalFd,
     image: Image,
     store: Store,
+    watchdog_place: Option<watchdog::Place>,
+    watchdog: Option<watchdog::Watchdog>,
     supervisor: Option<Supervisor>,
     /// When the next one may be started.
     due: Duration,
@@ -144,11 +147,14 @@ impl Pid1 {
         if first {
             finish::catch_ctrl_alt_del();
         }
+        let place = watchdog::Place::find(state, first);
         Ok(Self {
             first,
             signals,
             image: image(state, mounted)?,
             store: Store::new(),
+            watchdog: place.as_ref().and_then(watchdog::Place::open),
+            watchdog_place: place,
             supervisor: None,
             due: Duration::ZERO,
             pause: FIRST_PAUSE,
@@ -169,6 +175,9 @@ impl Pid1 {
         }
         // When that fails there is still to be done what may have come.
         let waited = self.wait();
+        if let Some(watchdog) = &mut self.watchdog {
+            watchdog.feed_if_due(now());
+        }
         while let Some(info) = self.signals.read_signal()? {
             let number = i32::try_from(info.ssi_signo).unwrap_or(0);
             if let Ok(signal) = Signal::try_from(number) {
@@ -193,7 +202,7 @@ impl Pid1 {
         let given_up = |(_, until): &(End, Duration)| self.died_ending >= LAST_TRIES || now() >= *until;
         let end = self.finished.or(self.ending.filter(given_up).map(|(end, _)| end));
         if let Some(end) = end {
-            return Ok(Some(finish::finish(end, self.first)));
+            return Ok(Some(finish::finish(end, self.first, self.watchdog.take())));
         }
         if now() >= self.due
             && let Err(error) = self.start()
@@ -211,7 +220,8 @@ impl Pid1 {
             (Some(_), Some((_, until))) => Some(until.saturating_sub(now())),
             (Some(_), None) => None,
         };
-        let limit = limit.map(TimeSpec::from);
+        let watchdog = self.watchdog.as_ref().map(|watchdog| watchdog.due(now()));
+        let limit = limit.into_iter().chain(watchdog).min().map(TimeSpec::from);
         let signals = PollFd::new(self.signals.as_fd(), PollFlags::POLLIN);
         let result = match &self.supervisor {
             Some(supervisor) => ppoll(
@@ -343,6 +353,14 @@ impl Pid1 {
             };
     }
 
+    /// A supervisor runs, and has brought drivers up.
+    fn alive(&mut self) {
+        self.lived = true;
+        if self.watchdog.is_none() {
+            self.watchdog = self.watchdog_place.as_ref().and_then(watchdog::Place::open);
+        }
+    }
+
     /// Takes what the supervisor says.
     fn listen(&mut self) {
         while let Some(supervisor) = &self.supervisor {
@@ -350,7 +368,7 @@ impl Pid1 {
                 return;
             };
             match message.words() {
-                ("alive", _) => self.lived = true,
+                ("alive", _) => self.alive(),
                 ("drop", name) => self.store.drop(name),
                 ("end", word) => self.finished = End::parse(word),
                 ("more", _) => self.ending = self.ending.map(|(end, _)| (end, now() + ORDERLY)),

@@ -67,6 +67,8 @@ pub struct Spec {
     pub stop_timeout_ms: u64,
     /// Longest silence, milliseconds; 0 for no watchdog.
     pub watchdog_ms: u64,
+    /// Its place in the order in which services are stopped when memory is short, the highest first; 0 for never.
+    pub shed: u32,
     /// When it is started again. Without the key: always, and never for one that is ready by its exit.
     pub restart: Restart,
     /// First pause before a restart, milliseconds; doubled each time.
@@ -113,6 +115,7 @@ impl Default for Spec {
             start_timeout_ms: 90_000,
             stop_timeout_ms: 15_000,
             watchdog_ms: 0,
+            shed: 0,
             restart: Restart::Always,
             restart_min_ms: 200,
             restart_max_ms: 30_000,
@@ -219,10 +222,14 @@ fn directory_mode() -> String {
 pub struct Limits {
     /// Memory of all its processes, bytes (needs cgroup controllers).
     pub memory_bytes: Option<u64>,
+    /// Memory from which on it is slowed down and has to give some back, bytes (needs cgroup controllers).
+    pub memory_high_bytes: Option<u64>,
     /// Processes and threads (needs cgroup controllers).
     pub pids: Option<u64>,
     /// Share of processor time, 1 to 10000 (needs cgroup controllers).
     pub cpu_weight: Option<u64>,
+    /// Share of disk time, 1 to 10000 (needs the kernel's io controller with weights).
+    pub io_weight: Option<u64>,
     /// Open files of one process.
     pub open_files: Option<u64>,
     /// The kernel's preference when memory runs out, -1000 to 1000.

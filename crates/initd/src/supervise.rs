@@ -18,6 +18,7 @@ mod reload;
 mod requests;
 mod rules;
 mod server;
+mod shed;
 mod sockets;
 mod sources;
 mod stopping;
@@ -26,6 +27,7 @@ mod trial;
 mod unit;
 mod users;
 mod watch;
+mod watchdog;
 mod world;
 
 use crate::boot;

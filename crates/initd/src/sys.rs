@@ -291,6 +291,27 @@ pub(crate) fn exit_of(pidfd: BorrowedFd<'_>) -> io::Result<Option<i32>> {
     }
 }
 
+/// Sets after how many seconds a watchdog starts the machine again (`WDIOC_SETTIMEOUT`); yields what it took.
+///
+/// # Errors
+/// It cannot be set, or is no watchdog.
+pub(crate) fn set_watchdog(watchdog: BorrowedFd<'_>, seconds: u32) -> io::Result<u32> {
+    let mut time = c_int::try_from(seconds).unwrap_or(c_int::MAX);
+    let request = libc::_IOWR::<c_int>(u32::from(b'W'), 6);
+    // SAFETY: the request reads and writes one int.
+    if unsafe { libc::ioctl(watchdog.as_raw_fd(), request, &raw mut time) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(u32::try_from(time).unwrap_or(seconds))
+}
+
+/// Completes when a descriptor has something urgent (`POLLPRI`).
+pub(crate) async fn urgent(fd: Arc<OwnedFd>) -> io::Result<()> {
+    // SAFETY: as in [`watch`].
+    let watched = unsafe { AsyncFd::register_with_interest(fd, Interest::PRIORITY) }?;
+    watched.ready(Interest::PRIORITY).await.map(drop)
+}
+
 /// Lets tokio watch a descriptor for being readable.
 pub(crate) fn watch(fd: Arc<OwnedFd>) -> io::Result<AsyncFd<Arc<OwnedFd>>> {
     // SAFETY: the `Arc` inside keeps the descriptor open, and its number the same, as long as the

@@ -4,6 +4,7 @@
 mod common;
 
 use aios_proto::init::v1::{LogsRequest, ServiceRequest};
+use common::container::Container;
 use common::{Instance, eventually, is_root, python, signal};
 use nix::sys::signal::Signal;
 use std::fs;
@@ -115,6 +116,65 @@ async fn orphans_are_reaped() {
             .all(|pid| pid == supervisor.to_string())
     })
     .await;
+}
+
+#[tokio::test]
+async fn ten_thousand_orphans_are_reaped_while_services_go_on() {
+    if !is_root() {
+        return;
+    }
+    // Each child leaves a hundred of its own behind, some of which are still at work when it ends.
+    let body = "for round in range(100):\n    if os.fork()==0:\n        for n in range(100):\n            if os.fork()==0:\n                \
+        time.sleep(n%10/200); os._exit(n)\n        os._exit(0)\n    os.wait()\nnotify(b'READY=1')\ntime.sleep(1000)\n";
+    let steady = "notify(b'READY=1')\nn=0\nwhile True:\n    n+=1; open('${OUT}/steady','w').write(str(n)); time.sleep(0.01)\n";
+    let tree = Instance::tree(&[("parent", &python(body, "")), ("steady", &python(steady, ""))]);
+    let mut container = Container::start(tree, ":");
+    let steady = container.until_state("steady", "ready").await;
+    let before = container.out("steady");
+    container.until_state("parent", "ready").await;
+    let pid1 = container.pid1();
+    eventually("nothing but the supervisor and no zombie is left", || {
+        let children = fs::read_to_string(format!("/proc/{pid1}/task/{pid1}/children")).unwrap();
+        children.split_whitespace().count() == 1
+    })
+    .await;
+    eventually("the other service went on", || container.out("steady") != before).await;
+    let after = container.until_state("steady", "ready").await;
+    assert_eq!((after.pid, after.restarts), (steady.pid, 0));
+    assert!(container.stop());
+}
+
+#[tokio::test]
+async fn the_watchdog_is_fed_while_supervisors_come_and_go_and_closed_at_the_end() {
+    if !is_root() {
+        return;
+    }
+    let tree = Instance::tree(&[(
+        "x",
+        "command = [\"/bin/sleep\", \"1000000\"]\nuser = \"daemon\"\nready = \"none\"\n",
+    )]);
+    let dog = tree.path().join("dog");
+    fs::write(&dog, "").unwrap();
+    let mut command = Instance::command(tree.path());
+    command.env("INIT_WATCHDOG", format!("{}:1", dog.display()));
+    let mut instance = Instance::start_by(tree, command);
+    instance.until_state("x", "ready").await;
+    let fed = || fs::read_to_string(&dog).unwrap();
+    for _ in 0..2 {
+        let before = fed().len();
+        eventually("it is fed", || fed().len() >= before + 2).await;
+        let supervisor = instance.supervisor();
+        signal(supervisor, Signal::SIGKILL);
+    }
+    instance.until_state("x", "ready").await;
+    assert!(fed().bytes().all(|byte| byte == b'k'));
+    assert!(instance.stop());
+    let all = fed();
+    assert!(
+        all.strip_suffix('V')
+            .is_some_and(|fed| fed.bytes().all(|byte| byte == b'k')),
+        "{all}"
+    );
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! The end: whatever still runs is ended, file systems are flushed and taken away, and the machine
 //! is switched off, started again, or left.
 
+use super::watchdog::Watchdog;
 use crate::link::End;
 use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
@@ -41,7 +42,10 @@ pub(super) fn catch_ctrl_alt_del() {
 ///
 /// A container's process 1 touches neither mounts nor the power: its file systems, and the kernel,
 /// are the host's.
-pub(super) fn finish(end: End, first: bool) -> u8 {
+pub(super) fn finish(end: End, first: bool, mut watchdog: Option<Watchdog>) -> u8 {
+    if let Some(watchdog) = &mut watchdog {
+        watchdog.last();
+    }
     if first {
         end_all();
         sync();
@@ -49,6 +53,7 @@ pub(super) fn finish(end: End, first: bool) -> u8 {
             return EXIT_CODE.load(Ordering::Relaxed);
         }
         unmount_all();
+        close(watchdog.as_ref());
         let mode = match end {
             End::Reboot => Some(RebootMode::RB_AUTOBOOT),
             End::PowerOff => Some(RebootMode::RB_POWER_OFF),
@@ -63,8 +68,15 @@ pub(super) fn finish(end: End, first: bool) -> u8 {
         }
     } else {
         end_children();
+        close(watchdog.as_ref());
     }
     EXIT_CODE.load(Ordering::Relaxed)
+}
+
+fn close(watchdog: Option<&Watchdog>) {
+    if let Some(watchdog) = watchdog {
+        watchdog.close();
+    }
 }
 
 /// As process 1: asks everything to end, then ends it.

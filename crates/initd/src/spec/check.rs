@@ -185,10 +185,25 @@ fn limits(spec: &Spec) -> Checked {
     {
         return Err(("oom_score_adj", "`oom_score_adj` is from -1000 to 1000".into()));
     }
-    for (key, weight) in [("cpu_weight", limits.cpu_weight)] {
+    for (key, weight) in [("cpu_weight", limits.cpu_weight), ("io_weight", limits.io_weight)] {
         if weight.is_some_and(|weight| !WEIGHTS.contains(&weight)) {
             return Err((key, format!("`{key}` is from 1 to 10000")));
         }
+    }
+    for (key, number) in [
+        ("memory_bytes", limits.memory_bytes),
+        ("memory_high_bytes", limits.memory_high_bytes),
+        ("pids", limits.pids),
+    ] {
+        if number == Some(0) {
+            return Err((key, format!("`{key}` is 0, which nothing runs with")));
+        }
+    }
+    if spec.shed > 0 && spec.critical {
+        return Err((
+            "shed",
+            "a critical service is not stopped for want of memory".into(),
+        ));
     }
     Ok(())
 }

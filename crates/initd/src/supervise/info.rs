@@ -72,6 +72,7 @@ fn exit(exit: &Exit) -> pb::Exit {
         ran_ms: exit.ran_ms,
         asked: exit.asked,
         out_of_memory: exit.out_of_memory,
+        why: exit.why.clone(),
     }
 }
 

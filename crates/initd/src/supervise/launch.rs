@@ -63,13 +63,20 @@ pub(crate) fn launch(world: &World, spec: &Spec, wiring: &Wiring<'_>) -> Result<
     fds.extend(wiring.ready.as_ref().map(AsFd::as_fd));
     let mut command = spec.command.iter();
     let path = command.next().map(PathBuf::from).unwrap_or_default();
+    let own_pid_in: Vec<&str> = [
+        ("LISTEN_PID", !wiring.sockets.is_empty()),
+        ("WATCHDOG_PID", spec.watchdog_ms > 0),
+    ]
+    .into_iter()
+    .filter_map(|(name, set)| set.then_some(name))
+    .collect();
     let program = Program {
         path,
         args: command.map(OsString::from).collect(),
         env: environment(world, spec, &account, wiring),
         stdio: [null.as_fd(), wiring.log.as_fd(), wiring.log.as_fd()],
         fds,
-        listen_pid: !wiring.sockets.is_empty(),
+        own_pid_in: &own_pid_in,
     };
     let spawned = spawn(&program, &prepared).map_err(confine)?;
     let process = Process {
@@ -175,8 +182,11 @@ fn make_group(world: &World, spec: &Spec, account: &Account) -> Result<Option<Cg
     }
     let limits = cgroup::Limits {
         memory_bytes: spec.limits.memory_bytes,
+        memory_high_bytes: spec.limits.memory_high_bytes,
         pids: spec.limits.pids,
         cpu_weight: spec.limits.cpu_weight,
+        io_weight: spec.limits.io_weight,
+        whole: !spec.confine.delegate,
     };
     if world.machine.has(Feature::Controllers) {
         group.limit(&limits).map_err(confine)?;

@@ -8,6 +8,7 @@ use super::logs::Logs;
 use super::memory::{self, Memory};
 use super::notify::{self, Word};
 use super::requests::{Request, Waiter};
+use super::shed::Shedding;
 use super::sockets::{self, Held};
 use super::switches::Switches;
 use super::trial::Verdict;
@@ -49,6 +50,8 @@ pub(crate) enum Event {
     Due { name: String, run: u64, timer: Timer },
     /// A trial of the image is over.
     Judged(Verdict),
+    /// How short memory is, hundredths of a percent.
+    Pressure(u64),
     /// PID 1 could not keep a descriptor.
     NotKept(String),
     /// It may be able to by now.
@@ -70,6 +73,8 @@ pub(crate) enum Timer {
     Pause,
     /// It should have given a sign of life by now.
     Watchdog,
+    /// It should have ended by SIGABRT by now.
+    Abort,
 }
 
 /// The owner of all services.
@@ -86,6 +91,7 @@ pub(crate) struct Manager {
     pub(super) log_pipes: HashMap<String, OwnedFd>,
     pub(super) events: mpsc::Sender<Event>,
     pub(super) tasks: Tasks,
+    pub(super) shedding: Shedding,
     /// Who waits until what it told is written down.
     heard: Vec<oneshot::Sender<()>>,
     /// What a successor would read now.
@@ -138,6 +144,7 @@ impl Manager {
             log_pipes,
             events,
             tasks,
+            shedding: Shedding::default(),
             heard: Vec::new(),
             noted: String::new(),
             note_due: false,
@@ -147,6 +154,7 @@ impl Manager {
         manager.begin(&memory, &cut_off)?;
         manager.listen_to_pid1();
         manager.watch_trial();
+        manager.watch_pressure();
         Ok(manager)
     }
 
@@ -197,6 +205,7 @@ impl Manager {
             Event::Connected { name } => self.connected(&name),
             Event::Due { name, run, timer } => self.due(&name, run, timer),
             Event::Judged(verdict) => self.judged(verdict),
+            Event::Pressure(pressure) => self.pressed(pressure),
             Event::NotKept(name) => self.not_kept(name),
             Event::KeepAgain(name) => self.keep_again(&name),
             Event::NoteAgain => self.note_due = false,
@@ -328,6 +337,8 @@ impl Manager {
         unit.started = Stamp::now();
         unit.status.clear();
         unit.asked = false;
+        unit.why.clear();
+        unit.more_until = Stamp::default();
         let run = unit.run;
         match self.launch(name, run) {
             Ok(()) => {}
@@ -437,6 +448,10 @@ impl Manager {
         match word {
             Word::Status(status) => unit.status = status,
             Word::Stopping => "stopping".clone_into(&mut unit.status),
+            Word::Reloading => "reloading".clone_into(&mut unit.status),
+            Word::MoreTime(ms) => unit.more_until = unit.beat.plus(ms),
+            Word::Hangs => self.abort(&name),
+            Word::Ready if unit.status == "reloading" => unit.status.clear(),
             Word::Ready | Word::Alive => {}
         }
     }
@@ -463,18 +478,14 @@ impl Manager {
         };
         let pid = unit.pid();
         let out_of_memory = oom_kills(&self.world, &unit.spec) > unit.oom_kills;
+        if out_of_memory && unit.why.is_empty() {
+            "out of memory".clone_into(&mut unit.why);
+        }
         unit.note_exit(exit, out_of_memory, Stamp::now());
         let pause = unit.ended(exit, Stamp::now());
+        let why = unit.exits.back().map_or("", |exit| exit.why.as_str());
         let (run, state) = (unit.run, unit.state.word());
-        tracing::info!(
-            service = name,
-            pid,
-            exit,
-            state,
-            out_of_memory,
-            pause_ms = pause,
-            "ended"
-        );
+        tracing::info!(service = name, pid, exit, state, why, pause_ms = pause, "ended");
         if let Some(pause) = pause {
             self.after(name, run, pause, Timer::Pause);
         }
@@ -486,28 +497,29 @@ impl Manager {
         };
         match (timer, unit.state) {
             (Timer::Pause, State::Backoff) => unit.state = State::Waiting,
+            (Timer::Start, State::Starting) if unit.extended() > 0 => {
+                let more = unit.extended();
+                self.after(name, run, more, timer);
+            }
+            (Timer::Stop, State::Stopping) if unit.extended() > 0 => {
+                let more = unit.extended();
+                self.after(name, run, more, timer);
+            }
             (Timer::Start, State::Starting) => {
                 tracing::error!(service = name, "not ready in time");
+                "not ready in time".clone_into(&mut unit.why);
                 self.kill(name);
             }
             (Timer::Stop, State::Stopping) => {
                 tracing::warn!(service = name, "did not end in time");
+                if unit.why.is_empty() {
+                    "did not end in time".clone_into(&mut unit.why);
+                }
                 self.kill(name);
             }
             (Timer::Watchdog, State::Ready | State::Starting) => self.check_watchdog(name, run),
+            (Timer::Abort, State::Ready | State::Starting) => self.kill(name),
             _ => {}
-        }
-    }
-
-    fn check_watchdog(&mut self, name: &str, run: u64) {
-        let Some(unit) = self.units.get(name) else { return };
-        let silent = Stamp::now().since(unit.beat);
-        let limit = unit.spec.watchdog_ms;
-        if unit.state == State::Ready && silent >= limit {
-            tracing::error!(service = name, silent_ms = silent, "no sign of life");
-            self.kill(name);
-        } else {
-            self.after(name, run, limit.saturating_sub(silent).max(10), Timer::Watchdog);
         }
     }
 

@@ -44,6 +44,10 @@ pub(crate) struct Remembered {
     pub(crate) asked: bool,
     pub(crate) oom_kills: u64,
     pub(crate) status: String,
+    #[serde(default)]
+    pub(crate) why: String,
+    #[serde(default)]
+    pub(crate) shed: u32,
 }
 
 impl Remembered {
@@ -65,6 +69,8 @@ impl Remembered {
             asked: unit.asked,
             oom_kills: unit.oom_kills,
             status: unit.status.clone(),
+            why: unit.why.clone(),
+            shed: unit.shed,
         }
     }
 
@@ -83,6 +89,8 @@ impl Remembered {
         unit.asked = self.asked;
         unit.oom_kills = self.oom_kills;
         unit.status.clone_from(&self.status);
+        unit.why.clone_from(&self.why);
+        unit.shed = self.shed;
     }
 }
 

@@ -29,6 +29,12 @@ pub(crate) enum Word {
     Stopping,
     /// It lives.
     Alive,
+    /// It knows that it hangs.
+    Hangs,
+    /// It reads its configuration again.
+    Reloading,
+    /// It needs so many milliseconds more to start or stop, from now.
+    MoreTime(u64),
     /// What it is doing.
     Status(String),
 }
@@ -112,7 +118,12 @@ fn parse(text: &str) -> Vec<Word> {
         ("READY", "1") => Some(Word::Ready),
         ("STOPPING", "1") => Some(Word::Stopping),
         ("WATCHDOG", "1") => Some(Word::Alive),
-        ("STATUS", status) => Some(Word::Status(status.chars().take(200).collect())),
+        ("WATCHDOG", "trigger") => Some(Word::Hangs),
+        ("RELOADING", "1") => Some(Word::Reloading),
+        ("EXTEND_TIMEOUT_USEC", us) => us.parse::<u64>().ok().map(|us| Word::MoreTime(us / 1000)),
+        ("STATUS", status) => Some(Word::Status(super::plain(
+            &status.chars().take(200).collect::<String>(),
+        ))),
         _ => None,
     };
     text.lines().filter_map(one).collect()
@@ -124,7 +135,17 @@ mod tests {
 
     #[test]
     fn known_assignments_are_read_and_others_left_out() {
-        let words = parse("STATUS=loading\nREADY=1\nMAINPID=5\nREADY=0\n");
-        assert_eq!(words, [Word::Status("loading".into()), Word::Ready]);
+        let words = parse(
+            "STATUS=load\u{1b}ing\nREADY=1\nMAINPID=5\nREADY=0\nEXTEND_TIMEOUT_USEC=5000\nEXTEND_TIMEOUT_USEC=-1\nWATCHDOG=trigger\n",
+        );
+        assert_eq!(
+            words,
+            [
+                Word::Status("load ing".into()),
+                Word::Ready,
+                Word::MoreTime(5),
+                Word::Hangs
+            ]
+        );
     }
 }

@@ -152,7 +152,10 @@ impl Manager {
                 let _gone = reply.send(self.switch(&name, change == Change::Enable));
                 return;
             }
-            Change::Stop => self.unwant(&name),
+            Change::Stop => {
+                self.not_shed(&name);
+                self.unwant(&name);
+            }
             Change::Start => self.start_by_person(&name),
             Change::Restart => {
                 if matches!(state, State::Starting | State::Ready) {
@@ -193,6 +196,7 @@ impl Manager {
     fn start_by_person(&mut self, name: &str) {
         self.want(name);
         if let Some(unit) = self.units.get_mut(name) {
+            unit.shed = 0;
             unit.restarts = 0;
             unit.failures = 0;
             if matches!(unit.state, State::Backoff | State::Listening | State::Failed) {

@@ -90,6 +90,12 @@ pub(crate) struct Unit {
     pub(crate) exits: VecDeque<Exit>,
     /// Whether we asked the current process to end, or killed it.
     pub(crate) asked: bool,
+    /// Why we ended the current process, or what is known of its end: one of a few phrases, or empty.
+    pub(crate) why: String,
+    /// Until when it asked for more time to start or stop.
+    pub(crate) more_until: Stamp,
+    /// The place in the order of shedding that it was stopped by; 0 when it was not.
+    pub(crate) shed: u32,
     /// What the kernel had counted before the current start: processes of it killed for want of memory.
     pub(crate) oom_kills: u64,
     /// Whether its files have it started at boot; `spec.enabled` is what holds.
@@ -112,6 +118,9 @@ pub(crate) struct Exit {
     pub(crate) ran_ms: u64,
     pub(crate) asked: bool,
     pub(crate) out_of_memory: bool,
+    /// As [`Unit::why`].
+    #[serde(default)]
+    pub(crate) why: String,
 }
 
 /// Ends that are remembered.
@@ -126,6 +135,9 @@ impl Unit {
             next: None,
             exits: VecDeque::new(),
             asked: false,
+            why: String::new(),
+            more_until: Stamp::default(),
+            shed: 0,
             oom_kills: 0,
             spec,
             state: State::Stopped,
@@ -151,6 +163,11 @@ impl Unit {
             .as_ref()
             .and_then(|p| u32::try_from(p.pid).ok())
             .unwrap_or(0)
+    }
+
+    /// Milliseconds that it asked for and that are not over.
+    pub(crate) fn extended(&self) -> u64 {
+        self.more_until.since(Stamp::now())
     }
 
     /// Notes that it is ready, or that what it is for is done.
@@ -181,6 +198,7 @@ impl Unit {
             ran_ms: ran,
             asked: self.asked,
             out_of_memory,
+            why: std::mem::take(&mut self.why),
         });
     }
 
@@ -207,14 +225,19 @@ impl Unit {
             self.set_ready(now);
             return None;
         }
+        // One that hung may still end well.
+        let failed = self
+            .exits
+            .back()
+            .is_some_and(|exit| exit.why == super::watchdog::WHY);
         let again = match self.spec.restart {
             Restart::Always => true,
-            Restart::OnFailure => exit != "exit 0",
+            Restart::OnFailure => exit != "exit 0" || failed,
             Restart::Never => false,
         };
         if !again {
             self.wanted = false;
-            self.state = if exit == "exit 0" {
+            self.state = if exit == "exit 0" && !failed {
                 State::Stopped
             } else {
                 State::Failed

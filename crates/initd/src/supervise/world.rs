@@ -28,6 +28,15 @@ pub(crate) struct Config {
     pub(crate) trial_deadline_s: u64,
     /// How often the boot loader tries a new image that is not.
     pub(crate) trial_tries: u32,
+    /// From which share of time on in which nothing runs for want of memory services are stopped in their declared
+    /// order, percent of the last ten seconds; 0 for never.
+    pub(crate) shed_memory_full_avg10: u64,
+    /// Between two services that are stopped or started for that, milliseconds.
+    pub(crate) shed_pause_ms: u64,
+    /// So long there must be less than half of that before the first is started again, milliseconds.
+    pub(crate) shed_calm_ms: u64,
+    /// Where the kernel tells it.
+    pub(crate) pressure_file: String,
 }
 
 impl Default for Config {
@@ -36,6 +45,10 @@ impl Default for Config {
             allow_degraded: false,
             trial_deadline_s: 900,
             trial_tries: 3,
+            shed_memory_full_avg10: 10,
+            shed_pause_ms: 10_000,
+            shed_calm_ms: 60_000,
+            pressure_file: "/proc/pressure/memory".into(),
         }
     }
 }

@@ -220,7 +220,7 @@ fn fork(launch: &Launch) -> Result<(Spawned, [Stream; 2])> {
             .collect(),
         stdio: [null.as_fd(), out_end.as_fd(), err_end.as_fd()],
         fds: Vec::new(),
-        listen_pid: false,
+        own_pid_in: &[],
     };
     let spawned = spawn(&program, &prepared).map_err(failed)?;
     let streams = [out, err].map(|fd| Stream::new(fd, launch.max_output_bytes));
