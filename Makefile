@@ -15,7 +15,7 @@ XTASK := cargo xtask
 # Services have users of their own, and only root can start them.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo -n --preserve-env=PATH)
 
-.PHONY: help setup setup-test build page run up down container test test-rust test-python test-page test-system test-vm check image base iso vm vm-test soak bench eval docs
+.PHONY: help setup setup-test build page run up down container test test-rust test-python test-page test-system test-vm check image base iso vm vm-test soak bench bench-boot eval docs
 
 help: ## Shows this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -100,6 +100,11 @@ bench: build ## Figures, beside what they are compared to.
 	$(XTASK) setup --for bench
 	cargo build --release -p aios-bench
 	$(AS_ROOT) $${CARGO_TARGET_DIR:-target}/release/aios-bench
+
+bench-boot: build ## Boots the image by aios-init and by systemd in turn, and compares: half an hour and a quiet machine.
+	$(XTASK) setup --for vm
+	$(XTASK) image
+	$(XTASK) bench-boot
 
 eval: build ## Makes real faults, has them found and mended, and counts.
 	$(XTASK) setup --for tests

@@ -11,6 +11,7 @@
 mod agent_image;
 mod apart;
 mod base;
+mod bench_boot;
 mod cached;
 mod container;
 mod deny;
@@ -71,6 +72,8 @@ enum Command {
     Vm(vm::Args),
     /// Has the OS image live in virtual machines: installed, updated, broken, rolled back.
     Life(life::Args),
+    /// Boots the image by aios-init and by systemd in turn, and prints both sides' figures.
+    BenchBoot(bench_boot::Args),
     /// Builds the console's web page.
     Page(page::Args),
     /// Checks the dependencies' licences and sources.
@@ -127,6 +130,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Iso(args) => iso::run(&host, &args)?,
         Command::Vm(args) => return vm::run(&host, &args),
         Command::Life(args) => return life::run(&host, &args),
+        Command::BenchBoot(args) => return bench_boot::run(&host, &args),
         Command::Page(args) => page::run(&host, &args)?,
         Command::Deny => deny::run(&host)?,
         Command::Docs(args) => docs::run(&host, &args)?,
