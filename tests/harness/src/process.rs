@@ -69,7 +69,7 @@ impl Process {
             env,
             stdio: [null.as_fd(), log.as_fd(), log.as_fd()],
             fds,
-            listen_pid: true,
+            own_pid_in: &["LISTEN_PID"],
         };
         let prepared = start.plan.prepare(&Machine::probe(), true)?;
         let spawned =
@@ -169,7 +169,7 @@ pub(crate) fn run_to_end(
         env,
         stdio: [null.as_fd(), output.as_fd(), output.as_fd()],
         fds: Vec::new(),
-        listen_pid: false,
+        own_pid_in: &[],
     };
     let prepared = plan.prepare(&Machine::probe(), true)?;
     let spawned = spawn(&program, &prepared).with_context(|| format!("start {path}"))?;
