@@ -179,10 +179,16 @@ impl Container<'_> {
             .run()
             .context("start the container")?;
         self.wait_until_ready()?;
-        // On a machine a phase of the boot does that.
-        self.inside(&["systemd-tmpfiles", "--create", "--prefix=/var"])
-            .run()
-            .context("what belongs into /var")?;
+        // On a machine phases of the boot do that.
+        for words in [
+            &["systemd-sysusers"][..],
+            &["systemd-tmpfiles", "--create", "--prefix=/var", "aios.conf"],
+        ] {
+            self.inside(words)
+                .ignore_stderr()
+                .run()
+                .with_context(|| words.join(" "))?;
+        }
         // The person who may start a container as root is root inside, and approves.
         self.ctl(&["person", "enrol", "--user", "root"])
             .ignore_stdout()

@@ -98,12 +98,15 @@ fn scratch(place: &Path) -> Result<PathBuf> {
         std::fs::remove_dir_all(&tree).with_context(|| tree.display().to_string())?;
     }
     std::fs::create_dir_all(&tree).with_context(|| tree.display().to_string())?;
-    let now = SystemTime::now();
+    // Whole seconds, which every way of copying keeps.
+    let now = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)?
+        .as_secs();
     for index in 0..FILES {
-        let age = Duration::from_secs(index * APART_S);
+        let modified = Duration::from_secs(now.saturating_sub(index * APART_S));
         write_aged(
             &tree.join(format!("service-{index:02}.log")),
-            now.checked_sub(age).unwrap_or(now),
+            SystemTime::UNIX_EPOCH + modified,
         )?;
     }
     Ok(tree)
