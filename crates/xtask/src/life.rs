@@ -8,6 +8,7 @@
 
 mod cut;
 mod guest;
+mod handlaid;
 mod images;
 mod install;
 mod machine;
