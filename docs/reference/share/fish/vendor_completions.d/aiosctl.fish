@@ -39,6 +39,7 @@ complete -c aiosctl -n "__fish_aiosctl_needs_command" -f -a "schedule" -d 'Goals
 complete -c aiosctl -n "__fish_aiosctl_needs_command" -f -a "agent" -d 'Agents and their containers'
 complete -c aiosctl -n "__fish_aiosctl_needs_command" -f -a "memory" -d 'What aiOS remembers'
 complete -c aiosctl -n "__fish_aiosctl_needs_command" -f -a "audit" -d 'The log that cannot be altered unnoticed'
+complete -c aiosctl -n "__fish_aiosctl_needs_command" -f -a "os" -d 'The operating system\'s images: which runs, which starts next'
 complete -c aiosctl -n "__fish_aiosctl_needs_command" -f -a "service" -d 'Services under aios-init'
 complete -c aiosctl -n "__fish_aiosctl_needs_command" -f -a "boot" -d 'Phases of this boot with their times'
 complete -c aiosctl -n "__fish_aiosctl_needs_command" -f -a "policy" -d 'Which rule decides about a call, and why'
@@ -365,6 +366,91 @@ always\t'Always'
 never\t'Never'"
 complete -c aiosctl -n "__fish_aiosctl_using_subcommand audit; and __fish_seen_subcommand_from export" -l json -d 'Answer in JSON: one document, or one a line where the answer is a stream'
 complete -c aiosctl -n "__fish_aiosctl_using_subcommand audit; and __fish_seen_subcommand_from export" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand os; and not __fish_seen_subcommand_from status check upgrade switch rollback reset reboot sign key" -l socket -d 'Directory of the sockets of the instance to talk to [default: /run/aios, else .aios/run of this checkout]' -r -F
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand os; and not __fish_seen_subcommand_from status check upgrade switch rollback reset reboot sign key" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal only'
+always\t'Always'
+never\t'Never'"
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand os; and not __fish_seen_subcommand_from status check upgrade switch rollback reset reboot sign key" -l json -d 'Answer in JSON: one document, or one a line where the answer is a stream'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand os; and not __fish_seen_subcommand_from status check upgrade switch rollback reset reboot sign key" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand os; and not __fish_seen_subcommand_from status check upgrade switch rollback reset reboot sign key" -f -a "status" -d 'What runs, what starts next, and what failed and why'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand os; and not __fish_seen_subcommand_from status check upgrade switch rollback reset reboot sign key" -f -a "check" -d 'What an upgrade would bring, and what stands in its way'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand os; and not __fish_seen_subcommand_from status check upgrade switch rollback reset reboot sign key" -f -a "upgrade" -d 'Fetch the newer image of the same name, and stage it for the next start'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand os; and not __fish_seen_subcommand_from status check upgrade switch rollback reset reboot sign key" -f -a "switch" -d 'Fetch another image, and stage it for the next start'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand os; and not __fish_seen_subcommand_from status check upgrade switch rollback reset reboot sign key" -f -a "rollback" -d 'Have the image before this one start the next time; once more takes that back'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand os; and not __fish_seen_subcommand_from status check upgrade switch rollback reset reboot sign key" -f -a "reset" -d 'Stage the image that this machine came with, without packages added since; /etc and /var stay'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand os; and not __fish_seen_subcommand_from status check upgrade switch rollback reset reboot sign key" -f -a "reboot" -d 'Start the machine again'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand os; and not __fish_seen_subcommand_from status check upgrade switch rollback reset reboot sign key" -f -a "sign" -d 'Sign an image in a directory, after reading all of it'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand os; and not __fish_seen_subcommand_from status check upgrade switch rollback reset reboot sign key" -f -a "key" -d 'Make a key to sign images with: FILE, and FILE.pub for those who are to trust it'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand os; and __fish_seen_subcommand_from status" -l socket -d 'Directory of the sockets of the instance to talk to [default: /run/aios, else .aios/run of this checkout]' -r -F
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand os; and __fish_seen_subcommand_from status" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal only'
+always\t'Always'
+never\t'Never'"
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand os; and __fish_seen_subcommand_from status" -l json -d 'Answer in JSON: one document, or one a line where the answer is a stream'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand os; and __fish_seen_subcommand_from status" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand os; and __fish_seen_subcommand_from check" -l socket -d 'Directory of the sockets of the instance to talk to [default: /run/aios, else .aios/run of this checkout]' -r -F
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand os; and __fish_seen_subcommand_from check" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal only'
+always\t'Always'
+never\t'Never'"
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand os; and __fish_seen_subcommand_from check" -l json -d 'Answer in JSON: one document, or one a line where the answer is a stream'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand os; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand os; and __fish_seen_subcommand_from upgrade" -l socket -d 'Directory of the sockets of the instance to talk to [default: /run/aios, else .aios/run of this checkout]' -r -F
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand os; and __fish_seen_subcommand_from upgrade" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal only'
+always\t'Always'
+never\t'Never'"
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand os; and __fish_seen_subcommand_from upgrade" -l force -d 'Also an image that failed on this machine before'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand os; and __fish_seen_subcommand_from upgrade" -l follow -d 'Keep waiting while a person must decide elsewhere, instead of ending with exit code 4'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand os; and __fish_seen_subcommand_from upgrade" -l detach -d 'Return as soon as the goal is stored'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand os; and __fish_seen_subcommand_from upgrade" -l json -d 'Answer in JSON: one document, or one a line where the answer is a stream'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand os; and __fish_seen_subcommand_from upgrade" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand os; and __fish_seen_subcommand_from switch" -l transport -d 'Its transport, when IMAGE is the name alone: registry, oci, containers-storage' -r
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand os; and __fish_seen_subcommand_from switch" -l socket -d 'Directory of the sockets of the instance to talk to [default: /run/aios, else .aios/run of this checkout]' -r -F
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand os; and __fish_seen_subcommand_from switch" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal only'
+always\t'Always'
+never\t'Never'"
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand os; and __fish_seen_subcommand_from switch" -l force -d 'Also an image that failed on this machine before'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand os; and __fish_seen_subcommand_from switch" -l follow -d 'Keep waiting while a person must decide elsewhere, instead of ending with exit code 4'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand os; and __fish_seen_subcommand_from switch" -l detach -d 'Return as soon as the goal is stored'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand os; and __fish_seen_subcommand_from switch" -l json -d 'Answer in JSON: one document, or one a line where the answer is a stream'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand os; and __fish_seen_subcommand_from switch" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand os; and __fish_seen_subcommand_from rollback" -l socket -d 'Directory of the sockets of the instance to talk to [default: /run/aios, else .aios/run of this checkout]' -r -F
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand os; and __fish_seen_subcommand_from rollback" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal only'
+always\t'Always'
+never\t'Never'"
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand os; and __fish_seen_subcommand_from rollback" -l force -d 'Also an image that failed on this machine before'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand os; and __fish_seen_subcommand_from rollback" -l follow -d 'Keep waiting while a person must decide elsewhere, instead of ending with exit code 4'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand os; and __fish_seen_subcommand_from rollback" -l detach -d 'Return as soon as the goal is stored'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand os; and __fish_seen_subcommand_from rollback" -l json -d 'Answer in JSON: one document, or one a line where the answer is a stream'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand os; and __fish_seen_subcommand_from rollback" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand os; and __fish_seen_subcommand_from reset" -l socket -d 'Directory of the sockets of the instance to talk to [default: /run/aios, else .aios/run of this checkout]' -r -F
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand os; and __fish_seen_subcommand_from reset" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal only'
+always\t'Always'
+never\t'Never'"
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand os; and __fish_seen_subcommand_from reset" -l force -d 'Also an image that failed on this machine before'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand os; and __fish_seen_subcommand_from reset" -l follow -d 'Keep waiting while a person must decide elsewhere, instead of ending with exit code 4'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand os; and __fish_seen_subcommand_from reset" -l detach -d 'Return as soon as the goal is stored'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand os; and __fish_seen_subcommand_from reset" -l json -d 'Answer in JSON: one document, or one a line where the answer is a stream'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand os; and __fish_seen_subcommand_from reset" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand os; and __fish_seen_subcommand_from reboot" -l socket -d 'Directory of the sockets of the instance to talk to [default: /run/aios, else .aios/run of this checkout]' -r -F
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand os; and __fish_seen_subcommand_from reboot" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal only'
+always\t'Always'
+never\t'Never'"
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand os; and __fish_seen_subcommand_from reboot" -l follow -d 'Keep waiting while a person must decide elsewhere, instead of ending with exit code 4'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand os; and __fish_seen_subcommand_from reboot" -l detach -d 'Return as soon as the goal is stored'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand os; and __fish_seen_subcommand_from reboot" -l json -d 'Answer in JSON: one document, or one a line where the answer is a stream'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand os; and __fish_seen_subcommand_from reboot" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand os; and __fish_seen_subcommand_from sign" -l key -d 'The private key' -r -F
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand os; and __fish_seen_subcommand_from sign" -l socket -d 'Directory of the sockets of the instance to talk to [default: /run/aios, else .aios/run of this checkout]' -r -F
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand os; and __fish_seen_subcommand_from sign" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal only'
+always\t'Always'
+never\t'Never'"
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand os; and __fish_seen_subcommand_from sign" -l json -d 'Answer in JSON: one document, or one a line where the answer is a stream'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand os; and __fish_seen_subcommand_from sign" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand os; and __fish_seen_subcommand_from key" -l socket -d 'Directory of the sockets of the instance to talk to [default: /run/aios, else .aios/run of this checkout]' -r -F
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand os; and __fish_seen_subcommand_from key" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal only'
+always\t'Always'
+never\t'Never'"
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand os; and __fish_seen_subcommand_from key" -l json -d 'Answer in JSON: one document, or one a line where the answer is a stream'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand os; and __fish_seen_subcommand_from key" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c aiosctl -n "__fish_aiosctl_using_subcommand service; and not __fish_seen_subcommand_from list status start stop reload restart enable disable logs" -l socket -d 'Directory of the sockets of the instance to talk to [default: /run/aios, else .aios/run of this checkout]' -r -F
 complete -c aiosctl -n "__fish_aiosctl_using_subcommand service; and not __fish_seen_subcommand_from list status start stop reload restart enable disable logs" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal only'
 always\t'Always'
