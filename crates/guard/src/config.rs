@@ -63,6 +63,7 @@ impl Default for Config {
                 "net:pending:host",
                 "net:ping:**",
                 "net:routes:host",
+                "os:*:**",
                 "pkg:*:*",
                 "process:*:*",
                 "process:spawn:/**",

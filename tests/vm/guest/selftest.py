@@ -52,6 +52,7 @@ SERVICES: dict[str, tuple[str | None, int]] = {
     "aios-console": ("aios-console", 0),
     "aios-guard": ("aios-guard", 0),
     "aios-memory": ("aios-memory", 0),
+    "aios-health": ("aios-health", 0),
     "aios-network": ("aios-dhcp", CLIENT_CAPS),
     "aios-orchestrator": ("aios-orchestrator", 0),
     "aios-sandbox": (None, 0),

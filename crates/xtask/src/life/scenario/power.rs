@@ -89,7 +89,7 @@ fn tell(bed: &Bed, disk: PathBuf, log: &Path) -> Result<Story> {
     let mut life = Life::begin_logged(bed, disk, Some(log.to_owned()))?;
     life.healthy()?;
     life.offer("v2")?;
-    let mut ended = |story: &mut Story, name| -> Result<()> {
+    let ended = |story: &mut Story, name| -> Result<()> {
         story.parts.push(Part { name, end: length()? });
         Ok(())
     };
