@@ -102,6 +102,7 @@ fn worker_of(namespace: &str) -> &'static str {
         "fs" => "worker-fs",
         "hw" | "monitor" => "worker-host",
         "net" | "firewall" => "worker-net",
+        "os" => "worker-os",
         "pkg" => "worker-pkg",
         "process" => "worker-process",
         "sec" => "worker-sec",
