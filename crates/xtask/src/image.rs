@@ -7,6 +7,7 @@ pub(crate) mod mounted;
 mod reproduce;
 mod sbom;
 mod size;
+pub(crate) mod take;
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;

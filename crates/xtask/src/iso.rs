@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use crate::cached::Inputs;
 use crate::host::{Host, say};
-use crate::image::{self, mounted};
+use crate::image::{self, mounted, take};
 
 /// The medium's name, by which its initramfs finds it.
 const LABEL: &str = "AIOS_LIVE";
@@ -127,7 +127,7 @@ fn prepare(host: &Host, image: &str) -> Result<PathBuf> {
         .context("write the image's OCI layout")?;
     let initramfs = stage(host, image, "initramfs")?;
     mounted::with(host, &initramfs, |root| {
-        take(host, &root.join("live.img"), &tree.join("initramfs.img"))
+        take::file(host, &root.join("live.img"), &tree.join("initramfs.img"))
     })?;
     Ok(tree)
 }
@@ -161,26 +161,6 @@ fn files(host: &Host, root: &Path, tree: &Path) -> Result<()> {
         .args(["-no-progress", "-quiet", "-noappend"])
         .run()
         .context("mksquashfs: run `cargo xtask setup --for image` first")?;
-    let kernels = host.root_cmd("ls").arg(root.join("usr/lib/modules")).read()?;
-    let kernel = root.join("usr/lib/modules").join(kernels.trim()).join("vmlinuz");
-    take(host, &kernel, &tree.join("vmlinuz"))?;
-    let loaders = root.join("usr/lib/systemd/boot/efi");
-    // Debian's signed one, where there is one.
-    let signed = loaders.join("systemd-bootx64.efi.signed");
-    let loader = if signed.exists() {
-        signed
-    } else {
-        loaders.join("systemd-bootx64.efi")
-    };
-    take(host, &loader, &tree.join("loader.efi"))
-}
-
-/// Copies a file of root's for this person to read.
-fn take(host: &Host, from: &Path, to: &Path) -> Result<()> {
-    host.root_cmd("install")
-        .args(["-m", "0644"])
-        .arg(from)
-        .arg(to)
-        .run()
-        .with_context(|| format!("take {}", from.display()))
+    take::kernel(host, root, &tree.join("vmlinuz"))?;
+    take::loader(host, root, &tree.join("loader.efi"))
 }

@@ -10,6 +10,7 @@ use super::units::{self, File};
 use crate::base::OS_BASE;
 use crate::cached::Inputs;
 use crate::host::{Host, say};
+use crate::image::{mounted, take};
 use crate::sysusers;
 
 /// Apparent size of the disk; the file is sparse.
@@ -31,7 +32,7 @@ pub(super) fn prepare(host: &Host, image: &str) -> Result<Bed> {
     let tree = host.root.join("tests/boot-bench");
     let cache = host.cache.join("boot-bench");
     let contexts = cache.join("units");
-    let services = mounted(host, image, |root| services(host, root))?;
+    let services = mounted::with(host, image, |root| services(host, root))?;
     write_units(&contexts, &services)?;
     let digest = Inputs::default()
         .text(&host.image_id(image)?)
@@ -54,7 +55,10 @@ pub(super) fn prepare(host: &Host, image: &str) -> Result<Bed> {
         }
         host.shell.create_dir(&bed.dir)?;
         let built = build(host, image, &contexts)?;
-        mounted(host, &built, |root| copy_out(host, root, &bed))?;
+        mounted::with(host, &built, |root| {
+            take::kernel(host, root, &bed.kernel)?;
+            take::ext4(host, root, &unbooted(&bed), SIZE)
+        })?;
         // The disk has all of it.
         host.podman().args(["rmi", &built]).ignore_stdout().run()?;
         first_boots(&bed)?;
@@ -125,58 +129,14 @@ fn build(host: &Host, image: &str, units: &Path) -> Result<String> {
     Ok(name)
 }
 
-/// Works on an image's root file system.
-fn mounted<T>(host: &Host, image: &str, work: impl FnOnce(&Path) -> Result<T>) -> Result<T> {
-    let id = host.image_id(image)?;
-    let at = host.podman().args(["image", "mount", &id]).read()?;
-    let result = work(Path::new(at.trim()));
-    host.podman()
-        .args(["image", "unmount", &id])
-        .ignore_stdout()
-        .run()?;
-    result
-}
-
-fn copy_out(host: &Host, root: &Path, bed: &Bed) -> Result<()> {
-    let modules = root.join("usr/lib/modules");
-    let version = host.root_cmd("ls").arg(&modules).read()?;
-    let kernel = modules.join(version.trim()).join("vmlinuz");
-    host.root_cmd("install")
-        .args(["-m", "0644"])
-        .arg(kernel)
-        .arg(&bed.kernel)
-        .run()?;
-    let part = bed.disk.with_extension("part");
-    host.root_cmd("mkfs.ext4")
-        .args([
-            "-q",
-            "-F",
-            "-L",
-            "aios-root",
-            "-E",
-            "lazy_itable_init=1,root_owner=0:0",
-            "-d",
-        ])
-        .arg(root)
-        .arg(&part)
-        .arg(SIZE)
-        .ignore_stdout()
-        .run()
-        .context("mkfs.ext4: run `cargo xtask setup` first")?;
-    let ids = (
-        rustix::process::geteuid().as_raw(),
-        rustix::process::getegid().as_raw(),
-    );
-    host.root_cmd("chown")
-        .arg(format!("{}:{}", ids.0, ids.1))
-        .arg(&part)
-        .run()?;
-    Ok(())
+/// The disk before its first boots.
+fn unbooted(bed: &Bed) -> PathBuf {
+    bed.disk.with_extension("new")
 }
 
 /// The disk appears only once both have booted it.
 fn first_boots(bed: &Bed) -> Result<()> {
-    let part = bed.disk.with_extension("part");
+    let part = unbooted(bed);
     let machine = Machine {
         kernel: &bed.kernel,
         disk: &part,

@@ -4,7 +4,7 @@
 //! All deployments run from the one root, and differ in what the boot loader starts: that is what is tried, counted, blessed and
 //! fallen back from. `tests/life/handlaid.py` writes them.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -12,6 +12,7 @@ use super::images;
 use super::install::copy;
 use crate::cached::Inputs;
 use crate::host::{Host, say};
+use crate::image::{mounted, take};
 
 /// Bytes of a sector, and where the partitions lie, in sectors.
 const SECTOR: u64 = 512;
@@ -46,36 +47,27 @@ pub(super) fn disk(host: &Host, image: &str) -> Result<PathBuf> {
 
 fn lay(host: &Host, image: &str, dir: &Path, made: &Path) -> Result<()> {
     let (kernel, loader) = (dir.join("vmlinuz"), dir.join("loader.efi"));
-    images::mounted(host, image, |root| {
-        let modules = root.join("usr/lib/modules");
-        let listed = host.root_cmd("ls").arg(&modules).read()?;
-        let version = listed.split_whitespace().next().context("the image has no kernel")?;
-        for (from, to) in [
-            (modules.join(version).join("vmlinuz"), &kernel),
-            (root.join("usr/lib/systemd/boot/efi/systemd-bootx64.efi"), &loader),
-        ] {
-            host.root_cmd("install").args(["-m", "0644"]).arg(from).arg(to).run()?;
-            images::owned(host, to)?;
-        }
-        Ok(())
+    mounted::with(host, image, |root| {
+        take::kernel(host, root, &kernel)?;
+        take::loader(host, root, &loader)
     })?;
     let (laid, double) = (dir.join("laid"), host.root.join("tests/bootc/bootc"));
     host.shell.create_dir(&laid)?;
     let script = host.root.join("tests/life/handlaid.py");
     let sh = &host.shell;
-    xshell::cmd!(sh, "python3 {script} {double} {kernel} {laid}").quiet().run()?;
-    let name = images::build_with(host, image, "handlaid", &[("laid", &laid), ("double", &host.root.join("tests/bootc"))])?;
+    xshell::cmd!(sh, "python3 {script} {double} {kernel} {laid}")
+        .quiet()
+        .run()?;
+    let name = images::build_with(
+        host,
+        image,
+        "handlaid",
+        &[("laid", &laid), ("double", &host.root.join("tests/bootc"))],
+    )?;
     let (boot, root) = (dir.join("boot.vfat"), dir.join("root.ext4"));
     boot_partition(host, &laid.join("esp"), &loader, &boot)?;
-    images::mounted(host, &name, |tree| {
-        host.root_cmd("mkfs.ext4")
-            .args(["-q", "-F", "-L", "aios-root", "-E", "root_owner=0:0", "-d"])
-            .arg(tree)
-            .arg(&root)
-            .arg(format!("{}k", ROOT >> 10))
-            .ignore_stdout()
-            .run()?;
-        images::owned(host, &root)
+    mounted::with(host, &name, |tree| {
+        take::ext4(host, tree, &root, &format!("{}k", ROOT >> 10))
     })?;
     let part = made.with_extension("part");
     table(host, &part)?;
@@ -92,11 +84,17 @@ fn boot_partition(host: &Host, files: &Path, loader: &Path, to: &Path) -> Result
     let sh = &host.shell;
     std::fs::File::create(to)?.set_len(BOOT * SECTOR)?;
     let sectors = BOOT.to_string();
-    xshell::cmd!(sh, "mformat -i {to} -F -T {sectors} -v EFI-SYSTEM ::").quiet().run()?;
+    xshell::cmd!(sh, "mformat -i {to} -F -T {sectors} -v EFI-SYSTEM ::")
+        .quiet()
+        .run()?;
     let (entries, kernels) = (files.join("loader"), files.join("EFI"));
-    xshell::cmd!(sh, "mcopy -s -i {to} {entries} {kernels} ::").quiet().run()?;
+    xshell::cmd!(sh, "mcopy -s -i {to} {entries} {kernels} ::")
+        .quiet()
+        .run()?;
     xshell::cmd!(sh, "mmd -i {to} ::/EFI/BOOT").quiet().run()?;
-    xshell::cmd!(sh, "mcopy -i {to} {loader} ::/EFI/BOOT/BOOTX64.EFI").quiet().run()?;
+    xshell::cmd!(sh, "mcopy -i {to} {loader} ::/EFI/BOOT/BOOTX64.EFI")
+        .quiet()
+        .run()?;
     Ok(())
 }
 
@@ -111,13 +109,19 @@ fn table(host: &Host, disk: &Path) -> Result<()> {
          start={BOOT_AT}, size={BOOT}, type=C12A7328-F81F-11D2-BA4B-00A0C93EC93B, uuid=A105A105-0000-4000-8000-000000000001\n\
          start={ROOT_AT}, size={root}, type=4F68BCE3-E8CD-4DB1-96E7-FBCAF984B709, uuid=A105A105-0000-4000-8000-000000000002\n"
     );
-    xshell::cmd!(sh, "sfdisk --quiet {disk}").stdin(script).quiet().run()?;
+    xshell::cmd!(sh, "sfdisk --quiet {disk}")
+        .stdin(script)
+        .quiet()
+        .run()?;
     Ok(())
 }
 
 /// Writes a file system's file into a disk, and leaves its holes holes.
 fn insert(file: &Path, disk: &Path, at: u64) -> Result<()> {
-    let (from, to) = (std::fs::File::open(file)?, std::fs::File::options().write(true).open(disk)?);
+    let (from, to) = (
+        std::fs::File::open(file)?,
+        std::fs::File::options().write(true).open(disk)?,
+    );
     let mut bytes = vec![0; 1 << 20];
     let mut done = 0;
     loop {

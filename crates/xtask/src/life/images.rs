@@ -1,9 +1,10 @@
 //! The images that a life goes through, as OCI layouts on one disk, which share their blobs.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 
 use crate::host::{Host, say};
+use crate::image::{mounted, take};
 
 /// Versions, as `tests/life/Containerfile` has them.
 pub(crate) const VERSIONS: [&str; 6] = ["v1", "v2", "v3", "v4", "v5", "v6"];
@@ -12,7 +13,7 @@ const SIZE: &str = "3G";
 
 /// Whether an image has bootc.
 pub(super) fn has_bootc(host: &Host, image: &str) -> Result<bool> {
-    mounted(host, image, |root| {
+    mounted::with(host, image, |root| {
         let status = host
             .root_cmd("test")
             .arg("-x")
@@ -79,7 +80,7 @@ pub(super) fn disk(host: &Host, image: &str, dir: &Path, file: &Path) -> Result<
         .arg(SIZE)
         .ignore_stdout()
         .run()?;
-    owned(host, &part)?;
+    take::owned(host, &part)?;
     std::fs::rename(part, file)?;
     host.root_cmd("rm").arg("-rf").arg(dir.join("layouts")).run()?;
     Ok(())
@@ -156,29 +157,5 @@ fn sweep(host: &Host, dir: &Path, manifest: &serde_json::Value) -> Result<()> {
     if !foreign.is_empty() {
         host.root_cmd("rm").args(foreign).run()?;
     }
-    Ok(())
-}
-
-/// Works on an image's root file system.
-pub(super) fn mounted<T>(host: &Host, image: &str, work: impl FnOnce(&Path) -> Result<T>) -> Result<T> {
-    let id = host.image_id(image)?;
-    let at = host.podman().args(["image", "mount", &id]).read()?;
-    let result = work(Path::new(at.trim()));
-    host.podman()
-        .args(["image", "unmount", &id])
-        .ignore_stdout()
-        .run()?;
-    result
-}
-
-/// Gives a file that root made to who runs this.
-pub(super) fn owned(host: &Host, file: &Path) -> Result<()> {
-    let owner = format!(
-        "{}:{}",
-        rustix::process::geteuid().as_raw(),
-        rustix::process::getegid().as_raw()
-    );
-    host.root_cmd("chown").arg(owner).arg(file).run()?;
-    ensure!(file.exists(), "{} was not made", file.display());
     Ok(())
 }

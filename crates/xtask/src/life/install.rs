@@ -9,6 +9,7 @@ use super::images;
 use super::machine::{Disk, Machine, Start};
 use crate::cached::Inputs;
 use crate::host::{Host, say};
+use crate::image::{mounted, take};
 
 /// Apparent size of the disk that is installed on; the file is sparse.
 const SIZE: u64 = 12 << 30;
@@ -68,25 +69,9 @@ impl Bed {
     fn install(&self, host: &Host, image: &str) -> Result<()> {
         let installer = images::build(host, image, "install")?;
         let (root, kernel) = (self.dir.join("installer.ext4"), self.dir.join("vmlinuz"));
-        images::mounted(host, &installer, |tree| {
-            let listed = host.root_cmd("ls").arg(tree.join("usr/lib/modules")).read()?;
-            let version = listed
-                .split_whitespace()
-                .next()
-                .context("the image has no kernel")?;
-            host.root_cmd("install")
-                .args(["-m", "0644"])
-                .arg(tree.join("usr/lib/modules").join(version).join("vmlinuz"))
-                .arg(&kernel)
-                .run()?;
-            host.root_cmd("mkfs.ext4")
-                .args(["-q", "-F", "-L", "aios-root", "-E", "root_owner=0:0", "-d"])
-                .arg(tree)
-                .arg(&root)
-                .arg(INSTALLER)
-                .ignore_stdout()
-                .run()?;
-            images::owned(host, &root)
+        mounted::with(host, &installer, |tree| {
+            take::kernel(host, tree, &kernel)?;
+            take::ext4(host, tree, &root, INSTALLER)
         })?;
         say("life: installing by bootc in a virtual machine (one to two minutes)");
         let target = self.dir.join("target.raw");

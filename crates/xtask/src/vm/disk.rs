@@ -1,10 +1,11 @@
 //! Writes an image of root's store to a disk file, and takes its kernel out.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 
 use crate::cached::Inputs;
 use crate::host::{Host, say};
+use crate::image::{mounted, take};
 
 /// Apparent size; the file is sparse.
 const SIZE: &str = "4G";
@@ -84,55 +85,8 @@ pub(super) fn ensure(host: &Host, image: &str, kept: Option<&Path>) -> Result<Bo
 }
 
 fn write(host: &Host, id: &str, dir: &Path) -> Result<()> {
-    let mounted = host.podman().args(["image", "mount", id]).read()?;
-    let root = PathBuf::from(mounted.trim());
-    let written = copy_out(host, &root, dir);
-    host.podman()
-        .args(["image", "unmount", id])
-        .ignore_stdout()
-        .run()?;
-    written
-}
-
-fn copy_out(host: &Host, root: &Path, dir: &Path) -> Result<()> {
-    let kernels = root.join("usr/lib/modules");
-    let sh = &host.shell;
-    let listed = host.root_cmd("ls").arg(&kernels).read()?;
-    let versions: Vec<&str> = listed.split_whitespace().collect();
-    ensure!(
-        versions.len() == 1,
-        "one kernel expected in the image, found {versions:?}"
-    );
-    let kernel = kernels.join(versions.concat()).join("vmlinuz");
-    host.root_cmd("install")
-        .args(["-m", "0644"])
-        .arg(&kernel)
-        .arg(dir)
-        .run()?;
-    let (part, disk) = (dir.join("root.part"), dir.join("root.ext4"));
-    // The journal and eager inode tables cost time at every boot of a disk that is thrown away.
-    host.root_cmd("mkfs.ext4")
-        .args([
-            "-q",
-            "-F",
-            "-L",
-            "aios-root",
-            "-E",
-            "lazy_itable_init=1,root_owner=0:0",
-            "-d",
-        ])
-        .arg(root)
-        .arg(&part)
-        .arg(SIZE)
-        .ignore_stdout()
-        .run()
-        .context("mkfs.ext4: run `cargo xtask setup` first")?;
-    let owner = format!(
-        "{}:{}",
-        rustix::process::geteuid().as_raw(),
-        rustix::process::getegid().as_raw()
-    );
-    host.root_cmd("chown").arg(owner).arg(&part).run()?;
-    xshell::cmd!(sh, "mv {part} {disk}").quiet().run()?;
-    Ok(())
+    mounted::with(host, id, |root| {
+        take::kernel(host, root, &dir.join("vmlinuz"))?;
+        take::ext4(host, root, &dir.join("root.ext4"), SIZE)
+    })
 }
