@@ -269,8 +269,11 @@ impl Instance {
 async fn proxy_child() {
     let from = std::env::var(PROXY_FROM).expect("run by a test");
     let to = std::env::var(PROXY_TO).unwrap();
-    let listener = tokio::net::UnixListener::bind(&from).unwrap();
-    fs::set_permissions(&from, fs::Permissions::from_mode(0o666)).unwrap();
+    // Whoever waits for the name connects at once, so it appears when the socket listens.
+    let new = format!("{from}.new");
+    let listener = tokio::net::UnixListener::bind(&new).unwrap();
+    fs::set_permissions(&new, fs::Permissions::from_mode(0o666)).unwrap();
+    fs::rename(&new, &from).unwrap();
     let mut tasks = tokio::task::JoinSet::new();
     loop {
         let (mut near, _) = listener.accept().await.unwrap();
