@@ -60,10 +60,11 @@ test-page: setup ## The page's unit tests.
 test-system: build ## The whole path on this machine: command line, page, `make down` leaves nothing.
 	$(XTASK) test-system
 
-test-vm: build ## The whole path in the image: as a container, and booted.
+test-vm: build ## The whole path in the image: as a container, booted, and updated to a bad image and a good one.
 	$(XTASK) image
 	$(XTASK) container --test --port 9190
 	$(XTASK) vm --test
+	$(XTASK) life --hand-laid
 
 check: build ## Formatting, lints, licences, and whether the reference is current.
 	cargo fmt --all --check
@@ -87,9 +88,10 @@ iso: image ## Writes target/aios.iso, which boots the image live and installs it
 vm: image ## Boots the image in QEMU.
 	$(XTASK) vm
 
-vm-test: build ## The image in full: compiled inside too, booted, tested, powered off.
+vm-test: build ## The image in full: compiled inside too, booted, tested, powered off; installed, updated, broken, rolled back.
 	$(XTASK) image --compile
 	$(XTASK) vm --test
+	$(XTASK) life
 
 soak: build ## Long loops: at least 100 kills at given points, and every process of an instance at each moment of a goal.
 	AIOS_SOAK=1 cargo nextest run --release -p aios-tests-kills --no-fail-fast

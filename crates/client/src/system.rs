@@ -29,7 +29,7 @@ pub struct ServiceView {
     pub ready_since: Option<String>,
     /// Start to ready, milliseconds.
     pub ready_ms: u64,
-    /// Last exit, or empty.
+    /// Last exit and, where init knows more, why: `signal 9: out of memory`; or empty.
     pub last_exit: String,
     /// Resident memory, bytes.
     pub rss_bytes: u64,
@@ -63,13 +63,20 @@ impl From<init::ServiceInfo> for ServiceView {
             user: service.user,
             restarts: service.restarts,
             ready_ms: service.ready_ms,
-            last_exit: service.last_exit,
+            last_exit: last_exit(service.last_exit, service.exits.last()),
             needs: service.needs,
             sockets: service.sockets,
             critical: service.critical,
             confinement: service.confinement,
             enabled: service.enabled,
         }
+    }
+}
+
+fn last_exit(how: String, last: Option<&init::Exit>) -> String {
+    match last {
+        Some(exit) if exit.how == how && !exit.why.is_empty() => format!("{how}: {}", exit.why),
+        _ => how,
     }
 }
 

@@ -189,7 +189,7 @@ fn idle(init: Init, said: &Said) -> Vec<String> {
             ));
         }
     }
-    for name in ["phases", "failed"] {
+    for name in ["profile", "phases", "failed"] {
         lines.push(format!("--- {}: {name}", init.name()));
         lines.push(said::section(&said.report, name));
     }

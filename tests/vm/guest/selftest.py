@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
+from machine import HOG, Machine  # noqa: E402
 from namespaces import Namespaces  # noqa: E402
 from tree import Tree  # noqa: E402
 
@@ -182,7 +183,7 @@ def status_of(pid: int | str) -> dict[str, str]:
 def confined_services() -> Any:
     """Each service of the image runs, as its own user, under its own profile and with its own capabilities."""
     _, documents = ctl("service", "list")
-    services = {service["name"]: service for service in documents[0] if service["name"] not in {TEST, *OFF, *ENDED}}
+    services = {service["name"]: service for service in documents[0] if service["name"] not in {TEST, HOG, *OFF, *ENDED}}
     expect(services.keys() == SERVICES.keys(), f"there are {sorted(services)}")
     found = {name: confined(service) for name, service in services.items()}
     users = [entry["user"] for entry in found.values()]
@@ -371,6 +372,11 @@ def main() -> None:
     report.check("audit log verifies", lambda: ctl("audit", "verify")[1])
     report.check("boot phases", boot_phases)
     report.check("nothing is open that nobody opened", nothing_open)
+    machine = Machine(ctl, expect)
+    report.check("nobody is unconfined but whom the documentation lists", machine.unconfined)
+    report.check("whoever listens does it on this machine only", machine.loopback_only)
+    report.check("a service that eats its memory harms itself only, also with the clock set back", machine.memory_hog)
+    report.check("the audit log verifies also then", lambda: ctl("audit", "verify")[1])
     if report.failed:
         why(report)
     refused(report)

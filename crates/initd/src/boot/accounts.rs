@@ -3,7 +3,7 @@
 //! their files name, and changes nobody who is there.
 
 use super::hardware::tool;
-use super::{Outcome, Setup};
+use super::{Outcome, Setup, drop_in};
 use crate::error::{InitError, Result};
 use crate::supervise::World;
 use std::collections::BTreeSet;
@@ -26,19 +26,62 @@ pub(super) fn add(_: &mut World, _: &mut Setup) -> Result<Outcome> {
 }
 
 fn add_in(root: &Path) -> Result<Vec<String>> {
-    let before = users(root)?;
+    let before = Accounts::read(root)?;
+    if before.have_all(&drop_in::lines(root, "sysusers.d")?) {
+        return Ok(Vec::new());
+    }
     tool(TOOL, &[&format!("--root={}", root.display())])?;
-    Ok(users(root)?.difference(&before).cloned().collect())
+    let after = Accounts::read(root)?;
+    Ok(after.users.difference(&before.users).cloned().collect())
 }
 
-fn users(root: &Path) -> Result<BTreeSet<String>> {
-    let path = root.join("etc/passwd");
-    let text = match fs::read_to_string(&path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
-        read => read.map_err(InitError::path("cannot read", &path))?,
-    };
-    let name = |line: &str| line.split(':').next().map(str::to_owned);
-    Ok(text.lines().filter_map(name).collect())
+/// Names that `/etc/passwd` and `/etc/group` have.
+struct Accounts {
+    users: BTreeSet<String>,
+    groups: BTreeSet<String>,
+    /// Groups with those that belong to them besides: `GROUP:USER`.
+    members: BTreeSet<String>,
+}
+
+impl Accounts {
+    fn read(root: &Path) -> Result<Self> {
+        let first = |line: &str| line.split(':').next().map(str::to_owned);
+        let groups = text(&root.join("etc/group"))?;
+        let members = groups.lines().filter_map(|line| {
+            let (group, users) = (line.split(':').next()?, line.split(':').nth(3)?);
+            Some(users.split(',').map(move |user| format!("{group}:{user}")))
+        });
+        Ok(Self {
+            users: text(&root.join("etc/passwd"))?.lines().filter_map(first).collect(),
+            groups: groups.lines().filter_map(first).collect(),
+            members: members.flatten().collect(),
+        })
+    }
+
+    /// Whether nothing of sysusers.d(5) is missing. Nearly every boot finds it so, and then the tool, the first program
+    /// that needs systemd's large library, need not be read from the disk.
+    fn have_all(&self, lines: &[drop_in::Line]) -> bool {
+        lines.iter().all(|line| {
+            let mut words = line.text.split_whitespace();
+            let (kind, name, other) = (words.next(), words.next().unwrap_or_default(), words.next());
+            match kind {
+                Some("u" | "u!") => self.users.contains(name),
+                Some("g") => self.groups.contains(name),
+                Some("m") => self.members.contains(&format!("{}:{name}", other.unwrap_or_default())),
+                // A range of numbers makes nobody.
+                Some("r") => true,
+                _ => false,
+            }
+        })
+    }
+}
+
+/// A file's text; none of one that is not there.
+fn text(path: &Path) -> Result<String> {
+    match fs::read_to_string(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
+        read => read.map_err(InitError::path("cannot read", path)),
+    }
 }
 
 #[cfg(test)]
@@ -71,5 +114,12 @@ mod tests {
         );
         assert!(passwd.contains("\naios-time:x:798:798:"), "{passwd}");
         assert_eq!(add_in(root.path()).unwrap(), Vec::<String>::new());
+        let lines = drop_in::lines(root.path(), "sysusers.d").unwrap();
+        assert!(Accounts::read(root.path()).unwrap().have_all(&lines));
+        fs::write(root.path().join("etc/group"), "root:x:0:\n").unwrap();
+        assert!(
+            !Accounts::read(root.path()).unwrap().have_all(&lines),
+            "a group is missing"
+        );
     }
 }

@@ -76,7 +76,7 @@ impl Bed {
         say("life: installing by bootc in a virtual machine (one to two minutes)");
         let target = self.dir.join("target.raw");
         std::fs::File::create(&target)?.set_len(SIZE)?;
-        let report = self.dir.join("install.report");
+        let (report, console) = (self.dir.join("install.report"), self.dir.join("install.console"));
         let disk = |file: &Path, serial, keep| Disk {
             file: file.to_owned(),
             serial,
@@ -90,7 +90,7 @@ impl Bed {
                 disk(&self.images(), "images", false),
                 disk(&target, "target", true),
             ],
-            console: self.dir.join("install.console"),
+            console: console.clone(),
             port: None,
             report: Some(report.clone()),
             once: true,
@@ -100,8 +100,9 @@ impl Bed {
         let said = String::from_utf8_lossy(&said);
         ensure!(
             said.contains("{\"installed\": true}"),
-            "bootc did not install; it said:\n{}",
-            tail(&said, 30)
+            "bootc did not install; it said:\n{}\nand the console ends with:\n{}",
+            tail(&said, 30),
+            tail(&String::from_utf8_lossy(&std::fs::read(&console).unwrap_or_default()), 30)
         );
         std::fs::remove_file(root)?;
         std::fs::rename(target, self.installed())?;
