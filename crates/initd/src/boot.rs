@@ -10,6 +10,7 @@ mod apart;
 mod clock;
 mod cmdline;
 mod deployment;
+mod devices;
 mod dirs;
 mod drop_in;
 mod firewall;
@@ -28,6 +29,7 @@ mod sysctl;
 mod watch;
 
 pub(crate) use clock::save as save_clock;
+pub(crate) use devices::make_equal as end_of_start;
 pub(crate) use dirs::of_service as dirs_of_service;
 
 use crate::error::Result;
@@ -176,7 +178,7 @@ const PHASES: [Named; 19] = [
     machine("modules", hardware::modules),
     machine("deployment", deployment::observe),
     machine("interface-names", network::name_links),
-    machine("devices", hardware::devices),
+    machine("devices", devices::start),
     machine("kernel-settings", sysctl::apply),
     machine("apparmor", profiles::load),
     machine("given", given::take),

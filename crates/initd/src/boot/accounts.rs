@@ -52,7 +52,10 @@ impl Accounts {
             Some(users.split(',').map(move |user| format!("{group}:{user}")))
         });
         Ok(Self {
-            users: text(&root.join("etc/passwd"))?.lines().filter_map(first).collect(),
+            users: text(&root.join("etc/passwd"))?
+                .lines()
+                .filter_map(first)
+                .collect(),
             groups: groups.lines().filter_map(first).collect(),
             members: members.flatten().collect(),
         })
@@ -67,7 +70,9 @@ impl Accounts {
             match kind {
                 Some("u" | "u!") => self.users.contains(name),
                 Some("g") => self.groups.contains(name),
-                Some("m") => self.members.contains(&format!("{}:{name}", other.unwrap_or_default())),
+                Some("m") => self
+                    .members
+                    .contains(&format!("{}:{name}", other.unwrap_or_default())),
                 // A range of numbers makes nobody.
                 Some("r") => true,
                 _ => false,

@@ -1,4 +1,4 @@
-//! Kernel modules, devices and directories, by the distribution's own tools (kmod, udev, systemd-tmpfiles).
+//! Kernel modules and directories, by the distribution's own tools (kmod, systemd-tmpfiles).
 
 use super::{Outcome, Setup, drop_in};
 use crate::error::{InitError, Result};
@@ -8,7 +8,6 @@ use std::process::{Command, Stdio};
 
 const MODPROBE: &str = "/usr/sbin/modprobe";
 const TMPFILES: &str = "/usr/bin/systemd-tmpfiles";
-const UDEVD: &str = "/usr/lib/systemd/systemd-udevd";
 
 /// Loads what `modules-load.d` lists (modules-load.d(5)); those that are built in are no error.
 pub(super) fn modules(_: &mut World, _: &mut Setup) -> Result<Outcome> {
@@ -42,21 +41,6 @@ pub(super) fn tmpfiles(_: &mut World, _: &mut Setup) -> Result<Outcome> {
     let own = ["--exclude-prefix=/run/systemd", "--exclude-prefix=/run/nologin"];
     tool(TMPFILES, &[&["--create", "--boot"], &own[..]].concat())?;
     Ok(Outcome::Done(String::new()))
-}
-
-/// Starts udev and lets it see the devices that were there before it. It goes on with them while
-/// services start; the devices that services need are the kernel's own.
-pub(super) fn devices(_: &mut World, _: &mut Setup) -> Result<Outcome> {
-    if !Path::new(UDEVD).exists() {
-        return Ok(Outcome::Skipped("no udev"));
-    }
-    tool(UDEVD, &["--daemon"])?;
-    tool(
-        "/usr/bin/udevadm",
-        &["trigger", "--type=subsystems", "--action=add"],
-    )?;
-    tool("/usr/bin/udevadm", &["trigger", "--type=devices", "--action=add"])?;
-    Ok(Outcome::Done("events are handled in the background".into()))
 }
 
 /// Runs a tool of the distribution to its end; its words go nowhere but into the error.

@@ -102,7 +102,10 @@ impl Bed {
             said.contains("{\"installed\": true}"),
             "bootc did not install; it said:\n{}\nand the console ends with:\n{}",
             tail(&said, 30),
-            tail(&String::from_utf8_lossy(&std::fs::read(&console).unwrap_or_default()), 30)
+            tail(
+                &String::from_utf8_lossy(&std::fs::read(&console).unwrap_or_default()),
+                30
+            )
         );
         std::fs::remove_file(root)?;
         std::fs::rename(target, self.installed())?;
