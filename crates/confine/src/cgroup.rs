@@ -101,6 +101,14 @@ impl Cgroup {
         Ok(())
     }
 
+    /// Whether its processes run only where nobody else wants the processor (`cpu.idle`, Linux 5.15), or as others do.
+    ///
+    /// # Errors
+    /// The controller is missing, or the kernel does not know it.
+    pub fn stand_back(&self, idle: bool) -> Result<()> {
+        self.write("cpu.idle", if idle { "1" } else { "0" })
+    }
+
     /// Gives the group to a user: it may make groups below and move its own processes among them.
     ///
     /// # Errors

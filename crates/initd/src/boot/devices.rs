@@ -2,13 +2,14 @@
 //!
 //! Nothing that aiOS starts waits for udev: device nodes are the kernel's own (devtmpfs), and disks of aiOS are mounted by
 //! then. But on a small machine its workers take more of the processor than all services together, just when those start.
-//! So udev has a control group of its own, which stands back until the services are ready, and is an equal from then on.
+//! So udev has a control group of its own, which runs where nobody else wants the processor until the services are ready, and is
+//! an equal from then on.
 
 use super::hardware::tool;
 use super::{Outcome, Setup};
 use crate::error::{InitError, Result};
 use crate::supervise::World;
-use aios_confine::cgroup::{Cgroup, Limits};
+use aios_confine::cgroup::Cgroup;
 use aios_confine::machine::{Feature, Machine};
 use aios_confine::plan::Plan;
 use aios_confine::spawn::{Program, spawn};
@@ -21,9 +22,6 @@ const UDEVD: &str = "/usr/lib/systemd/systemd-udevd";
 const UDEVADM: &str = "/usr/bin/udevadm";
 /// Below the root of the hierarchy, beside aiOS's.
 const GROUP: &str = "udev";
-/// Share of the processor while services start, and the kernel's default for each group, which services have.
-const BEHIND: u64 = 5;
-const EQUAL: u64 = 100;
 
 /// Starts udev and lets it see the devices that were there before it. It goes on with them while
 /// services start.
@@ -31,7 +29,7 @@ pub(super) fn start(world: &mut World, _: &mut Setup) -> Result<Outcome> {
     if !Path::new(UDEVD).exists() {
         return Ok(Outcome::Skipped("no udev"));
     }
-    match weigh(&world.machine, BEHIND)? {
+    match group(&world.machine, true)? {
         Some(group) => within(&world.machine, &group)?,
         None => tool(UDEVD, &["--daemon"])?,
     }
@@ -43,14 +41,14 @@ pub(super) fn start(world: &mut World, _: &mut Setup) -> Result<Outcome> {
 /// The services are ready: from now on what is plugged in is as urgent as anything.
 pub(crate) fn make_equal(world: &World) {
     if world.own_machine
-        && let Err(error) = weigh(&world.machine, EQUAL)
+        && let Err(error) = group(&world.machine, false)
     {
         tracing::warn!(%error, "udev still stands back behind services");
     }
 }
 
-/// Its group with this share; none on a machine without that controller.
-fn weigh(machine: &Machine, share: u64) -> Result<Option<Cgroup>> {
+/// Its group, which stands back or does not; none on a machine without that controller.
+fn group(machine: &Machine, behind: bool) -> Result<Option<Cgroup>> {
     let Some(top) = machine
         .cgroup_root
         .as_ref()
@@ -58,12 +56,8 @@ fn weigh(machine: &Machine, share: u64) -> Result<Option<Cgroup>> {
     else {
         return Ok(None);
     };
-    let limits = Limits {
-        cpu_weight: Some(share),
-        ..Limits::default()
-    };
     let group = Cgroup::create(top.join(GROUP)).map_err(confine)?;
-    group.limit(&limits).map_err(confine)?;
+    group.stand_back(behind).map_err(confine)?;
     Ok(Some(group))
 }
 
