@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use aios_auth::key::SecretKey;
 use aios_client::{Failure, Kind};
-use aios_deployment::image::Layout;
+use aios_deployment::image::{Layout, Reference};
 use aios_deployment::signature;
 use aios_proto::orchestrator::v1::CallToolRequest;
 use serde_json::{Value, json};
@@ -34,7 +34,8 @@ pub(crate) async fn run(verb: Os, instance: &Instance, terminal: &mut Terminal) 
             transport,
             change,
         } => {
-            let args = json!({ "image": image, "transport": transport, "force": change.force });
+            let image = reference(transport.as_deref(), &image)?;
+            let args = json!({ "image": image, "force": change.force });
             alter("os.switch", args, change, instance, terminal).await
         }
         Os::Rollback { change } => alter("os.rollback", forced(change), change, instance, terminal).await,
@@ -89,6 +90,23 @@ async fn call(
     };
     let goal = instance.services.orchestrator().await?.call_tool(request).await?;
     follow::call_shown(goal.into_inner().into(), how, show, instance, terminal).await
+}
+
+/// An image as the tool writes it, so that the capability of the call is on what the tool asks for.
+fn reference(transport: Option<&str>, image: &str) -> Result<String, Failure> {
+    let read = match transport {
+        Some(transport) => Reference::of(transport, image),
+        None => Reference::parse(image),
+    };
+    let wrong = |problem| {
+        Failure::new(
+            Kind::Invalid,
+            "AIOS-CLI-0022",
+            format!("`{image}` names no image: {problem}"),
+            "write quay.io/org/os:7, oci:/DIR:TAG or containers-storage:NAME",
+        )
+    };
+    Ok(read.map_err(wrong)?.to_string())
 }
 
 fn sign(dir: &str, key: &Path, terminal: &mut Terminal) -> Ended {
@@ -149,4 +167,25 @@ fn make_key(file: &Path, terminal: &mut Terminal) -> Ended {
         terminal.line("machines trust it that have the public one in /etc/aios/trust/images or, from their image, /usr/lib/aios/trust/images");
     }
     Ok(Exit::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::reference;
+
+    #[test]
+    fn an_image_is_written_as_the_tool_writes_it() {
+        for (transport, image, written) in [
+            (None, "docker://quay.io/org/os:7", "quay.io/org/os:7"),
+            (None, "oci:/srv/os:v2", "oci:/srv/os:v2"),
+            (Some("oci"), "/srv/os", "oci:/srv/os"),
+            (Some("registry"), "quay.io/org/os:7", "quay.io/org/os:7"),
+        ] {
+            assert_eq!(reference(transport, image).unwrap(), written);
+        }
+        for (transport, image) in [(Some("ftp"), "x"), (None, "oci:here"), (None, "")] {
+            let error = reference(transport, image).unwrap_err();
+            assert_eq!(error.code, "AIOS-CLI-0022", "{}", error.message);
+        }
+    }
 }

@@ -133,13 +133,9 @@ pub(super) fn identity(path: String, kind: &str) -> Identity {
     }
 }
 
-/// Arguments of os.switch with the image in one piece.
+/// Arguments of os.switch with the image as it is always written.
 pub(super) fn canonical_switch(mut args: SwitchArgs) -> Result<SwitchArgs> {
-    let read = match args.transport.take() {
-        Some(transport) => Reference::of(&transport, &args.image),
-        None => Reference::parse(&args.image),
-    };
-    let image = read.map_err(|problem| bad_input("os.switch", "image", problem))?;
+    let image = Reference::parse(&args.image).map_err(|problem| bad_input("os.switch", "image", problem))?;
     args.image = image.to_string();
     Ok(args)
 }

@@ -23,9 +23,6 @@ pub struct ForceArgs {
 pub struct SwitchArgs {
     /// The image: `quay.io/org/os:7`, `docker://…`, `oci:/DIR:TAG`, `containers-storage:NAME`.
     pub image: String,
-    /// Its transport, when `image` is the name alone: `registry`, `oci`, `containers-storage`.
-    #[serde(default)]
-    pub transport: Option<String>,
     /// Also an image that failed on this machine before.
     #[serde(default)]
     pub force: bool,
