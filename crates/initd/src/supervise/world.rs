@@ -100,6 +100,13 @@ impl World {
             None => Paths::from_env(),
         };
         let lock = lock(&paths)?;
+        // Before any file of aiOS is read: a restore that was cut off is gone through with.
+        let restored = aios_core::exchange::finish(&paths)
+            .map_err(InitError::path("cannot go through with a restore of", &paths.state))?;
+        if let Some(restored) = restored {
+            let before = restored.state_before.display();
+            tracing::info!(%before, "a restore that was cut off is complete now");
+        }
         let generation = memory::generation(&paths, generation.unwrap_or(0))?;
         let recalled = memory::recall(&paths, generation)?;
         let booted = state.is_none() && nix::unistd::getppid().as_raw() == 1;

@@ -1,0 +1,313 @@
+//! Putting a backup in the place of the state.
+//!
+//! Everything is unpacked and checked beside the state, on the same disk, before anything of the state is touched; then
+//! the directories change places ([`aios_core::exchange`]). The old ones stay until a person removes them.
+
+use crate::archive::Archive;
+use crate::carry::{self, Note};
+use crate::create::machine;
+use crate::error::{BackupError, Result};
+use crate::holders;
+use crate::manifest::{ETC, Manifest, Member, STATE, Type};
+use crate::moment::LOG;
+use crate::progress::Progress;
+use aios_audit::verify::verify_dir;
+use aios_core::exchange::{self, Exchange};
+use aios_core::failpoint;
+use aios_core::paths::Paths;
+use nix::unistd::{Group, User};
+use rusqlite::{Connection, OpenFlags};
+use std::collections::HashMap;
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::io::{self, Read};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, lchown, symlink};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+/// Room that is left beside what is unpacked, bytes.
+const SPARE: u64 = 64 << 20;
+
+/// What is wanted.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// The archive.
+    pub file: PathBuf,
+    /// A file of secret keys, for an encrypted one.
+    pub key: Option<PathBuf>,
+    /// Do all but the last step, and leave nothing behind.
+    pub dry_run: bool,
+    /// Whether it may be another machine's.
+    pub other_machine: bool,
+    /// Part of the names that the old directories get, `20261123T141500Z`.
+    pub stamp: String,
+}
+
+/// What was done.
+#[derive(Debug, Clone)]
+pub struct Restored {
+    /// What the archive says of itself.
+    pub manifest: Manifest,
+    /// What was kept of this machine, and what the guard records.
+    pub note: Note,
+    /// Where the old state and the old files of the administrator are; none after a dry run.
+    pub before: Option<[PathBuf; 2]>,
+}
+
+/// Restores the instance that lies at `paths`, which must not run.
+///
+/// # Errors
+/// Not root, aiOS runs, or the archive is not whole, not ours or too new: nothing was changed then.
+pub fn restore(paths: &Paths, wanted: &Wanted, progress: &mut Progress<'_>) -> Result<Restored> {
+    if !rustix::process::geteuid().is_root() {
+        return Err(BackupError::NotRoot { what: "a restore" });
+    }
+    let archive = Archive::open(&wanted.file, wanted.key.as_deref())?;
+    let ours = machine();
+    if archive.manifest.machine != ours && !wanted.other_machine {
+        return Err(BackupError::OtherMachine {
+            path: wanted.file.clone(),
+            theirs: archive.manifest.machine.clone(),
+            host: archive.manifest.host.clone(),
+            ours,
+        });
+    }
+    exchange::finish(paths).map_err(BackupError::io("go through with the restore before, of", &paths.state))?;
+    let beside = Beside::of(paths, &wanted.stamp)?;
+    beside.clear()?;
+    holders::refuse(&paths.state)?;
+    let restored = unpack(archive, paths, &beside, progress);
+    let (manifest, note) = match restored {
+        Ok(restored) if !wanted.dry_run => restored,
+        other => {
+            beside.clear()?;
+            let (manifest, note) = other?;
+            return Ok(Restored {
+                manifest,
+                note,
+                before: None,
+            });
+        }
+    };
+    progress.phase("putting it in place");
+    // Unpacking takes a while, in which somebody may have started it.
+    holders::refuse(&paths.state)?;
+    let [state, etc] = beside.new.clone();
+    let [state_before, etc_before] = beside.before.clone();
+    let before = beside.before.clone();
+    Exchange::new(state, state_before, etc, etc_before)
+        .and_then(|exchange| exchange.run(paths))
+        .map_err(BackupError::io("put the restored state in the place of", &paths.state))?;
+    Ok(Restored {
+        manifest,
+        note,
+        before: Some(before),
+    })
+}
+
+/// Directories beside those of the instance.
+struct Beside {
+    own: [PathBuf; 2],
+    new: [PathBuf; 2],
+    before: [PathBuf; 2],
+}
+
+impl Beside {
+    fn of(paths: &Paths, stamp: &str) -> Result<Self> {
+        let own = [paths.state.clone(), paths.etc.clone()];
+        for (directory, mode) in [(&paths.state, 0o711), (&paths.etc, 0o755)] {
+            let made = DirBuilder::new().recursive(true).mode(mode).create(directory);
+            made.map_err(BackupError::io("make", directory))?;
+            let device = |path: &Path| fs::metadata(path).map(|meta| meta.dev()).map_err(BackupError::io("look at", path));
+            let above = directory.parent().unwrap_or(Path::new("/"));
+            if device(directory)? != device(above)? {
+                return Err(BackupError::MountPoint { path: directory.clone() });
+            }
+        }
+        let named = |what: &str| own.clone().map(|path| with(&path, &format!("{what}-{stamp}")));
+        Ok(Self {
+            new: named(NEW),
+            before: named("before-restore"),
+            own,
+        })
+    }
+
+    /// Removes what a restore that did not come to its end left beside.
+    fn clear(&self) -> Result<()> {
+        for own in &self.own {
+            let (Some(above), Some(name)) = (own.parent(), own.file_name()) else { continue };
+            let prefix = format!("{}.{NEW}-", name.to_string_lossy());
+            for entry in fs::read_dir(above).map_err(BackupError::io("list", above))? {
+                let entry = entry.map_err(BackupError::io("list", above))?;
+                if entry.file_name().to_string_lossy().starts_with(&prefix) {
+                    fs::remove_dir_all(entry.path()).map_err(BackupError::io("remove", entry.path()))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn place(&self, path: &str) -> PathBuf {
+        let [state, etc] = &self.new;
+        match path.split_once('/') {
+            Some((STATE, below)) => state.join(below),
+            Some((_, below)) => etc.join(below),
+            None if path == ETC => etc.clone(),
+            None => state.clone(),
+        }
+    }
+}
+
+const NEW: &str = "restore";
+
+fn with(path: &Path, end: &str) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!("{name}.{end}"))
+}
+
+/// Unpacks beside the state, checks everything, and makes it fit this machine.
+fn unpack(archive: Archive, paths: &Paths, beside: &Beside, progress: &mut Progress<'_>) -> Result<(Manifest, Note)> {
+    let digest = archive.digest.clone();
+    room(&archive.manifest, &paths.state)?;
+    let owners = Owners::of(&archive.manifest)?;
+    for directory in &beside.new {
+        let made = DirBuilder::new().mode(0o700).create(directory);
+        made.map_err(BackupError::io("make", directory))?;
+    }
+    progress.begin("unpacking", archive.manifest.bytes());
+    let manifest = archive.read(|path, member, content| {
+        let place = beside.place(path);
+        put(&place, member, content).map_err(BackupError::io("unpack to", &place))?;
+        owners.give(&place, path, member).map_err(BackupError::io("give to its owner", &place))?;
+        progress.done(member.size);
+        Ok(())
+    })?;
+    failpoint::hit("restore.unpacked");
+    progress.phase("checking databases and the audit log");
+    let [state, etc] = &beside.new;
+    check(&manifest, state)?;
+    let new = Paths {
+        state: state.clone(),
+        etc: etc.clone(),
+        ..paths.clone()
+    };
+    let note = carry::over(paths, &new, &manifest, &digest)?;
+    for (path, member) in manifest.members.iter().filter(|(_, member)| member.kind == Type::Directory) {
+        let place = beside.place(path);
+        let set = fs::set_permissions(&place, Permissions::from_mode(member.mode));
+        set.map_err(BackupError::io("set the mode of", &place))?;
+    }
+    for directory in &beside.new {
+        let synced = File::open(directory).and_then(|file| Ok(rustix::fs::syncfs(file)?));
+        synced.map_err(BackupError::io("write out", directory))?;
+    }
+    Ok((manifest, note))
+}
+
+fn put(place: &Path, member: &Member, content: &mut dyn Read) -> io::Result<()> {
+    match member.kind {
+        Type::Directory => match DirBuilder::new().mode(0o700).create(place) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            made => made,
+        },
+        Type::Link => symlink(&member.target, place),
+        Type::File => {
+            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(place)?;
+            io::copy(content, &mut file)?;
+            let mtime = u64::try_from(member.mtime).unwrap_or(0);
+            // A snapshot's time says how long it is kept.
+            file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(mtime))
+        }
+    }
+}
+
+fn room(manifest: &Manifest, state: &Path) -> Result<()> {
+    let above = state.parent().unwrap_or(Path::new("/"));
+    let stat = rustix::fs::statvfs(above).map_err(|error| BackupError::io("look at", above)(error.into()))?;
+    let (free, needed) = (stat.f_bavail.saturating_mul(stat.f_frsize), manifest.bytes().saturating_add(SPARE));
+    if free < needed {
+        return Err(BackupError::Room {
+            path: above.to_owned(),
+            free,
+            needed,
+        });
+    }
+    Ok(())
+}
+
+/// Numbers of the users and groups that the manifest names, on this machine.
+struct Owners {
+    users: HashMap<String, u32>,
+    groups: HashMap<String, u32>,
+}
+
+impl Owners {
+    fn of(manifest: &Manifest) -> Result<Self> {
+        let (mut users, mut groups) = (HashMap::new(), HashMap::new());
+        for (path, member) in &manifest.members {
+            let of = |kind: &str, name: &str, known: Option<u32>| {
+                // A person who is not here owns nothing here: root keeps it for them.
+                let root = (!path.starts_with("state/") || path.starts_with("state/persons/")).then_some(0);
+                known.or(root).ok_or_else(|| BackupError::NoOwner {
+                    path: path.clone(),
+                    name: format!("{kind} {name}"),
+                })
+            };
+            if !users.contains_key(&member.user) {
+                let known = User::from_name(&member.user).ok().flatten().map(|user| user.uid.as_raw());
+                users.insert(member.user.clone(), of("user", &member.user, known)?);
+            }
+            if !groups.contains_key(&member.group) {
+                let known = Group::from_name(&member.group).ok().flatten().map(|group| group.gid.as_raw());
+                groups.insert(member.group.clone(), of("group", &member.group, known)?);
+            }
+        }
+        Ok(Self { users, groups })
+    }
+
+    fn give(&self, place: &Path, path: &str, member: &Member) -> io::Result<()> {
+        let unknown = || io::Error::other(format!("{path} has an owner that was not looked up"));
+        let user = self.users.get(&member.user).ok_or_else(unknown)?;
+        let group = self.groups.get(&member.group).ok_or_else(unknown)?;
+        lchown(place, Some(*user), Some(*group))?;
+        if member.kind == Type::File {
+            fs::set_permissions(place, Permissions::from_mode(member.mode))?;
+        }
+        Ok(())
+    }
+}
+
+/// Databases whole and as old as the manifest says, the log as it was written.
+fn check(manifest: &Manifest, state: &Path) -> Result<()> {
+    for (path, schema) in manifest.databases() {
+        let place = state.join(path.trim_start_matches("state/"));
+        let failed = BackupError::database(path);
+        let corrupt = |problem: String| BackupError::Corrupt {
+            path: path.to_owned(),
+            problem,
+        };
+        let connection = Connection::open_with_flags(&place, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(&failed)?;
+        let found: String = connection
+            .query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))
+            .map_err(|error| corrupt(error.to_string()))?;
+        if found != "ok" {
+            return Err(corrupt(found));
+        }
+        let version: i64 = connection
+            .pragma_query_value(None, "user_version", |row| row.get(0))
+            .map_err(&failed)?;
+        if version != schema {
+            return Err(corrupt(format!("its schema is {version}, and the manifest says {schema}")));
+        }
+    }
+    let log = state.join(LOG);
+    if !log.is_dir() {
+        return Ok(());
+    }
+    let report = verify_dir(&log, None)?;
+    match report.findings.first() {
+        Some(finding) => Err(BackupError::Log {
+            finding: finding.to_string(),
+        }),
+        None => Ok(()),
+    }
+}
