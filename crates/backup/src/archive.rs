@@ -231,7 +231,7 @@ impl Archive {
             if let Some(problem) = difference(&entry, member) {
                 return Err(altered(&at, problem.to_owned()));
             }
-            let mut content = Hashing::new(&mut entry);
+            let content = Hashing::new(&mut entry);
             // An archive that breaks off is told apart from a disk that is full.
             let mut content = Broken::new(content);
             let taken = take(&at, member, &mut content);

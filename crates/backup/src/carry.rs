@@ -26,13 +26,13 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, lchown};
 use std::path::Path;
 
 /// What the guard records of a restore: `guard/restored.json`.
-pub const NOTE: &str = "guard/restored.json";
+const NOTE: &str = "guard/restored.json";
 const GUARD: &str = "guard/guard.db";
 /// Numbers in the guard's `meta` of which the higher one holds.
 const RISING: [&str; 4] = ["policy_epoch", "epoch", "min_token_epoch", "push_counter"];
 const STOP: [&str; 3] = ["stopped_since", "stopped_by", "stopped_reason"];
 
-/// The note.
+/// The note that the guard records.
 #[derive(Debug, Clone, Serialize)]
 pub struct Note {
     /// SHA-256 of the archive's manifest, hex.

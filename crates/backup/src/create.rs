@@ -132,7 +132,13 @@ fn gather(
     progress.phase("copying databases");
     for (number, pinned) in moment.databases.into_iter().enumerate() {
         let copy = staging.directory.join(number.to_string());
-        copy_database(&pinned.connection, &copy).map_err(BackupError::database(&pinned.path))?;
+        let found = copy_database(&pinned.connection, &copy).map_err(BackupError::database(&pinned.path))?;
+        if found != "ok" {
+            return Err(BackupError::Corrupt {
+                path: pinned.path,
+                problem: found,
+            });
+        }
         let member = Member {
             schema: Some(pinned.schema),
             ..pinned.member
@@ -181,8 +187,8 @@ pub(crate) fn machine() -> String {
     text.trim().to_owned()
 }
 
-/// SQLite's online backup, of what the source's read transaction sees.
-fn copy_database(source: &Connection, to: &Path) -> rusqlite::Result<()> {
+/// SQLite's online backup, of what the source's read transaction sees; yields what a check of the copy found.
+fn copy_database(source: &Connection, to: &Path) -> rusqlite::Result<String> {
     let mut copy = Connection::open(to)?;
     loop {
         let backup = Backup::new(source, &mut copy)?;
@@ -195,7 +201,9 @@ fn copy_database(source: &Connection, to: &Path) -> rusqlite::Result<()> {
     source.execute_batch("COMMIT")?;
     // One file, without a write-ahead log beside it. The service sets its own mode again.
     copy.pragma_update(None, "journal_mode", "DELETE")?;
-    copy.close().map_err(|(_, error)| error)
+    let found = copy.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    copy.close().map_err(|(_, error)| error)?;
+    Ok(found)
 }
 
 /// The log's files, each cut to the part that belongs together.

@@ -187,13 +187,13 @@ pub type Result<T> = std::result::Result<T, BackupError>;
 
 impl BackupError {
     /// For `map_err`: names the file.
-    pub(crate) fn io(what: &'static str, path: impl AsRef<Path>) -> impl FnOnce(io::Error) -> Self {
+    pub(crate) fn io<P: AsRef<Path>>(what: &'static str, path: P) -> impl FnOnce(io::Error) -> Self + use<P> {
         let path = path.as_ref().to_owned();
         move |source| Self::Io { what, path, source }
     }
 
     /// For `map_err`: names the database.
-    pub(crate) fn database(path: &str) -> impl Fn(rusqlite::Error) -> Self {
+    pub(crate) fn database(path: &str) -> impl Fn(rusqlite::Error) -> Self + use<> {
         let path = path.to_owned();
         move |source| Self::Database {
             path: path.clone(),
@@ -252,7 +252,7 @@ impl Coded for BackupError {
                 "add --other-machine if this machine is to take that one's place; the two must not go on side by side"
             }
             Self::Running { .. } => {
-                "stop it: `aiosctl service stop aios-guard aios-memory` on a machine, `make down` in a checkout; then run the same command again"
+                "stop it, `aiosctl service stop aios-guard` on a machine, which stops all that needs it, `make down` in a checkout; then run the same command again"
             }
             Self::NoOwner { .. } => "restore on a machine with the users of aiOS (`systemd-sysusers`, or `make run` once in a checkout)",
             Self::MountPoint { .. } => "make it a directory of the file system above, or restore by hand as docs/guides/backup.md says",

@@ -29,6 +29,7 @@ pub mod restore;
 mod walk;
 
 pub use archive::Archive;
+pub use carry::Note;
 pub use create::create;
 pub use error::{BackupError, Result};
 pub use manifest::Manifest;

@@ -177,7 +177,7 @@ fn unpack(archive: Archive, paths: &Paths, beside: &Beside, progress: &mut Progr
     let manifest = archive.read(|path, member, content| {
         let place = beside.place(path);
         put(&place, member, content).map_err(BackupError::io("unpack to", &place))?;
-        owners.give(&place, path, member).map_err(BackupError::io("give to its owner", &place))?;
+        owners.give(&place, member).map_err(BackupError::io("give to its owner", &place))?;
         progress.done(member.size);
         Ok(())
     })?;
@@ -235,40 +235,44 @@ fn room(manifest: &Manifest, state: &Path) -> Result<()> {
 }
 
 /// Numbers of the users and groups that the manifest names, on this machine.
+#[derive(Default)]
 struct Owners {
-    users: HashMap<String, u32>,
-    groups: HashMap<String, u32>,
+    users: HashMap<String, Option<u32>>,
+    groups: HashMap<String, Option<u32>>,
 }
 
 impl Owners {
     fn of(manifest: &Manifest) -> Result<Self> {
-        let (mut users, mut groups) = (HashMap::new(), HashMap::new());
+        let mut owners = Self::default();
         for (path, member) in &manifest.members {
-            let of = |kind: &str, name: &str, known: Option<u32>| {
-                // A person who is not here owns nothing here: root keeps it for them.
-                let root = (!path.starts_with("state/") || path.starts_with("state/persons/")).then_some(0);
-                known.or(root).ok_or_else(|| BackupError::NoOwner {
-                    path: path.clone(),
-                    name: format!("{kind} {name}"),
-                })
-            };
-            if !users.contains_key(&member.user) {
-                let known = User::from_name(&member.user).ok().flatten().map(|user| user.uid.as_raw());
-                users.insert(member.user.clone(), of("user", &member.user, known)?);
+            let user = owners.users.entry(member.user.clone()).or_insert_with(|| {
+                let user = User::from_name(&member.user).ok().flatten();
+                user.map(|user| user.uid.as_raw())
+            });
+            let group = owners.groups.entry(member.group.clone()).or_insert_with(|| {
+                let group = Group::from_name(&member.group).ok().flatten();
+                group.map(|group| group.gid.as_raw())
+            });
+            // A person who is not here owns nothing here: root keeps it for them.
+            if !path.starts_with("state/") || path.starts_with("state/persons/") {
+                continue;
             }
-            if !groups.contains_key(&member.group) {
-                let known = Group::from_name(&member.group).ok().flatten().map(|group| group.gid.as_raw());
-                groups.insert(member.group.clone(), of("group", &member.group, known)?);
+            for (found, kind, name) in [(user, "user", &member.user), (group, "group", &member.group)] {
+                if found.is_none() {
+                    return Err(BackupError::NoOwner {
+                        path: path.clone(),
+                        name: format!("{kind} {name}"),
+                    });
+                }
             }
         }
-        Ok(Self { users, groups })
+        Ok(owners)
     }
 
-    fn give(&self, place: &Path, path: &str, member: &Member) -> io::Result<()> {
-        let unknown = || io::Error::other(format!("{path} has an owner that was not looked up"));
-        let user = self.users.get(&member.user).ok_or_else(unknown)?;
-        let group = self.groups.get(&member.group).ok_or_else(unknown)?;
-        lchown(place, Some(*user), Some(*group))?;
+    fn give(&self, place: &Path, member: &Member) -> io::Result<()> {
+        let number = |known: &HashMap<String, Option<u32>>, name: &str| known.get(name).copied().flatten().unwrap_or(0);
+        let (user, group) = (number(&self.users, &member.user), number(&self.groups, &member.group));
+        lchown(place, Some(user), Some(group))?;
         if member.kind == Type::File {
             fs::set_permissions(place, Permissions::from_mode(member.mode))?;
         }
