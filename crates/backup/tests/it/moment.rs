@@ -50,13 +50,17 @@ async fn holds_together(pause: Duration) -> u32 {
     for round in 0..6 {
         let scene = Arc::new(Scene::new().await);
         let end = Arc::new(AtomicBool::new(false));
-        let worker = tokio::spawn(work(scene.clone(), end.clone(), pause));
+        let mut worker = {
+            let mut tasks = tokio::task::JoinSet::new();
+            tasks.spawn(work(scene.clone(), end.clone(), pause));
+            tasks
+        };
         tokio::time::sleep(Duration::from_millis(60 + 23 * round)).await;
         let making = scene.clone();
         let made = tokio::task::spawn_blocking(move || making.create(&[])).await.unwrap().unwrap();
         at_once += u32::from(made.manifest.at_once);
         end.store(true, Ordering::SeqCst);
-        assert!(worker.await.unwrap() > 0);
+        assert!(worker.join_next().await.unwrap().unwrap() > 0);
         scene.restore().unwrap();
 
         assert!(verify_dir(scene.paths.state.join("guard/audit"), None).unwrap().ok());
