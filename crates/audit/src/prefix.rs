@@ -62,7 +62,10 @@ impl Prefix {
             Err(error) => return Err(AuditError::io("read", layout.anchor_key())(error)),
         };
         let keys = KeyStore::at(layout.keys());
-        let mut last = AuditError::KeyMismatch { key: 0, checkpoint: 0 };
+        let mut last = AuditError::KeyMismatch {
+            key: 0,
+            checkpoint: 0,
+        };
         for _ in 0..TRIES {
             match signed(&layout, &keys) {
                 Ok((key, head, checkpoints)) => {

@@ -4,8 +4,8 @@
 use crate::error::{BackupError, Result};
 use crate::keys;
 use crate::manifest::{Manifest, Member, NAME, Type};
-use age::x25519::{Identity, Recipient};
 use age::stream::{StreamReader, StreamWriter};
+use age::x25519::{Identity, Recipient};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -57,7 +57,8 @@ impl<'a> Writer<'a> {
             Envelope::Open(file)
         } else {
             let all = recipients.iter().map(|key| key as &dyn age::Recipient);
-            let encryptor = age::Encryptor::with_recipients(all).map_err(|error| failed()(io::Error::other(error)))?;
+            let encryptor =
+                age::Encryptor::with_recipients(all).map_err(|error| failed()(io::Error::other(error)))?;
             Envelope::Sealed(encryptor.wrap_output(file).map_err(failed())?)
         };
         let mut zstd = zstd::Encoder::new(envelope, LEVEL).map_err(failed())?;
@@ -82,13 +83,20 @@ impl<'a> Writer<'a> {
         let mut header = header_of(member).map_err(BackupError::io("write", self.path))?;
         let failed = || BackupError::io("write", self.path);
         if member.kind == Type::Link {
-            return self.tar.append_link(&mut header, path, &member.target).map_err(failed());
+            return self
+                .tar
+                .append_link(&mut header, path, &member.target)
+                .map_err(failed());
         }
         let mut content = Hashing::new(content.take(member.size));
-        self.tar.append_data(&mut header, path, &mut content).map_err(failed())?;
+        self.tar
+            .append_data(&mut header, path, &mut content)
+            .map_err(failed())?;
         let (bytes, sha256) = content.end();
         if member.kind == Type::File && (bytes, sha256.as_str()) != (member.size, member.sha256.as_str()) {
-            return Err(BackupError::Changed { path: path.to_owned() });
+            return Err(BackupError::Changed {
+                path: path.to_owned(),
+            });
         }
         Ok(())
     }
@@ -167,7 +175,9 @@ impl<R> Broken<R> {
 
 impl<R: Read> Read for Broken<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.inner.read(buffer).inspect_err(|error| self.problem = Some(error.to_string()))
+        self.inner
+            .read(buffer)
+            .inspect_err(|error| self.problem = Some(error.to_string()))
     }
 }
 
@@ -185,7 +195,10 @@ pub struct Archive {
 
 impl std::fmt::Debug for Archive {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Archive").field("path", &self.path).field("digest", &self.digest).finish_non_exhaustive()
+        f.debug_struct("Archive")
+            .field("path", &self.path)
+            .field("digest", &self.digest)
+            .finish_non_exhaustive()
     }
 }
 
@@ -212,7 +225,10 @@ impl Archive {
     ///
     /// # Errors
     /// A member is missing, cut off, altered or not in the manifest; or `take` failed.
-    pub fn read(mut self, mut take: impl FnMut(&str, &Member, &mut dyn Read) -> Result<()>) -> Result<Manifest> {
+    pub fn read(
+        mut self,
+        mut take: impl FnMut(&str, &Member, &mut dyn Read) -> Result<()>,
+    ) -> Result<Manifest> {
         let (manifest, path) = (self.manifest, &self.path);
         let altered = |member: &str, problem: String| BackupError::Altered {
             path: path.clone(),
@@ -222,9 +238,16 @@ impl Archive {
         let mut missing: BTreeSet<&str> = manifest.members.keys().map(String::as_str).collect();
         // What is read next, where the archive ends too early.
         let mut at = NAME.to_owned();
-        for entry in self.tar.entries().map_err(|error| altered(&at, error.to_string()))? {
-            let mut entry = entry.map_err(|error| altered(&format!("what follows {at}"), error.to_string()))?;
-            at = String::from_utf8_lossy(&entry.path_bytes()).trim_end_matches('/').to_owned();
+        for entry in self
+            .tar
+            .entries()
+            .map_err(|error| altered(&at, error.to_string()))?
+        {
+            let mut entry =
+                entry.map_err(|error| altered(&format!("what follows {at}"), error.to_string()))?;
+            at = String::from_utf8_lossy(&entry.path_bytes())
+                .trim_end_matches('/')
+                .to_owned();
             let Some(member) = manifest.members.get(&at).filter(|_| missing.remove(at.as_str())) else {
                 return Err(altered(&at, "it is not in the manifest".to_owned()));
             };
@@ -242,8 +265,12 @@ impl Archive {
             let mut content = content.inner;
             io::copy(&mut content, &mut io::sink()).map_err(|error| altered(&at, error.to_string()))?;
             let (bytes, sha256) = content.end();
-            if member.kind == Type::File && (bytes, sha256.as_str()) != (member.size, member.sha256.as_str()) {
-                return Err(altered(&at, "its content is another one than was written".to_owned()));
+            if member.kind == Type::File && (bytes, sha256.as_str()) != (member.size, member.sha256.as_str())
+            {
+                return Err(altered(
+                    &at,
+                    "its content is another one than was written".to_owned(),
+                ));
             }
         }
         if let Some(first) = missing.first() {
@@ -262,8 +289,15 @@ fn first_member(inner: &mut dyn Read, path: &Path) -> Result<Vec<u8>> {
         path: path.to_owned(),
         problem,
     };
+    let altered = |problem: String| BackupError::Altered {
+        path: path.to_owned(),
+        member: NAME.to_owned(),
+        problem,
+    };
     let mut block = [0; BLOCK];
-    inner.read_exact(&mut block).map_err(|error| foreign(error.to_string()))?;
+    inner
+        .read_exact(&mut block)
+        .map_err(|error| altered(error.to_string()))?;
     let header = tar::Header::from_byte_slice(&block);
     let size = header.size().map_err(|error| foreign(error.to_string()))?;
     if header.path_bytes().as_ref() != NAME.as_bytes() || size > LONGEST {
@@ -274,11 +308,11 @@ fn first_member(inner: &mut dyn Read, path: &Path) -> Result<Vec<u8>> {
     let read = inner.take(padded).read_to_end(&mut bytes);
     let whole = read.map(|_| bytes.len() as u64 == padded);
     if !matches!(whole, Ok(true)) {
-        return Err(BackupError::Altered {
-            path: path.to_owned(),
-            member: NAME.to_owned(),
-            problem: whole.err().map_or_else(|| "it is cut off".to_owned(), |error| error.to_string()),
-        });
+        return Err(altered(
+            whole
+                .err()
+                .map_or_else(|| "it is cut off".to_owned(), |error| error.to_string()),
+        ));
     }
     bytes.truncate(usize::try_from(size).unwrap_or(usize::MAX));
     Ok(bytes)
@@ -311,10 +345,14 @@ fn unseal(mut file: BufReader<File>, path: &Path, key: Option<&Path>) -> Result<
         return Ok((Box::new(zstd), false));
     }
     if !start.starts_with(AGE) {
-        return Err(foreign("it is neither compressed by zstd nor encrypted by age".to_owned()));
+        return Err(foreign(
+            "it is neither compressed by zstd nor encrypted by age".to_owned(),
+        ));
     }
     let Some(key) = key else {
-        return Err(BackupError::Locked { path: path.to_owned() });
+        return Err(BackupError::Locked {
+            path: path.to_owned(),
+        });
     };
     let zstd = zstd::Decoder::new(decrypt(file, path, &keys::identities(key)?)?);
     Ok((Box::new(zstd.map_err(BackupError::io("read", path))?), true))
@@ -324,7 +362,9 @@ fn decrypt(file: BufReader<File>, path: &Path, keys: &[Identity]) -> Result<Stre
     let decrypted = age::Decryptor::new_buffered(file)
         .and_then(|decryptor| decryptor.decrypt(keys.iter().map(|key| key as &dyn age::Identity)));
     decrypted.map_err(|error| match error {
-        age::DecryptError::NoMatchingKeys => BackupError::WrongKey { path: path.to_owned() },
+        age::DecryptError::NoMatchingKeys => BackupError::WrongKey {
+            path: path.to_owned(),
+        },
         error => BackupError::Altered {
             path: path.to_owned(),
             member: "its beginning".to_owned(),

@@ -53,7 +53,9 @@ pub struct Note {
 pub(crate) fn over(now: &Paths, new: &Paths, manifest: &Manifest, digest: &str) -> Result<Note> {
     let mut kept = Vec::new();
     let replaced = match Prefix::read(&now.state_of("guard").join("audit")) {
-        Ok(prefix) => prefix.and_then(|prefix| prefix.head).map(|head| LogHead::from(&head)),
+        Ok(prefix) => prefix
+            .and_then(|prefix| prefix.head)
+            .map(|head| LogHead::from(&head)),
         Err(error) => {
             kept.push(format!("the log that was replaced could not be read: {error}"));
             None
@@ -93,7 +95,11 @@ fn guard(now: &Paths, new: &Paths, same_log: bool, kept: &mut Vec<String>) -> Re
     }
     let failed = BackupError::database(GUARD);
     let mut connection = Connection::open(&place).map_err(&failed)?;
-    let known = if own.exists() { Some(Known::read(&own, same_log)) } else { None };
+    let known = if own.exists() {
+        Some(Known::read(&own, same_log))
+    } else {
+        None
+    };
     let known = match known {
         Some(Ok(known)) => known,
         Some(Err(error)) => {
@@ -133,15 +139,22 @@ impl Known {
         }
         if number(&connection, STOP[0])? > 0 {
             for name in STOP {
-                known.stop.push((name, text(&connection, name)?.unwrap_or_default()));
+                known
+                    .stop
+                    .push((name, text(&connection, name)?.unwrap_or_default()));
             }
         }
-        known.nonces = rows(&connection, "SELECT nonce, until FROM nonce", |row| Ok((row.get(0)?, row.get(1)?)))?;
+        known.nonces = rows(&connection, "SELECT nonce, until FROM nonce", |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?;
         if same_log {
-            known.persons = rows(&connection, "SELECT key, uid, name, enrolled FROM person", |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
-            })?;
-            let declined = "SELECT approval, agent_kind, scope, tainted, expires FROM remembered WHERE approve = 0";
+            known.persons = rows(
+                &connection,
+                "SELECT key, uid, name, enrolled FROM person",
+                |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
+            )?;
+            let declined =
+                "SELECT approval, agent_kind, scope, tainted, expires FROM remembered WHERE approve = 0";
             known.declined = rows(&connection, declined, |row| {
                 Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
             })?;
@@ -164,7 +177,9 @@ fn text(connection: &Connection, name: &str) -> rusqlite::Result<Option<String>>
 }
 
 fn number(connection: &Connection, name: &str) -> rusqlite::Result<u64> {
-    Ok(text(connection, name)?.and_then(|text| text.parse().ok()).unwrap_or(0))
+    Ok(text(connection, name)?
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(0))
 }
 
 fn apply(connection: &mut Connection, known: &Known, kept: &mut Vec<String>) -> rusqlite::Result<u64> {
@@ -174,7 +189,11 @@ fn apply(connection: &mut Connection, known: &Known, kept: &mut Vec<String>) -> 
     };
     let mut seen = 0;
     for name in RISING {
-        let own = known.rising.iter().find(|(one, _)| *one == name).map_or(0, |(_, number)| *number);
+        let own = known
+            .rising
+            .iter()
+            .find(|(one, _)| *one == name)
+            .map_or(0, |(_, number)| *number);
         let number = own.max(number(&transaction, name)?);
         set(name, &number.to_string())?;
         if name == "policy_epoch" {
@@ -186,13 +205,17 @@ fn apply(connection: &mut Connection, known: &Known, kept: &mut Vec<String>) -> 
     transaction.execute("DELETE FROM code", [])?;
     let void = transaction.execute("DELETE FROM remembered WHERE approve <> 0", [])?;
     if void > 0 {
-        kept.push(format!("{void} remembered approvals of the backup are void: a person is asked again"));
+        kept.push(format!(
+            "{void} remembered approvals of the backup are void: a person is asked again"
+        ));
     }
     if !known.stop.is_empty() {
         for (name, value) in &known.stop {
             set(name, value)?;
         }
-        kept.push("the emergency stop that holds: a person lifts it with `aiosctl emergency resume`".to_owned());
+        kept.push(
+            "the emergency stop that holds: a person lifts it with `aiosctl emergency resume`".to_owned(),
+        );
     }
     for nonce in &known.nonces {
         transaction.execute("INSERT OR IGNORE INTO nonce VALUES (?1, ?2)", (&nonce.0, nonce.1))?;
@@ -203,11 +226,17 @@ fn apply(connection: &mut Connection, known: &Known, kept: &mut Vec<String>) -> 
             let row = (key, uid, name, enrolled);
             transaction.execute("INSERT INTO person VALUES (?1, ?2, ?3, ?4)", row)?;
         }
-        kept.push(format!("the persons who are enrolled now ({})", known.persons.len()));
+        kept.push(format!(
+            "the persons who are enrolled now ({})",
+            known.persons.len()
+        ));
     }
     for (approval, agent, scope, tainted, expires) in &known.declined {
         let row = (approval, agent, scope, tainted, expires);
-        transaction.execute("INSERT OR REPLACE INTO remembered VALUES (?1, 0, ?2, ?3, ?4, ?5)", row)?;
+        transaction.execute(
+            "INSERT OR REPLACE INTO remembered VALUES (?1, 0, ?2, ?3, ?4, ?5)",
+            row,
+        )?;
     }
     transaction.commit()?;
     Ok(seen)
@@ -254,7 +283,10 @@ fn machine(now: &Paths, new: &Paths, kept: &mut Vec<String>) -> Result<()> {
     let stays = |kind| matches!(kind, Kind::Machine | Kind::Kept);
     let mut files = Vec::new();
     for found in walk(&now.state, |directory| contents::may_hold(directory, stays))? {
-        let Some(kind) = contents::find(&found.path).map(|(_, entry)| entry.kind).filter(|kind| stays(*kind)) else {
+        let Some(kind) = contents::find(&found.path)
+            .map(|(_, entry)| entry.kind)
+            .filter(|kind| stays(*kind))
+        else {
             continue;
         };
         if !found.meta.is_file() {
@@ -282,7 +314,11 @@ fn machine(now: &Paths, new: &Paths, kept: &mut Vec<String>) -> Result<()> {
 fn parents(from: &Path, to: &Path, path: &str) -> Result<()> {
     let mut above = String::new();
     for name in path.split('/').take(path.split('/').count().saturating_sub(1)) {
-        above = if above.is_empty() { name.to_owned() } else { format!("{above}/{name}") };
+        above = if above.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{above}/{name}")
+        };
         let place = to.join(&above);
         if place.is_dir() {
             continue;

@@ -54,40 +54,140 @@ use Kind::{Database, Kept, Left, Log, Machine, Settled, Small};
 
 /// The list. The first line that fits counts.
 pub const STATE: &[Entry] = &[
-    entry("backup/**", Left, "what a backup or a restore itself needs meanwhile"),
-    entry("memory/working.db", Database(1), "what was decided and done; a projection of the journal"),
-    entry("orchestrator/journal.db", Database(2), "goals, tasks, steps and schedules: the truth about work"),
-    entry("worker/*/journal.db", Database(1), "what each worker did, by which it answers for a step and undoes it"),
-    entry("worker/*/hw.db", Database(1), "the same, of a worker with several namespaces"),
+    entry(
+        "backup/**",
+        Left,
+        "what a backup or a restore itself needs meanwhile",
+    ),
+    entry(
+        "memory/working.db",
+        Database(1),
+        "what was decided and done; a projection of the journal",
+    ),
+    entry(
+        "orchestrator/journal.db",
+        Database(2),
+        "goals, tasks, steps and schedules: the truth about work",
+    ),
+    entry(
+        "worker/*/journal.db",
+        Database(1),
+        "what each worker did, by which it answers for a step and undoes it",
+    ),
+    entry(
+        "worker/*/hw.db",
+        Database(1),
+        "the same, of a worker with several namespaces",
+    ),
     entry("worker/*/monitor.db", Database(1), "the same"),
     entry("worker/*/firewall.db", Database(1), "the same"),
-    entry("worker/net/pending.db", Database(1), "network changes that wait to be confirmed, and how to take them back"),
-    entry("worker/*/store/partial/**", Left, "objects that nobody finished; removed at each start"),
-    entry("worker/fs/store/replaced", Small, "which inode took the place of which, for undo"),
-    entry("worker/*/store/**", Settled, "content before a change, for undo; named by its digest"),
-    entry("worker/pkg/debs/partial/**", Left, "downloads that nobody finished"),
-    entry("worker/pkg/debs/**", Settled, "package files that an undo installs again"),
+    entry(
+        "worker/net/pending.db",
+        Database(1),
+        "network changes that wait to be confirmed, and how to take them back",
+    ),
+    entry(
+        "worker/*/store/partial/**",
+        Left,
+        "objects that nobody finished; removed at each start",
+    ),
+    entry(
+        "worker/fs/store/replaced",
+        Small,
+        "which inode took the place of which, for undo",
+    ),
+    entry(
+        "worker/*/store/**",
+        Settled,
+        "content before a change, for undo; named by its digest",
+    ),
+    entry(
+        "worker/pkg/debs/partial/**",
+        Left,
+        "downloads that nobody finished",
+    ),
+    entry(
+        "worker/pkg/debs/**",
+        Settled,
+        "package files that an undo installs again",
+    ),
     entry("worker/process/marks/*", Small, "signals and programs in flight"),
-    entry("worker/sec/baselines/*", Small, "what files were like when a person approved them"),
-    entry("worker/os/shipped", Machine, "packages of the image on this machine's disk"),
+    entry(
+        "worker/sec/baselines/*",
+        Small,
+        "what files were like when a person approved them",
+    ),
+    entry(
+        "worker/os/shipped",
+        Machine,
+        "packages of the image on this machine's disk",
+    ),
     entry("worker/os/bootc.lock", Left, "a lock"),
-    entry("worker/os/reboot.json", Left, "a wish to start again: a restore must not carry it out"),
+    entry(
+        "worker/os/reboot.json",
+        Left,
+        "a wish to start again: a restore must not carry it out",
+    ),
     entry("worker/os/esp/**", Left, "a place to mount the boot partition"),
-    entry("guard/guard.db", Database(1), "approvals, persons, revocations, the emergency stop, epochs"),
-    entry("guard/executions.db", Database(1), "which call has which intent and outcome; a projection of the log"),
-    entry("guard/restored.json", Left, "what the guard is about to record of a restore"),
-    entry("guard/audit/payloads.db", Database(0), "inputs and outputs of logged calls, those that were not forgotten"),
-    entry("guard/audit/**", Log, "the audit log, its checkpoints, and the key of the next one"),
-    entry("guard/keys/*", Small, "the keys by which tokens, receipts and approvals are made"),
+    entry(
+        "guard/guard.db",
+        Database(1),
+        "approvals, persons, revocations, the emergency stop, epochs",
+    ),
+    entry(
+        "guard/executions.db",
+        Database(1),
+        "which call has which intent and outcome; a projection of the log",
+    ),
+    entry(
+        "guard/restored.json",
+        Left,
+        "what the guard is about to record of a restore",
+    ),
+    entry(
+        "guard/audit/payloads.db",
+        Database(0),
+        "inputs and outputs of logged calls, those that were not forgotten",
+    ),
+    entry(
+        "guard/audit/**",
+        Log,
+        "the audit log, its checkpoints, and the key of the next one",
+    ),
+    entry(
+        "guard/keys/*",
+        Small,
+        "the keys by which tokens, receipts and approvals are made",
+    ),
     entry("persons/*/key", Small, "persons' own keys"),
     entry("init/services/*", Small, "services that were switched on or off"),
-    entry("init/first-boot", Machine, "that this machine went through its first boot"),
-    entry("init/sign-in-shown", Machine, "that the first sign-in link was shown on this machine's screen"),
+    entry(
+        "init/first-boot",
+        Machine,
+        "that this machine went through its first boot",
+    ),
+    entry(
+        "init/sign-in-shown",
+        Machine,
+        "that the first sign-in link was shown on this machine's screen",
+    ),
     entry("init/clock", Kept, "when this machine was last shut down"),
-    entry("os/*", Machine, "what became of the images on this machine's disk: a restore does not change them"),
-    entry("log/*", Kept, "what services printed; turned over by size, and no service reads it"),
+    entry(
+        "os/*",
+        Machine,
+        "what became of the images on this machine's disk: a restore does not change them",
+    ),
+    entry(
+        "log/*",
+        Kept,
+        "what services printed; turned over by size, and no service reads it",
+    ),
     entry("time/**", Kept, "how this machine's clock drifts"),
-    entry("sandbox/**", Left, "containers and their images: made anew from the image that runs"),
+    entry(
+        "sandbox/**",
+        Left,
+        "containers and their images: made anew from the image that runs",
+    ),
 ];
 
 /// Names that mean the same wherever they are.
@@ -233,7 +333,9 @@ mod tests {
             let directories = table.get("directory").and_then(toml::Value::as_array);
             for directory in directories.into_iter().flatten() {
                 let path = directory["path"].as_str().unwrap();
-                let Some(name) = path.strip_prefix("${STATE}/") else { continue };
+                let Some(name) = path.strip_prefix("${STATE}/") else {
+                    continue;
+                };
                 seen += 1;
                 assert!(
                     empty.contains(name) || may_hold(name, |_| true),
@@ -258,19 +360,25 @@ mod tests {
             for item in fs::read_dir(directory).unwrap() {
                 let path = item.unwrap().path();
                 let name = path.file_name().unwrap().to_string_lossy().into_owned();
-                if path.is_dir() && !["tests", "backup", "xtask", "bench", "target"].contains(&name.as_str()) {
+                if path.is_dir() && !["tests", "backup", "xtask", "bench", "target"].contains(&name.as_str())
+                {
                     queue.push(path);
                 } else if name.ends_with(".rs") && name != "tests.rs" {
                     let text = fs::read_to_string(&path).unwrap();
                     let code = text.split("#[cfg(test)]").next().unwrap();
-                    let names = code.split('"').filter(|word| word.ends_with(".db") && !word.contains('{'));
+                    let names = code
+                        .split('"')
+                        .filter(|word| word.ends_with(".db") && !word.contains('{'));
                     found.extend(names.map(str::to_owned));
                 }
             }
         }
         found.retain(|name| !name.starts_with('.') && !name.contains('/'));
         assert!(found.len() >= 5, "{found:?}");
-        let unknown: Vec<_> = found.iter().filter(|name| !known.contains(name.as_str())).collect();
+        let unknown: Vec<_> = found
+            .iter()
+            .filter(|name| !known.contains(name.as_str()))
+            .collect();
         assert!(
             unknown.is_empty(),
             "{unknown:?} are not on the list of crates/backup/src/contents.rs"

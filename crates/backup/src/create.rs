@@ -61,12 +61,21 @@ pub fn create(paths: &Paths, wanted: &Wanted, progress: &mut Progress<'_>) -> Re
     if !rustix::process::geteuid().is_root() {
         return Err(BackupError::NotRoot { what: "a backup" });
     }
-    let recipients = wanted.keys.iter().map(|file| keys::recipients(file)).collect::<Result<Vec<_>>>()?.concat();
+    let recipients = wanted
+        .keys
+        .iter()
+        .map(|file| keys::recipients(file))
+        .collect::<Result<Vec<_>>>()?
+        .concat();
     if wanted.file.exists() {
-        return Err(BackupError::Exists { path: wanted.file.clone() });
+        return Err(BackupError::Exists {
+            path: wanted.file.clone(),
+        });
     }
     if !paths.state.is_dir() {
-        return Err(BackupError::NoState { path: paths.state.clone() });
+        return Err(BackupError::NoState {
+            path: paths.state.clone(),
+        });
     }
     let staging = Staging::begin(&paths.state)?;
     progress.phase("looking for a moment");
@@ -91,7 +100,11 @@ pub fn create(paths: &Paths, wanted: &Wanted, progress: &mut Progress<'_>) -> Re
 }
 
 fn part_of(file: &Path) -> PathBuf {
-    PathBuf::from([file.as_os_str(), ".part".as_ref()].into_iter().collect::<std::ffi::OsString>())
+    PathBuf::from(
+        [file.as_os_str(), ".part".as_ref()]
+            .into_iter()
+            .collect::<std::ffi::OsString>(),
+    )
 }
 
 fn write(
@@ -101,7 +114,12 @@ fn write(
     members: Members,
     progress: &mut Progress<'_>,
 ) -> Result<()> {
-    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(part);
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(part);
     let mut writer = Writer::begin(file.map_err(BackupError::io("write", part))?, part, recipients)?;
     writer.manifest(manifest)?;
     progress.begin("writing", members.values().map(|(member, _)| member.size).sum());
@@ -128,7 +146,10 @@ fn gather(
     progress: &mut Progress<'_>,
 ) -> Result<(Manifest, Members)> {
     let (mut members, mut unlisted) = (Members::new(), Vec::new());
-    let (at_once, log) = (moment.at_once, moment.log.as_ref().and_then(|log| log.head.clone()));
+    let (at_once, log) = (
+        moment.at_once,
+        moment.log.as_ref().and_then(|log| log.head.clone()),
+    );
     progress.phase("copying databases");
     for (number, pinned) in moment.databases.into_iter().enumerate() {
         let copy = staging.directory.join(number.to_string());
@@ -146,7 +167,10 @@ fn gather(
         members.insert(format!("{STATE}/{}", pinned.path), (member, Source::File(copy)));
     }
     for (path, small) in moment.small {
-        members.insert(format!("{STATE}/{path}"), (small.member, Source::Bytes(small.content)));
+        members.insert(
+            format!("{STATE}/{path}"),
+            (small.member, Source::Bytes(small.content)),
+        );
     }
     if let Some(log) = moment.log {
         add_log(&paths.state.join(LOG), log, &mut members)?;
@@ -176,7 +200,10 @@ fn gather(
         at_once,
         log: log.as_ref().map(LogHead::from),
         unlisted,
-        members: members.iter().map(|(path, (member, _))| (path.clone(), member.clone())).collect(),
+        members: members
+            .iter()
+            .map(|(path, (member, _))| (path.clone(), member.clone()))
+            .collect(),
     };
     Ok((manifest, members))
 }
@@ -224,7 +251,11 @@ fn add_log(directory: &Path, log: Prefix, members: &mut Members) -> Result<()> {
         add("checkpoints.log", Some(log.checkpoints), checkpoints)?;
     }
     for (place, size) in log.segments {
-        let name = place.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = place
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         add(&format!("segments/{name}"), Some(size), Source::File(place))?;
     }
     Ok(())
@@ -301,7 +332,13 @@ fn digests(members: Members, progress: &mut Progress<'_>) -> Result<Members> {
         .filter(|(_, (member, _))| member.kind == Type::Directory)
         .map(|(path, _)| path.clone())
         .collect();
-    known.retain(|path, _| path.rsplit_once('/').is_none_or(|(above, _)| directories.binary_search_by(|one| one.as_str().cmp(above)).is_ok()));
+    known.retain(|path, _| {
+        path.rsplit_once('/').is_none_or(|(above, _)| {
+            directories
+                .binary_search_by(|one| one.as_str().cmp(above))
+                .is_ok()
+        })
+    });
     Ok(known)
 }
 
@@ -326,15 +363,23 @@ impl Staging {
         };
         make(&own)?;
         let lock = own.join("lock");
-        let held = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&lock);
+        let held = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&lock);
         let held = held.map_err(BackupError::io("open", &lock))?;
-        flock(&held, FlockOperation::NonBlockingLockExclusive)
-            .map_err(|error| BackupError::io("lock, because another backup is being made:", &lock)(error.into()))?;
+        flock(&held, FlockOperation::NonBlockingLockExclusive).map_err(|error| {
+            BackupError::io("lock, because another backup is being made:", &lock)(error.into())
+        })?;
         let staging = Self {
             directory: own.join("copies"),
             _lock: held,
         };
-        staging.clear().map_err(BackupError::io("clear", &staging.directory))?;
+        staging
+            .clear()
+            .map_err(BackupError::io("clear", &staging.directory))?;
         make(&staging.directory)?;
         Ok(staging)
     }

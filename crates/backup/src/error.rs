@@ -168,7 +168,9 @@ pub enum BackupError {
         needed: u64,
     },
     /// The policy of the archive is older than one that was in force here.
-    #[error("the policy of this backup has epoch {epoch}, but {seen} was in force on this machine, whose own policy has {own}")]
+    #[error(
+        "the policy of this backup has epoch {epoch}, but {seen} was in force on this machine, whose own policy has {own}"
+    )]
     OldPolicy {
         /// Of the archive.
         epoch: u64,

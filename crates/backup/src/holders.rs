@@ -47,9 +47,17 @@ fn holders(state: &Path, proc: &Path) -> Result<BTreeMap<Holder, String>> {
     let own = std::process::id();
     for entry in fs::read_dir(proc).map_err(BackupError::io("list", proc))? {
         let entry = entry.map_err(BackupError::io("list", proc))?;
-        let pid = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok());
-        let Some(pid) = pid.filter(|pid| *pid != own) else { continue };
-        if let Some(inode) = open_files(&entry.path()).iter().find(|inode| files.contains_key(inode)) {
+        let pid = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse::<u32>().ok());
+        let Some(pid) = pid.filter(|pid| *pid != own) else {
+            continue;
+        };
+        if let Some(inode) = open_files(&entry.path())
+            .iter()
+            .find(|inode| files.contains_key(inode))
+        {
             let name = fs::read_to_string(entry.path().join("comm")).unwrap_or_default();
             let file = files.get(inode).cloned().unwrap_or_default();
             holders.insert((name.trim().to_owned(), pid), file);
@@ -92,7 +100,10 @@ mod tests {
         refuse(state.path()).unwrap();
         let mut child = hold(&database);
         let error = refuse(state.path()).unwrap_err().to_string();
-        assert!(error.contains("guard/guard.db") && error.contains(&child.id().to_string()), "{error}");
+        assert!(
+            error.contains("guard/guard.db") && error.contains(&child.id().to_string()),
+            "{error}"
+        );
         for child in [&mut child, &mut other] {
             child.kill().unwrap();
             child.wait().unwrap();

@@ -29,10 +29,16 @@ pub struct Pair {
 /// # Errors
 /// One of them exists already, or cannot be written.
 pub fn make(file: &Path, created: &str) -> Result<Pair> {
-    let public_file = PathBuf::from([file.as_os_str(), ".pub".as_ref()].into_iter().collect::<std::ffi::OsString>());
+    let public_file = PathBuf::from(
+        [file.as_os_str(), ".pub".as_ref()]
+            .into_iter()
+            .collect::<std::ffi::OsString>(),
+    );
     let taken = [file, &public_file].into_iter().find(|path| path.exists());
     if let Some(path) = taken {
-        return Err(BackupError::Exists { path: path.to_owned() });
+        return Err(BackupError::Exists {
+            path: path.to_owned(),
+        });
     }
     let identity = Identity::generate();
     let public = identity.to_public().to_string();
@@ -42,7 +48,10 @@ pub fn make(file: &Path, created: &str) -> Result<Pair> {
     write(
         file,
         0o600,
-        &format!("# created: {created}\n# public key: {public}\n{}\n", secret.expose_secret()),
+        &format!(
+            "# created: {created}\n# public key: {public}\n{}\n",
+            secret.expose_secret()
+        ),
     )?;
     Ok(Pair { public, public_file })
 }
@@ -69,7 +78,9 @@ pub(crate) fn recipients(path: &Path) -> Result<Vec<Recipient>> {
     };
     let text = fs::read_to_string(path).map_err(BackupError::io("read", path))?;
     if text.contains(SECRET) {
-        return Err(wrong("it is a secret one, which does not belong on the machine that is backed up"));
+        return Err(wrong(
+            "it is a secret one, which does not belong on the machine that is backed up",
+        ));
     }
     let keys: Vec<Recipient> = lines(&text)
         .map(|line| line.parse().map_err(wrong))
@@ -122,7 +133,10 @@ mod tests {
         assert_eq!(identity.to_public().to_string(), pair.public);
         assert_eq!(recipients(&pair.public_file).unwrap().len(), 1);
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
-        assert!(matches!(make(&file, "now").unwrap_err(), BackupError::Exists { .. }));
+        assert!(matches!(
+            make(&file, "now").unwrap_err(),
+            BackupError::Exists { .. }
+        ));
     }
 
     #[test]
@@ -135,10 +149,18 @@ mod tests {
         let garbage = home.path().join("garbage");
         fs::write(&garbage, "age1garbage\n").unwrap();
         for path in [&file, &empty, &garbage] {
-            assert!(matches!(recipients(path), Err(BackupError::Key { .. })), "{}", path.display());
+            assert!(
+                matches!(recipients(path), Err(BackupError::Key { .. })),
+                "{}",
+                path.display()
+            );
         }
         for path in [&pair.public_file, &empty, &garbage] {
-            assert!(matches!(identities(path), Err(BackupError::Key { .. })), "{}", path.display());
+            assert!(
+                matches!(identities(path), Err(BackupError::Key { .. })),
+                "{}",
+                path.display()
+            );
         }
         let error = recipients(&file).unwrap_err().to_string();
         assert!(!error.contains(SECRET), "a secret is never shown: {error}");

@@ -155,11 +155,15 @@ impl Manifest {
             path: archive.to_owned(),
             problem,
         };
-        let version: Version = serde_json::from_slice(bytes).map_err(|error| foreign(format!("{NAME}: {error}")))?;
+        let version: Version =
+            serde_json::from_slice(bytes).map_err(|error| foreign(format!("{NAME}: {error}")))?;
         newer("the archive", version.format.into(), FORMAT.into())?;
-        let manifest: Self = serde_json::from_slice(bytes).map_err(|error| foreign(format!("{NAME}: {error}")))?;
+        let manifest: Self =
+            serde_json::from_slice(bytes).map_err(|error| foreign(format!("{NAME}: {error}")))?;
         for (path, member) in &manifest.members {
-            manifest.check(path, member).map_err(|problem| foreign(format!("{path}: {problem}")))?;
+            manifest
+                .check(path, member)
+                .map_err(|problem| foreign(format!("{path}: {problem}")))?;
             if let (Some(found), Some(below)) = (member.schema, path.strip_prefix("state/")) {
                 newer(&format!("database {path}"), found, known(below))?;
             }
@@ -169,13 +173,18 @@ impl Manifest {
 
     /// Nothing outside of the two directories can be meant, and every directory on the way is one.
     fn check(&self, path: &str, member: &Member) -> std::result::Result<(), String> {
-        let plain = Path::new(path).components().all(|part| matches!(part, Component::Normal(_)));
+        let plain = Path::new(path)
+            .components()
+            .all(|part| matches!(part, Component::Normal(_)));
         let top = path.split('/').next().unwrap_or_default();
         if !plain || path.ends_with('/') || path.contains("//") || ![STATE, ETC].contains(&top) {
             return Err("no path of a backup".to_owned());
         }
         if let Some((above, _)) = path.rsplit_once('/')
-            && self.members.get(above).is_none_or(|above| above.kind != Type::Directory)
+            && self
+                .members
+                .get(above)
+                .is_none_or(|above| above.kind != Type::Directory)
         {
             return Err(format!("{above} is no directory"));
         }
@@ -197,7 +206,10 @@ impl Manifest {
     /// Number of files.
     #[must_use]
     pub fn files(&self) -> usize {
-        self.members.values().filter(|member| member.kind == Type::File).count()
+        self.members
+            .values()
+            .filter(|member| member.kind == Type::File)
+            .count()
     }
 
     /// Databases with their schema.
@@ -259,7 +271,10 @@ mod tests {
             at_once: true,
             log: None,
             unlisted: Vec::new(),
-            members: members.iter().map(|(path, member)| ((*path).to_owned(), member.clone())).collect(),
+            members: members
+                .iter()
+                .map(|(path, member)| ((*path).to_owned(), member.clone()))
+                .collect(),
         }
     }
 
@@ -269,7 +284,10 @@ mod tests {
 
     #[test]
     fn it_comes_back_as_it_was() {
-        let one = manifest(&[("state", member(Type::Directory)), ("state/a", member(Type::File))]);
+        let one = manifest(&[
+            ("state", member(Type::Directory)),
+            ("state/a", member(Type::File)),
+        ]);
         assert_eq!(read(&one).unwrap(), one);
     }
 
@@ -282,13 +300,20 @@ mod tests {
             &[("other", directory.clone())],
             &[("state", file.clone())],
             &[("etc", directory.clone()), ("etc//x", file.clone())],
-            &[("etc", directory.clone()), ("etc/x", link.clone()), ("etc/x/y", file.clone())],
+            &[
+                ("etc", directory.clone()),
+                ("etc/x", link.clone()),
+                ("etc/x/y", file.clone()),
+            ],
             &[("etc", link), ("etc/y", file.clone())],
             &[("etc", directory), ("etc/a/y", file)],
         ];
         for members in cases {
             let error = read(&manifest(members)).unwrap_err();
-            assert!(matches!(error, BackupError::Foreign { .. }), "{members:?}: {error}");
+            assert!(
+                matches!(error, BackupError::Foreign { .. }),
+                "{members:?}: {error}"
+            );
         }
     }
 
@@ -307,6 +332,11 @@ mod tests {
             ("state/guard/guard.db", database),
         ]);
         let error = read(&newer).unwrap_err();
-        assert!(error.to_string().contains("database state/guard/guard.db is of version 99"), "{error}");
+        assert!(
+            error
+                .to_string()
+                .contains("database state/guard/guard.db is of version 99"),
+            "{error}"
+        );
     }
 }

@@ -96,8 +96,12 @@ fn open_all(state: &Path) -> Result<Vec<Pinned>> {
     let is_database = |kind| matches!(kind, Kind::Database(_));
     let mut databases = Vec::new();
     for found in walk(state, |directory| contents::may_hold(directory, is_database))? {
-        let Some((rank, entry)) = contents::find(&found.path) else { continue };
-        let Kind::Database(known) = entry.kind else { continue };
+        let Some((rank, entry)) = contents::find(&found.path) else {
+            continue;
+        };
+        let Kind::Database(known) = entry.kind else {
+            continue;
+        };
         if !found.meta.is_file() {
             continue;
         }
@@ -146,9 +150,13 @@ impl Pinned {
     fn pin(&mut self) -> Result<()> {
         let pin = || -> rusqlite::Result<i64> {
             self.connection.execute_batch("BEGIN")?;
-            let schema = self.connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+            let schema = self
+                .connection
+                .pragma_query_value(None, "user_version", |row| row.get(0))?;
             self.connection
-                .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0))?;
+                .query_row("SELECT count(*) FROM sqlite_schema", [], |row| {
+                    row.get::<_, i64>(0)
+                })?;
             Ok(schema)
         };
         self.schema = pin().map_err(BackupError::database(&self.path))?;
@@ -164,7 +172,9 @@ impl Pinned {
 /// A number for each database that changes when anybody commits.
 fn versions(databases: &[Pinned]) -> Result<Vec<i64>> {
     let version = |pinned: &Pinned| {
-        let read = pinned.watcher.pragma_query_value(None, "data_version", |row| row.get(0));
+        let read = pinned
+            .watcher
+            .pragma_query_value(None, "data_version", |row| row.get(0));
         read.map_err(BackupError::database(&pinned.path))
     };
     databases.iter().map(version).collect()

@@ -39,7 +39,11 @@ impl<'a> Progress<'a> {
     }
 
     pub(crate) fn begin(&mut self, phase: &'static str, total: u64) {
-        self.step = Step { phase, done: 0, total };
+        self.step = Step {
+            phase,
+            done: 0,
+            total,
+        };
         (self.tell)(self.step);
     }
 

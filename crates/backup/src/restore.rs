@@ -71,7 +71,10 @@ pub fn restore(paths: &Paths, wanted: &Wanted, progress: &mut Progress<'_>) -> R
             ours,
         });
     }
-    exchange::finish(paths).map_err(BackupError::io("go through with the restore before, of", &paths.state))?;
+    exchange::finish(paths).map_err(BackupError::io(
+        "go through with the restore before, of",
+        &paths.state,
+    ))?;
     let beside = Beside::of(paths, &wanted.stamp)?;
     beside.clear()?;
     holders::refuse(&paths.state)?;
@@ -96,7 +99,10 @@ pub fn restore(paths: &Paths, wanted: &Wanted, progress: &mut Progress<'_>) -> R
     let before = beside.before.clone();
     Exchange::new(state, state_before, etc, etc_before)
         .and_then(|exchange| exchange.run(paths))
-        .map_err(BackupError::io("put the restored state in the place of", &paths.state))?;
+        .map_err(BackupError::io(
+            "put the restored state in the place of",
+            &paths.state,
+        ))?;
     Ok(Restored {
         manifest,
         note,
@@ -117,10 +123,16 @@ impl Beside {
         for (directory, mode) in [(&paths.state, 0o711), (&paths.etc, 0o755)] {
             let made = DirBuilder::new().recursive(true).mode(mode).create(directory);
             made.map_err(BackupError::io("make", directory))?;
-            let device = |path: &Path| fs::metadata(path).map(|meta| meta.dev()).map_err(BackupError::io("look at", path));
+            let device = |path: &Path| {
+                fs::metadata(path)
+                    .map(|meta| meta.dev())
+                    .map_err(BackupError::io("look at", path))
+            };
             let above = directory.parent().unwrap_or(Path::new("/"));
             if device(directory)? != device(above)? {
-                return Err(BackupError::MountPoint { path: directory.clone() });
+                return Err(BackupError::MountPoint {
+                    path: directory.clone(),
+                });
             }
         }
         let named = |what: &str| own.clone().map(|path| with(&path, &format!("{what}-{stamp}")));
@@ -134,7 +146,9 @@ impl Beside {
     /// Removes what a restore that did not come to its end left beside.
     fn clear(&self) -> Result<()> {
         for own in &self.own {
-            let (Some(above), Some(name)) = (own.parent(), own.file_name()) else { continue };
+            let (Some(above), Some(name)) = (own.parent(), own.file_name()) else {
+                continue;
+            };
             let prefix = format!("{}.{NEW}-", name.to_string_lossy());
             for entry in fs::read_dir(above).map_err(BackupError::io("list", above))? {
                 let entry = entry.map_err(BackupError::io("list", above))?;
@@ -165,7 +179,12 @@ fn with(path: &Path, end: &str) -> PathBuf {
 }
 
 /// Unpacks beside the state, checks everything, and makes it fit this machine.
-fn unpack(archive: Archive, paths: &Paths, beside: &Beside, progress: &mut Progress<'_>) -> Result<(Manifest, Note)> {
+fn unpack(
+    archive: Archive,
+    paths: &Paths,
+    beside: &Beside,
+    progress: &mut Progress<'_>,
+) -> Result<(Manifest, Note)> {
     let digest = archive.digest.clone();
     room(&archive.manifest, &paths.state)?;
     let owners = Owners::of(&archive.manifest)?;
@@ -177,7 +196,9 @@ fn unpack(archive: Archive, paths: &Paths, beside: &Beside, progress: &mut Progr
     let manifest = archive.read(|path, member, content| {
         let place = beside.place(path);
         put(&place, member, content).map_err(BackupError::io("unpack to", &place))?;
-        owners.give(&place, member).map_err(BackupError::io("give to its owner", &place))?;
+        owners
+            .give(&place, member)
+            .map_err(BackupError::io("give to its owner", &place))?;
         progress.done(member.size);
         Ok(())
     })?;
@@ -191,7 +212,11 @@ fn unpack(archive: Archive, paths: &Paths, beside: &Beside, progress: &mut Progr
         ..paths.clone()
     };
     let note = carry::over(paths, &new, &manifest, &digest)?;
-    for (path, member) in manifest.members.iter().filter(|(_, member)| member.kind == Type::Directory) {
+    for (path, member) in manifest
+        .members
+        .iter()
+        .filter(|(_, member)| member.kind == Type::Directory)
+    {
         let place = beside.place(path);
         let set = fs::set_permissions(&place, Permissions::from_mode(member.mode));
         set.map_err(BackupError::io("set the mode of", &place))?;
@@ -211,7 +236,11 @@ fn put(place: &Path, member: &Member, content: &mut dyn Read) -> io::Result<()> 
         },
         Type::Link => symlink(&member.target, place),
         Type::File => {
-            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(place)?;
+            let mut file = OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(place)?;
             io::copy(content, &mut file)?;
             let mtime = u64::try_from(member.mtime).unwrap_or(0);
             // A snapshot's time says how long it is kept.
@@ -223,7 +252,10 @@ fn put(place: &Path, member: &Member, content: &mut dyn Read) -> io::Result<()> 
 fn room(manifest: &Manifest, state: &Path) -> Result<()> {
     let above = state.parent().unwrap_or(Path::new("/"));
     let stat = rustix::fs::statvfs(above).map_err(|error| BackupError::io("look at", above)(error.into()))?;
-    let (free, needed) = (stat.f_bavail.saturating_mul(stat.f_frsize), manifest.bytes().saturating_add(SPARE));
+    let (free, needed) = (
+        stat.f_bavail.saturating_mul(stat.f_frsize),
+        manifest.bytes().saturating_add(SPARE),
+    );
     if free < needed {
         return Err(BackupError::Room {
             path: above.to_owned(),
@@ -270,8 +302,13 @@ impl Owners {
     }
 
     fn give(&self, place: &Path, member: &Member) -> io::Result<()> {
-        let number = |known: &HashMap<String, Option<u32>>, name: &str| known.get(name).copied().flatten().unwrap_or(0);
-        let (user, group) = (number(&self.users, &member.user), number(&self.groups, &member.group));
+        let number = |known: &HashMap<String, Option<u32>>, name: &str| {
+            known.get(name).copied().flatten().unwrap_or(0)
+        };
+        let (user, group) = (
+            number(&self.users, &member.user),
+            number(&self.groups, &member.group),
+        );
         lchown(place, Some(user), Some(group))?;
         if member.kind == Type::File {
             fs::set_permissions(place, Permissions::from_mode(member.mode))?;
@@ -289,7 +326,8 @@ fn check(manifest: &Manifest, state: &Path) -> Result<()> {
             path: path.to_owned(),
             problem,
         };
-        let connection = Connection::open_with_flags(&place, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(&failed)?;
+        let connection =
+            Connection::open_with_flags(&place, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(&failed)?;
         let found: String = connection
             .query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))
             .map_err(|error| corrupt(error.to_string()))?;
@@ -300,7 +338,9 @@ fn check(manifest: &Manifest, state: &Path) -> Result<()> {
             .pragma_query_value(None, "user_version", |row| row.get(0))
             .map_err(&failed)?;
         if version != schema {
-            return Err(corrupt(format!("its schema is {version}, and the manifest says {schema}")));
+            return Err(corrupt(format!(
+                "its schema is {version}, and the manifest says {schema}"
+            )));
         }
     }
     let log = state.join(LOG);

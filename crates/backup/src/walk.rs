@@ -39,7 +39,11 @@ pub(crate) fn walk(root: &Path, enter: impl Fn(&str) -> bool) -> Result<Vec<Foun
                 Err(error) if error.kind() == ErrorKind::NotFound => continue,
                 meta => meta.map_err(BackupError::io("look at", &place))?,
             };
-            let path = if above.is_empty() { name } else { format!("{above}/{name}") };
+            let path = if above.is_empty() {
+                name
+            } else {
+                format!("{above}/{name}")
+            };
             if meta.is_dir() && enter(&path) {
                 queue.push((path.clone(), place.clone()));
             }

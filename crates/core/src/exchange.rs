@@ -74,7 +74,11 @@ impl Exchange {
             if is_new(&self.etc) {
                 swap(&self.etc, &paths.etc)?;
             } else {
-                let problem = format!("the restored files are in neither {} nor {}", self.etc.display(), paths.etc.display());
+                let problem = format!(
+                    "the restored files are in neither {} nor {}",
+                    self.etc.display(),
+                    paths.etc.display()
+                );
                 return Err(io::Error::new(io::ErrorKind::NotFound, problem));
             }
         }
@@ -98,7 +102,14 @@ pub fn finish(paths: &Paths) -> io::Result<Option<Exchange>> {
     let note = paths.state.join(DIRECTORY).join(NOTE);
     let text = match fs::read(&note) {
         Ok(text) => text,
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied) => return Ok(None),
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied
+            ) =>
+        {
+            return Ok(None);
+        }
         Err(error) => return Err(error),
     };
     let exchange: Exchange = serde_json::from_slice(&text)?;
@@ -204,7 +215,11 @@ mod tests {
             for step in &steps[..done] {
                 step(&scene);
             }
-            assert_eq!(finish(&scene.paths).unwrap().as_ref(), Some(&scene.exchange), "{done}");
+            assert_eq!(
+                finish(&scene.paths).unwrap().as_ref(),
+                Some(&scene.exchange),
+                "{done}"
+            );
             is_new(&scene);
         }
     }

@@ -20,15 +20,15 @@ pub(crate) async fn record(log: &Log, directory: &Path) -> Result<(), GuardError
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         text => text.map_err(GuardError::io("read", &path))?,
     };
-    let note: Map<String, Value> = serde_json::from_slice(&text).map_err(|error| {
-        AuditError::Malformed {
-            path: path.clone(),
-            problem: error.to_string(),
-        }
+    let note: Map<String, Value> = serde_json::from_slice(&text).map_err(|error| AuditError::Malformed {
+        path: path.clone(),
+        problem: error.to_string(),
     })?;
     let record = note
         .into_iter()
-        .fold(Record::new("guard.restored"), |record, (name, value)| record.with(&name, value));
+        .fold(Record::new("guard.restored"), |record, (name, value)| {
+            record.with(&name, value)
+        });
     let seq = log.append(record, Durability::Durable).await?.seq;
     tracing::warn!(seq, "this state was restored from a backup");
     fs::remove_file(&path).map_err(GuardError::io("remove", &path))
@@ -46,7 +46,11 @@ mod tests {
         record(&log, home.path()).await.unwrap();
         assert_eq!(log.size(), 0);
 
-        fs::write(home.path().join(NOTE), r#"{"backup":"abc","replaced":{"size":7}}"#).unwrap();
+        fs::write(
+            home.path().join(NOTE),
+            r#"{"backup":"abc","replaced":{"size":7}}"#,
+        )
+        .unwrap();
         for _ in 0..2 {
             record(&log, home.path()).await.unwrap();
         }

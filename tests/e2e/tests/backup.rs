@@ -10,7 +10,11 @@ use std::process::Output;
 fn root(state: &Path, args: &[&str]) -> Output {
     let program = state.join("vendor/bin/aiosctl").display().to_string();
     let mut command = as_root(&program);
-    command.arg("--json").arg("--socket").arg(state.join("run")).args(args);
+    command
+        .arg("--json")
+        .arg("--socket")
+        .arg(state.join("run"))
+        .args(args);
     command.output().expect("aiosctl starts")
 }
 
@@ -33,7 +37,11 @@ fn a_backup_is_made_while_a_goal_works_and_knows_all_state() {
     let file = dir.path().join("x.aios").display().to_string();
     let made = answer(&root(&instance.state, &["backup", "create", "--plain", &file]));
     instance.wait_for(&goal, &["completed"]);
-    assert_eq!(made["unlisted"], serde_json::json!([]), "state that the list does not know: {made:#}");
+    assert_eq!(
+        made["unlisted"],
+        serde_json::json!([]),
+        "state that the list does not know: {made:#}"
+    );
     let databases = made["databases"].as_array().expect("databases");
     assert!(databases.len() >= 10, "{made:#}");
 
@@ -42,9 +50,17 @@ fn a_backup_is_made_while_a_goal_works_and_knows_all_state() {
     let seq = made["audit_seq"].as_u64().expect("it is in the log");
     let record = instance.json(&["audit", "show", &seq.to_string()]);
     assert_eq!(record["kind"], "backup.created", "{record:#}");
-    assert!(record.to_string().contains(made["backup"].as_str().expect("a digest")), "{record:#}");
+    assert!(
+        record
+            .to_string()
+            .contains(made["backup"].as_str().expect("a digest")),
+        "{record:#}"
+    );
 
     let refused = root(&instance.state, &["backup", "restore", &file]);
     let text = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert!(!refused.status.success() && text.contains("AIOS-BACKUP-0018"), "it runs: {text}");
+    assert!(
+        !refused.status.success() && text.contains("AIOS-BACKUP-0018"),
+        "it runs: {text}"
+    );
 }

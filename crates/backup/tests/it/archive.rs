@@ -31,10 +31,16 @@ async fn nothing_is_written_when_a_key_cannot_be_read_or_the_file_exists() {
     let scene = Scene::new().await;
     let empty = scene.root.path().join("empty.pub");
     fs::write(&empty, "").unwrap();
-    assert!(matches!(scene.create(&[empty]).unwrap_err(), BackupError::Key { .. }));
+    assert!(matches!(
+        scene.create(&[empty]).unwrap_err(),
+        BackupError::Key { .. }
+    ));
     assert!(!scene.file().exists());
     fs::write(scene.file(), "mine").unwrap();
-    assert!(matches!(scene.create(&[]).unwrap_err(), BackupError::Exists { .. }));
+    assert!(matches!(
+        scene.create(&[]).unwrap_err(),
+        BackupError::Exists { .. }
+    ));
     assert_eq!(fs::read_to_string(scene.file()).unwrap(), "mine");
 }
 
@@ -44,7 +50,11 @@ async fn cut_off_anywhere_it_is_refused_before_anything_is_touched() {
         let scene = Scene::new().await;
         let key = scene.root.path().join("key");
         let pair = keys::make(&key, "now").unwrap();
-        let recipients = if encrypted { vec![pair.public_file] } else { Vec::new() };
+        let recipients = if encrypted {
+            vec![pair.public_file]
+        } else {
+            Vec::new()
+        };
         scene.create(&recipients).unwrap();
         let mut wanted = scene.wanted();
         wanted.key = Some(key);
@@ -136,7 +146,14 @@ async fn newer_foreign_and_other_machines_archives_are_refused() {
             "no-such-user",
         ),
         (
-            |manifest| drop(manifest["members"].as_object_mut().unwrap().remove("state/guard/keys/mint")),
+            |manifest| {
+                drop(
+                    manifest["members"]
+                        .as_object_mut()
+                        .unwrap()
+                        .remove("state/guard/keys/mint"),
+                )
+            },
             |error| matches!(error, BackupError::Altered { .. }),
             "state/guard/keys/mint: it is not in the manifest",
         ),
@@ -153,7 +170,10 @@ async fn newer_foreign_and_other_machines_archives_are_refused() {
         fs::write(scene.file(), &whole).unwrap();
         rewrite(&scene.file(), change, None);
         let error = refused(&scene, &scene.wanted());
-        assert!(expected(&error) && error.to_string().contains(text), "{text}: {error}");
+        assert!(
+            expected(&error) && error.to_string().contains(text),
+            "{text}: {error}"
+        );
     }
     fs::write(scene.file(), &whole).unwrap();
     rewrite(&scene.file(), |_| (), Some(("state/guard/keys/mint", b"b key")));
@@ -161,7 +181,11 @@ async fn newer_foreign_and_other_machines_archives_are_refused() {
     assert!(error.contains("at state/guard/keys/mint: its content"), "{error}");
 
     fs::write(scene.file(), &whole).unwrap();
-    rewrite(&scene.file(), |manifest| manifest["machine"] = json!("somebody else"), None);
+    rewrite(
+        &scene.file(),
+        |manifest| manifest["machine"] = json!("somebody else"),
+        None,
+    );
     let mut wanted = scene.wanted();
     wanted.other_machine = true;
     scene.restore_as(&wanted).unwrap();
@@ -185,7 +209,10 @@ async fn a_damaged_database_or_log_in_it_is_refused() {
         };
         rewrite(&scene.file(), change, Some((path, bytes)));
         let error = refused(&scene, &scene.wanted());
-        assert!(matches!(error, BackupError::Corrupt { .. } | BackupError::Log { .. }), "{error}");
+        assert!(
+            matches!(error, BackupError::Corrupt { .. } | BackupError::Log { .. }),
+            "{error}"
+        );
     }
 }
 
@@ -195,9 +222,18 @@ async fn standard_tools_get_everything_out_of_it() {
     scene.create(&[]).unwrap();
     let out = scene.root.path().join("out");
     fs::create_dir(&out).unwrap();
-    let tar = Command::new("tar").args(["--zstd", "-xf"]).arg(scene.file()).arg("-C").arg(&out).status().unwrap();
+    let tar = Command::new("tar")
+        .args(["--zstd", "-xf"])
+        .arg(scene.file())
+        .arg("-C")
+        .arg(&out)
+        .status()
+        .unwrap();
     assert!(tar.success());
-    assert_eq!(fs::read_to_string(out.join("state/worker/fs/store/ab/abcd")).unwrap(), "content before a change");
+    assert_eq!(
+        fs::read_to_string(out.join("state/worker/fs/store/ab/abcd")).unwrap(),
+        "content before a change"
+    );
     let manifest: Manifest = serde_json::from_slice(&fs::read(out.join("manifest.json")).unwrap()).unwrap();
     assert!(manifest.members.contains_key("etc/config.toml"));
 }

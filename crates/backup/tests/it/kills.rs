@@ -31,7 +31,12 @@ fn killed_at(root: &Path, point: &str) -> bool {
     fs::create_dir_all(&points).unwrap();
     fs::write(points.join(point), "").unwrap();
     let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "kills::child_that_restores", "--ignored", "--nocapture"])
+        .args([
+            "--exact",
+            "kills::child_that_restores",
+            "--ignored",
+            "--nocapture",
+        ])
         .env(ROOT, root)
         .env("AIOS_FAILPOINT_DIR", &points)
         .output()
@@ -58,7 +63,11 @@ async fn killed_anywhere_the_machine_has_wholly_the_old_state_or_the_new_one() {
         assert_eq!(exchange::finish(&scene.paths).unwrap().is_some(), new, "{point}");
         let state = fs::read_to_string(scene.paths.state.join("worker/fs/store/ab/abcd")).unwrap();
         let etc = fs::read_to_string(scene.paths.etc.join("config.toml")).unwrap();
-        let expected = if new { ["content before a change", "[guard]\n"] } else { ["of the old state"; 2] };
+        let expected = if new {
+            ["content before a change", "[guard]\n"]
+        } else {
+            ["of the old state"; 2]
+        };
         assert_eq!([state.as_str(), etc.as_str()], expected, "{point}");
         assert_eq!(exchange::finish(&scene.paths).unwrap(), None, "{point}");
 
@@ -66,7 +75,11 @@ async fn killed_anywhere_the_machine_has_wholly_the_old_state_or_the_new_one() {
         scene.restore().unwrap();
         let state = fs::read_to_string(scene.paths.state.join("worker/fs/store/ab/abcd")).unwrap();
         assert_eq!(state, "content before a change", "{point}");
-        let left: Vec<String> = scene.names().into_iter().filter(|name| name.contains(".restore-")).collect();
+        let left: Vec<String> = scene
+            .names()
+            .into_iter()
+            .filter(|name| name.contains(".restore-"))
+            .collect();
         assert_eq!(left, Vec::<String>::new(), "{point}");
     }
 }

@@ -12,17 +12,34 @@ use std::time::Duration;
 /// the content and notes the execution, the log has the outcome, the journal has the end, memory hears of it.
 async fn work(scene: Arc<Scene>, end: Arc<AtomicBool>, pause: Duration) -> i64 {
     let log = scene.log();
-    let [memory, journal, worker] = ["memory/working.db", "orchestrator/journal.db", "worker/fs/journal.db"].map(|path| scene.open(path));
+    let [memory, journal, worker] = [
+        "memory/working.db",
+        "orchestrator/journal.db",
+        "worker/fs/journal.db",
+    ]
+    .map(|path| scene.open(path));
     let mut n = 0;
     while !end.load(Ordering::SeqCst) {
         n += 1;
-        journal.execute("INSERT INTO step VALUES (?1, 'begun')", [n]).unwrap();
-        log.append(Record::new("intent").with("n", n), Durability::Durable).await.unwrap();
+        journal
+            .execute("INSERT INTO step VALUES (?1, 'begun')", [n])
+            .unwrap();
+        log.append(Record::new("intent").with("n", n), Durability::Durable)
+            .await
+            .unwrap();
         scene.write(&format!("worker/fs/store/{:02x}/{n}", n % 256), "before");
-        worker.execute("INSERT INTO step VALUES (?1, 'done')", [n]).unwrap();
-        log.append(Record::new("outcome").with("n", n), Durability::Durable).await.unwrap();
-        journal.execute("UPDATE step SET state = 'done' WHERE n = ?1", [n]).unwrap();
-        memory.execute("INSERT INTO step VALUES (?1, 'done')", [n]).unwrap();
+        worker
+            .execute("INSERT INTO step VALUES (?1, 'done')", [n])
+            .unwrap();
+        log.append(Record::new("outcome").with("n", n), Durability::Durable)
+            .await
+            .unwrap();
+        journal
+            .execute("UPDATE step SET state = 'done' WHERE n = ?1", [n])
+            .unwrap();
+        memory
+            .execute("INSERT INTO step VALUES (?1, 'done')", [n])
+            .unwrap();
         tokio::time::sleep(pause).await;
     }
     log.close().await.unwrap();
@@ -41,7 +58,10 @@ async fn logged(scene: &Scene, kind: &str) -> Vec<i64> {
 }
 
 fn steps(scene: &Scene, path: &str, state: &str) -> Vec<i64> {
-    let text = scene.ask(path, &format!("SELECT CAST(n AS TEXT) FROM step WHERE state = '{state}' ORDER BY n"));
+    let text = scene.ask(
+        path,
+        &format!("SELECT CAST(n AS TEXT) FROM step WHERE state = '{state}' ORDER BY n"),
+    );
     text.split_whitespace().map(|n| n.parse().unwrap()).collect()
 }
 
@@ -57,13 +77,20 @@ async fn holds_together(pause: Duration) -> u32 {
         };
         tokio::time::sleep(Duration::from_millis(60 + 23 * round)).await;
         let making = scene.clone();
-        let made = tokio::task::spawn_blocking(move || making.create(&[])).await.unwrap().unwrap();
+        let made = tokio::task::spawn_blocking(move || making.create(&[]))
+            .await
+            .unwrap()
+            .unwrap();
         at_once += u32::from(made.manifest.at_once);
         end.store(true, Ordering::SeqCst);
         assert!(worker.join_next().await.unwrap().unwrap() > 0);
         scene.restore().unwrap();
 
-        assert!(verify_dir(scene.paths.state.join("guard/audit"), None).unwrap().ok());
+        assert!(
+            verify_dir(scene.paths.state.join("guard/audit"), None)
+                .unwrap()
+                .ok()
+        );
         let [intents, outcomes] = [logged(&scene, "intent").await, logged(&scene, "outcome").await];
         let executed = steps(&scene, "worker/fs/journal.db", "done");
         for n in steps(&scene, "memory/working.db", "done") {
@@ -71,12 +98,21 @@ async fn holds_together(pause: Duration) -> u32 {
             assert!(known.contains(&n), "memory is ahead of the journal at {n}");
         }
         for n in steps(&scene, "orchestrator/journal.db", "done") {
-            assert!(executed.contains(&n), "step {n} is done, and no worker can undo it");
-            assert!(outcomes.contains(&n), "step {n} is done, and its outcome is not in the log");
+            assert!(
+                executed.contains(&n),
+                "step {n} is done, and no worker can undo it"
+            );
+            assert!(
+                outcomes.contains(&n),
+                "step {n} is done, and its outcome is not in the log"
+            );
         }
         for n in executed {
             assert!(intents.contains(&n), "execution {n} was allowed by nobody");
-            let object = scene.paths.state.join(format!("worker/fs/store/{:02x}/{n}", n % 256));
+            let object = scene
+                .paths
+                .state
+                .join(format!("worker/fs/store/{:02x}/{n}", n % 256));
             assert!(object.exists(), "execution {n} cannot be undone");
         }
         if made.manifest.at_once {

@@ -20,28 +20,53 @@ async fn what_was_backed_up_comes_back_and_the_old_state_stays_beside() {
     scene.sql("orchestrator/journal.db", "INSERT INTO step VALUES (2, 'done')");
     scene.write("worker/fs/store/ab/abcd", "damaged");
     fs::write(scene.paths.etc.join("config.toml"), "changed").unwrap();
-    let inode = fs::metadata(scene.paths.state.join("log/aios-guard.log")).unwrap().ino();
+    let inode = fs::metadata(scene.paths.state.join("log/aios-guard.log"))
+        .unwrap()
+        .ino();
     let restored = scene.restore().unwrap();
 
-    assert_eq!(scene.ask("orchestrator/journal.db", "SELECT state || n FROM step"), "done1");
+    assert_eq!(
+        scene.ask("orchestrator/journal.db", "SELECT state || n FROM step"),
+        "done1"
+    );
     let text = |path: &str| fs::read_to_string(scene.paths.state.join(path)).unwrap();
     assert_eq!(text("worker/fs/store/ab/abcd"), "content before a change");
-    assert_eq!(fs::read_to_string(scene.paths.etc.join("also.toml")).unwrap(), "[guard]\n");
+    assert_eq!(
+        fs::read_to_string(scene.paths.etc.join("also.toml")).unwrap(),
+        "[guard]\n"
+    );
     let mode = |path: &str| fs::metadata(scene.paths.state.join(path)).unwrap().mode() & 0o7777;
     assert_eq!((mode("guard/keys/mint"), mode("")), (0o600, 0o711));
-    assert!(!scene.paths.state.join("sandbox/storage").exists(), "containers are made anew");
+    assert!(
+        !scene.paths.state.join("sandbox/storage").exists(),
+        "containers are made anew"
+    );
     assert!(!scene.paths.state.join("worker/fs/store/partial/1").exists());
-    assert!(scene.paths.state.join("init/clock").exists(), "the machine's clock stays");
-    let now = fs::metadata(scene.paths.state.join("log/aios-guard.log")).unwrap().ino();
+    assert!(
+        scene.paths.state.join("init/clock").exists(),
+        "the machine's clock stays"
+    );
+    let now = fs::metadata(scene.paths.state.join("log/aios-guard.log"))
+        .unwrap()
+        .ino();
     assert_eq!(now, inode, "who writes a log goes on in the same file");
 
     let [state, etc] = restored.before.unwrap();
-    assert_eq!(fs::read_to_string(state.join("worker/fs/store/ab/abcd")).unwrap(), "damaged");
+    assert_eq!(
+        fs::read_to_string(state.join("worker/fs/store/ab/abcd")).unwrap(),
+        "damaged"
+    );
     assert_eq!(fs::read_to_string(etc.join("config.toml")).unwrap(), "changed");
-    assert!(verify_dir(scene.paths.state.join("guard/audit"), None).unwrap().ok());
+    assert!(
+        verify_dir(scene.paths.state.join("guard/audit"), None)
+            .unwrap()
+            .ok()
+    );
     assert_eq!(exchange::finish(&scene.paths).unwrap(), None);
     let log = scene.log();
-    log.append(Record::new("more"), Durability::Durable).await.unwrap();
+    log.append(Record::new("more"), Durability::Durable)
+        .await
+        .unwrap();
     assert!(log.checkpoint().await.unwrap().verify());
 }
 
@@ -59,7 +84,9 @@ async fn what_was_taken_away_since_does_not_return() {
     );
     scene.write("persons/0/key", "another key");
     let log = scene.log();
-    log.append(Record::new("later"), Durability::Durable).await.unwrap();
+    log.append(Record::new("later"), Durability::Durable)
+        .await
+        .unwrap();
     log.close().await.unwrap();
     let restored = scene.restore().unwrap();
 
@@ -78,9 +105,15 @@ async fn what_was_taken_away_since_does_not_return() {
     assert_eq!(key, "another key");
 
     let replaced = restored.note.replaced.unwrap();
-    assert!(replaced.size > restored.note.log.unwrap().size, "the log that was replaced is named");
+    assert!(
+        replaced.size > restored.note.log.unwrap().size,
+        "the log that was replaced is named"
+    );
     let note = fs::read_to_string(scene.paths.state.join("guard/restored.json")).unwrap();
-    assert!(note.contains("\"replaced\"") && note.contains("emergency stop"), "{note}");
+    assert!(
+        note.contains("\"replaced\"") && note.contains("emergency stop"),
+        "{note}"
+    );
 }
 
 #[tokio::test]
@@ -88,26 +121,62 @@ async fn a_policy_older_than_one_that_was_in_force_is_not_put_back() {
     let scene = Scene::new().await;
     fs::write(scene.paths.etc.join("policy.toml"), "epoch = 2\n").unwrap();
     scene.create(&[]).unwrap();
-    scene.sql("guard/guard.db", "UPDATE meta SET value = '4' WHERE name = 'policy_epoch'");
+    scene.sql(
+        "guard/guard.db",
+        "UPDATE meta SET value = '4' WHERE name = 'policy_epoch'",
+    );
     let error = refused(&scene, &scene.wanted());
-    assert!(matches!(error, BackupError::OldPolicy { epoch: 2, seen: 4, own: 2 }), "{error}");
+    assert!(
+        matches!(
+            error,
+            BackupError::OldPolicy {
+                epoch: 2,
+                seen: 4,
+                own: 2
+            }
+        ),
+        "{error}"
+    );
 
     fs::write(scene.paths.etc.join("policy.toml"), "epoch = 4\n").unwrap();
     let restored = scene.restore().unwrap();
     let policy = fs::read_to_string(scene.paths.etc.join("policy.toml")).unwrap();
     assert_eq!(policy, "epoch = 4\n");
-    assert!(restored.note.kept.iter().any(|kept| kept.contains("policy.toml, of epoch 4")));
-    assert_eq!(scene.ask("guard/guard.db", "SELECT value FROM meta WHERE name = 'policy_epoch'"), "4");
+    assert!(
+        restored
+            .note
+            .kept
+            .iter()
+            .any(|kept| kept.contains("policy.toml, of epoch 4"))
+    );
+    assert_eq!(
+        scene.ask(
+            "guard/guard.db",
+            "SELECT value FROM meta WHERE name = 'policy_epoch'"
+        ),
+        "4"
+    );
 }
 
 #[tokio::test]
 async fn a_damaged_state_is_no_obstacle() {
     let scene = Scene::new().await;
     scene.create(&[]).unwrap();
-    scene.write("guard/guard.db", "no database at all, and long enough to be read as a header of one");
+    scene.write(
+        "guard/guard.db",
+        "no database at all, and long enough to be read as a header of one",
+    );
     scene.write("guard/audit/keys/current", "nothing");
     let restored = scene.restore().unwrap();
-    assert!(restored.note.kept.iter().any(|kept| kept.contains("could not be read")), "{:?}", restored.note);
+    assert!(
+        restored
+            .note
+            .kept
+            .iter()
+            .any(|kept| kept.contains("could not be read")),
+        "{:?}",
+        restored.note
+    );
     assert_eq!(scene.ask("guard/guard.db", "SELECT name FROM person"), "root");
 }
 
@@ -120,7 +189,10 @@ async fn an_empty_machine_takes_all_of_it() {
     scene.restore().unwrap();
     assert_eq!(scene.ask("guard/guard.db", "SELECT name FROM person"), "root");
     let text = fs::read_to_string(scene.paths.state.join("os/history.json")).unwrap();
-    assert_eq!(text, "{\"schema\":1}", "where the machine has no history, the backup's is taken");
+    assert_eq!(
+        text, "{\"schema\":1}",
+        "where the machine has no history, the backup's is taken"
+    );
 }
 
 #[tokio::test]
@@ -128,7 +200,11 @@ async fn refused_while_anything_of_it_runs() {
     let scene = Scene::new().await;
     scene.create(&[]).unwrap();
     let database = fs::File::open(scene.paths.state.join("orchestrator/journal.db")).unwrap();
-    let mut service = Command::new("sleep").arg("600").stdin(Stdio::from(database)).spawn().unwrap();
+    let mut service = Command::new("sleep")
+        .arg("600")
+        .stdin(Stdio::from(database))
+        .spawn()
+        .unwrap();
     let error = refused(&scene, &scene.wanted());
     assert!(matches!(error, BackupError::Running { .. }), "{error}");
     service.kill().unwrap();
@@ -156,5 +232,8 @@ async fn what_the_list_does_not_know_is_copied_and_named() {
     assert_eq!(made.manifest.unlisted, ["state/tools/grown.db"]);
     fs::remove_file(scene.paths.state.join("tools/grown.db")).unwrap();
     scene.restore().unwrap();
-    assert_eq!(fs::read_to_string(scene.paths.state.join("tools/grown.db")).unwrap(), "grown");
+    assert_eq!(
+        fs::read_to_string(scene.paths.state.join("tools/grown.db")).unwrap(),
+        "grown"
+    );
 }

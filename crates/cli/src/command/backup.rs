@@ -24,7 +24,11 @@ pub(crate) async fn run(verb: Backup, instance: &Instance, terminal: &mut Termin
         Backup::Create { file, key, plain } => {
             let wanted = create::Wanted {
                 file,
-                keys: if plain { Vec::new() } else { keys_for(key, instance) },
+                keys: if plain {
+                    Vec::new()
+                } else {
+                    keys_for(key, instance)
+                },
                 now: Timestamp::now().to_string(),
             };
             make(wanted, instance, terminal).await
@@ -33,9 +37,19 @@ pub(crate) async fn run(verb: Backup, instance: &Instance, terminal: &mut Termin
         Backup::Inspect { archive, files } => {
             let archive = open(&archive)?;
             if terminal.json() {
-                terminal.document(&render::json(&archive.manifest, &archive.digest, archive.encrypted));
+                terminal.document(&render::json(
+                    &archive.manifest,
+                    &archive.digest,
+                    archive.encrypted,
+                ));
             } else {
-                render::manifest(terminal, &archive.manifest, &archive.digest, archive.encrypted, files);
+                render::manifest(
+                    terminal,
+                    &archive.manifest,
+                    &archive.digest,
+                    archive.encrypted,
+                    files,
+                );
             }
             Ok(Exit::Done)
         }
@@ -78,7 +92,8 @@ async fn make(wanted: create::Wanted, instance: &Instance, terminal: &mut Termin
     let made = {
         let mut shown = render::Shown::new(terminal);
         let mut tell = |step| shown.step(step);
-        create::create(&instance.paths, &wanted, &mut Progress::new(&mut tell)).map_err(|error| failed(&error))?
+        create::create(&instance.paths, &wanted, &mut Progress::new(&mut tell))
+            .map_err(|error| failed(&error))?
     };
     let recorded = record(&made, &wanted.file, instance).await;
     let path = &wanted.file;
@@ -126,8 +141,13 @@ fn make_key(file: &Path, terminal: &mut Terminal) -> Ended {
     }
     let (secret, public) = (file.display(), pair.public_file.display());
     terminal.line(format!("{secret} is secret, {public} is public: {}", pair.public));
-    terminal.line(format!("encrypt every backup from now on: sudo install -m 0644 {public} /etc/aios/{}", keys::PUBLIC));
-    terminal.line(format!("keep {secret} away from this machine: without it no backup can be restored"));
+    terminal.line(format!(
+        "encrypt every backup from now on: sudo install -m 0644 {public} /etc/aios/{}",
+        keys::PUBLIC
+    ));
+    terminal.line(format!(
+        "keep {secret} away from this machine: without it no backup can be restored"
+    ));
     Ok(Exit::Done)
 }
 

@@ -35,7 +35,11 @@ impl<'a> Shown<'a> {
     pub(crate) fn step(&mut self, step: Step) {
         if step.phase != self.phase {
             (self.phase, self.quarter) = (step.phase, 0);
-            let of = if step.total > 0 { format!(": {}", size(step.total)) } else { String::new() };
+            let of = if step.total > 0 {
+                format!(": {}", size(step.total))
+            } else {
+                String::new()
+            };
             self.say(step, &format!("{}{of}", step.phase));
         }
         let quarter = step.done.saturating_mul(4).checked_div(step.total).unwrap_or(0);
@@ -71,7 +75,13 @@ pub(crate) fn json(manifest: &Manifest, digest: &str, encrypted: bool) -> Value 
 }
 
 /// A manifest for people.
-pub(crate) fn manifest(terminal: &mut Terminal, manifest: &Manifest, digest: &str, encrypted: bool, files: bool) {
+pub(crate) fn manifest(
+    terminal: &mut Terminal,
+    manifest: &Manifest,
+    digest: &str,
+    encrypted: bool,
+    files: bool,
+) {
     head(terminal, manifest, digest, encrypted);
     let mut table = Table::new(&["DATABASE", "SCHEMA"]);
     for (path, schema) in manifest.databases() {
@@ -82,9 +92,18 @@ pub(crate) fn manifest(terminal: &mut Terminal, manifest: &Manifest, digest: &st
         return;
     }
     let mut table = Table::new(&["FILE", "OWNER", "MODE", "SIZE"]);
-    for (path, member) in manifest.members.iter().filter(|(_, member)| member.kind != Type::Directory) {
+    for (path, member) in manifest
+        .members
+        .iter()
+        .filter(|(_, member)| member.kind != Type::Directory)
+    {
         let owner = format!("{}:{}", one_line(&member.user), one_line(&member.group));
-        table.row([one_line(path), owner, format!("{:04o}", member.mode), size(member.size)]);
+        table.row([
+            one_line(path),
+            owner,
+            format!("{:04o}", member.mode),
+            size(member.size),
+        ]);
     }
     table.print(terminal, "no file");
 }
@@ -97,16 +116,36 @@ fn head(terminal: &mut Terminal, manifest: &Manifest, digest: &str, encrypted: b
     };
     let log = manifest.log.as_ref().map_or_else(
         || "no checkpoint yet".to_owned(),
-        |log| format!("{}, {} under checkpoint {}", one_line(&log.origin), count(log.size, "record"), log.epoch),
+        |log| {
+            format!(
+                "{}, {} under checkpoint {}",
+                one_line(&log.origin),
+                count(log.size, "record"),
+                log.epoch
+            )
+        },
     );
     fields(
         terminal,
         &[
             ("backup", digest.to_owned()),
-            ("of", format!("{} (machine {})", one_line(&manifest.host), one_line(&manifest.machine))),
+            (
+                "of",
+                format!(
+                    "{} (machine {})",
+                    one_line(&manifest.host),
+                    one_line(&manifest.machine)
+                ),
+            ),
             ("made", one_line(&manifest.created)),
-            ("by", format!("aiOS {}, format {}", one_line(&manifest.aios), manifest.format)),
-            ("holds", format!("{} files, {}", manifest.files(), size(manifest.bytes()))),
+            (
+                "by",
+                format!("aiOS {}, format {}", one_line(&manifest.aios), manifest.format),
+            ),
+            (
+                "holds",
+                format!("{} files, {}", manifest.files(), size(manifest.bytes())),
+            ),
             ("moment", moment.to_owned()),
             ("log", log),
             ("encrypted", if encrypted { "yes" } else { "no" }.to_owned()),
@@ -120,7 +159,10 @@ pub(crate) fn made(terminal: &mut Terminal, made: &Made, path: &Path) {
     let done = terminal.tone(Tone::Good, "written");
     terminal.line(format!("{done}: {}, {}", path.display(), size(made.size)));
     for path in &made.manifest.unlisted {
-        terminal.note(format!("not on the list of what aiOS keeps, copied as it was: {}", one_line(path)));
+        terminal.note(format!(
+            "not on the list of what aiOS keeps, copied as it was: {}",
+            one_line(path)
+        ));
     }
     if !made.encrypted {
         let attention = terminal.tone(Tone::Attention, "not encrypted");
@@ -155,7 +197,11 @@ pub(crate) fn restored(terminal: &mut Terminal, restored: &Restored, installed: 
         one_line(&manifest.host),
         one_line(&manifest.created)
     ));
-    terminal.line(format!("the state before is {}, the files before are {}", state.display(), etc.display()));
+    terminal.line(format!(
+        "the state before is {}, the files before are {}",
+        state.display(),
+        etc.display()
+    ));
     terminal.line("remove both when nothing is missing");
     let start = if installed { "systemctl reboot" } else { "make up" };
     terminal.line(format!("next: {start}"));
