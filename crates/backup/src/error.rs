@@ -258,7 +258,7 @@ impl Coded for BackupError {
             }
             Self::NoOwner { .. } => "restore on a machine with the users of aiOS (`systemd-sysusers`, or `make run` once in a checkout)",
             Self::MountPoint { .. } => "make it a directory of the file system above, or restore by hand as docs/guides/backup.md says",
-            Self::Room { .. } => "make room there; `…before-restore-…` of earlier restores may go",
+            Self::Room { .. } => "make room there; `before-restore-…` of earlier restores in `….aside` may go",
             Self::OldPolicy { .. } => "raise `epoch` in /etc/aios/policy.toml when the older policy is meant, and run the same command again",
             Self::Policy(_) => "take a backup whose policy is valid, or restore by hand as docs/guides/backup.md says",
         }

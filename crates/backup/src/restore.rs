@@ -1,6 +1,6 @@
 //! Putting a backup in the place of the state.
 //!
-//! Everything is unpacked and checked beside the state, on the same disk, before anything of the state is touched; then
+//! Everything is unpacked and checked beside the state (`/var/lib/aios.aside`), on the same disk, before anything of it is touched; then
 //! the directories change places ([`aios_core::exchange`]). The old ones stay until a person removes them.
 
 use crate::archive::Archive;
@@ -135,26 +135,45 @@ impl Beside {
                 });
             }
         }
-        let named = |what: &str| own.clone().map(|path| with(&path, &format!("{what}-{stamp}")));
+        let named = |what: &str| {
+            let name = format!("{what}{}", stamp);
+            own.clone().map(|path| exchange::aside(&path).join(&name))
+        };
         Ok(Self {
             new: named(NEW),
-            before: named("before-restore"),
+            before: named("before-restore-"),
             own,
         })
     }
 
-    /// Removes what a restore that did not come to its end left beside.
+    /// Makes the directories to unpack to.
+    fn make(&self) -> Result<()> {
+        for directory in &self.new {
+            let made = DirBuilder::new().recursive(true).mode(0o700).create(directory);
+            made.map_err(BackupError::io("make", directory))?;
+        }
+        Ok(())
+    }
+
+    /// Removes what a restore that did not come to its end left.
     fn clear(&self) -> Result<()> {
         for own in &self.own {
-            let (Some(above), Some(name)) = (own.parent(), own.file_name()) else {
+            let aside = exchange::aside(own);
+            if !aside.is_dir() {
                 continue;
-            };
-            let prefix = format!("{}.{NEW}-", name.to_string_lossy());
-            for entry in fs::read_dir(above).map_err(BackupError::io("list", above))? {
-                let entry = entry.map_err(BackupError::io("list", above))?;
-                if entry.file_name().to_string_lossy().starts_with(&prefix) {
+            }
+            for entry in fs::read_dir(&aside).map_err(BackupError::io("list", &aside))? {
+                let entry = entry.map_err(BackupError::io("list", &aside))?;
+                if entry.file_name().to_string_lossy().starts_with(NEW) {
                     fs::remove_dir_all(entry.path()).map_err(BackupError::io("remove", entry.path()))?;
                 }
+            }
+            // It stays while something of an earlier restore is in it.
+            match fs::remove_dir(&aside) {
+                Err(error) if error.kind() != io::ErrorKind::DirectoryNotEmpty => {
+                    return Err(BackupError::io("remove", &aside)(error));
+                }
+                _ => {}
             }
         }
         Ok(())
@@ -171,12 +190,8 @@ impl Beside {
     }
 }
 
-const NEW: &str = "restore";
-
-fn with(path: &Path, end: &str) -> PathBuf {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    path.with_file_name(format!("{name}.{end}"))
-}
+/// How the directories begin that a restore unpacks to.
+const NEW: &str = "restore-";
 
 /// Unpacks beside the state, checks everything, and makes it fit this machine.
 fn unpack(
@@ -188,10 +203,7 @@ fn unpack(
     let digest = archive.digest.clone();
     room(&archive.manifest, &paths.state)?;
     let owners = Owners::of(&archive.manifest)?;
-    for directory in &beside.new {
-        let made = DirBuilder::new().mode(0o700).create(directory);
-        made.map_err(BackupError::io("make", directory))?;
-    }
+    beside.make()?;
     progress.begin("unpacking", archive.manifest.bytes());
     let manifest = archive.read(|path, member, content| {
         let place = beside.place(path);

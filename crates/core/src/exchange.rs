@@ -4,7 +4,7 @@
 //! that says what else belongs to it, and whoever finds that note, the next command or aios-init before it reads any
 //! file, goes through with it. So a machine that is cut off anywhere comes up wholly old or wholly new.
 //!
-//! Nothing is removed: the old directories stay beside the new ones, under the names that the note gives them.
+//! Nothing is removed: the old directories stay, under the names that the note gives them.
 
 use crate::paths::Paths;
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
@@ -18,14 +18,22 @@ use std::path::{Path, PathBuf};
 pub const DIRECTORY: &str = "backup";
 const NOTE: &str = "exchange.json";
 
+/// Where what a restore unpacks, and what it puts aside, lies: beside a directory, `/var/lib/aios.aside`. It holds keys and
+/// policy like the directory itself, so it is closed to all but root, and no tool and no worker gets to it.
+#[must_use]
+pub fn aside(directory: &Path) -> PathBuf {
+    let name = directory.file_name().unwrap_or_default().to_string_lossy();
+    directory.with_file_name(format!("{name}.aside"))
+}
+
 /// What takes whose place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exchange {
-    /// The new state, beside the old one.
+    /// The new state, on the disk of the old one.
     pub state: PathBuf,
     /// What the old state is called afterwards.
     pub state_before: PathBuf,
-    /// The new administrator's files, beside the old ones.
+    /// The new administrator's files, on the disk of the old ones.
     pub etc: PathBuf,
     /// What the old ones are called afterwards.
     pub etc_before: PathBuf,
@@ -73,6 +81,7 @@ impl Exchange {
         if !is_new(&paths.etc) {
             if is_new(&self.etc) {
                 swap(&self.etc, &paths.etc)?;
+                sync_parent(&paths.etc)?;
             } else {
                 let problem = format!(
                     "the restored files are in neither {} nor {}",
@@ -84,9 +93,9 @@ impl Exchange {
         }
         crate::failpoint::hit("restore.after_etc");
         put_aside(&self.etc, &self.etc_before)?;
-        sync_parent(&paths.etc)?;
+        sync_parent(&self.etc_before)?;
         put_aside(&self.state, &self.state_before)?;
-        sync_parent(&paths.state)?;
+        sync_parent(&self.state_before)?;
         crate::failpoint::hit("restore.before_end");
         let own = paths.state.join(DIRECTORY);
         fs::remove_file(own.join(NOTE))?;

@@ -75,10 +75,10 @@ async fn killed_anywhere_the_machine_has_wholly_the_old_state_or_the_new_one() {
         scene.restore().unwrap();
         let state = fs::read_to_string(scene.paths.state.join("worker/fs/store/ab/abcd")).unwrap();
         assert_eq!(state, "content before a change", "{point}");
-        let left: Vec<String> = scene
-            .names()
-            .into_iter()
-            .filter(|name| name.contains(".restore-"))
+        let aside = fs::read_dir(exchange::aside(&scene.paths.state)).unwrap();
+        let left: Vec<String> = aside
+            .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+            .filter(|name| !name.starts_with("before-restore-"))
             .collect();
         assert_eq!(left, Vec::<String>::new(), "{point}");
     }

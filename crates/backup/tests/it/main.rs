@@ -6,3 +6,4 @@ mod kills;
 mod moment;
 mod restore;
 mod scene;
+mod services;

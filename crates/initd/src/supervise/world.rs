@@ -101,8 +101,10 @@ impl World {
         };
         let lock = lock(&paths)?;
         // Before any file of aiOS is read: a restore that was cut off is gone through with.
-        let restored = aios_core::exchange::finish(&paths)
-            .map_err(InitError::path("cannot go through with a restore of", &paths.state))?;
+        let restored = aios_core::exchange::finish(&paths).map_err(InitError::path(
+            "cannot go through with a restore of",
+            &paths.state,
+        ))?;
         if let Some(restored) = restored {
             let before = restored.state_before.display();
             tracing::info!(%before, "a restore that was cut off is complete now");
