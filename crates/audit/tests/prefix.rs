@@ -11,7 +11,7 @@ use std::time::Duration;
 fn options() -> Options {
     Options {
         segment_bytes: 20_000,
-        checkpoint_after: Duration::from_millis(1),
+        checkpoint_after: Duration::from_millis(10),
         ..Options::default()
     }
 }
@@ -52,7 +52,11 @@ async fn every_moment_of_a_log_at_work_is_a_log_that_goes_on() {
         });
     }
     let mut heads = 0;
-    for round in 0..25 {
+    for round in 0..8 {
+        // Often, so that many of them meet a checkpoint that is being signed.
+        for _ in 0..40 {
+            assert!(Prefix::read(&directory).unwrap().is_some());
+        }
         let prefix = Prefix::read(&directory).unwrap().expect("a log");
         let place = home.path().join(round.to_string());
         copy(&directory, &prefix, &place);
@@ -74,7 +78,7 @@ async fn every_moment_of_a_log_at_work_is_a_log_that_goes_on() {
         tokio::time::sleep(Duration::from_millis(3)).await;
     }
     writers.shutdown().await;
-    assert!(heads > 15, "checkpoints were signed meanwhile: {heads}");
+    assert!(heads > 5, "checkpoints were signed meanwhile: {heads}");
 }
 
 #[test]

@@ -237,8 +237,9 @@ fn copy_database(source: &Connection, to: &Path) -> rusqlite::Result<String> {
 fn add_log(directory: &Path, log: Prefix, members: &mut Members) -> Result<()> {
     let mut add = |name: &str, size: Option<u64>, source: Source| -> Result<()> {
         let place = directory.join(name);
-        let meta = fs::metadata(&place).map_err(BackupError::io("look at", &place))?;
-        let mut member = Member::of(&meta);
+        // The head is published a moment after its checkpoint: of the first one there may be no file yet.
+        let meta = fs::metadata(&place).or_else(|_| fs::metadata(directory.join("anchor.pub")));
+        let mut member = Member::of(&meta.map_err(BackupError::io("look at", &place))?);
         member.size = size.unwrap_or(0);
         members.insert(format!("{STATE}/{LOG}/{name}"), (member, source));
         Ok(())
