@@ -349,7 +349,31 @@ fn hash(content: impl Read) -> io::Result<(u64, String)> {
     Ok(content.end())
 }
 
-/// A directory for the copies of databases, on the state's own disk and closed to all but root. One backup at a time.
+/// Waits for nobody: one backup or restore of a state at a time.
+pub(crate) fn lock(state: &Path) -> Result<File> {
+    let own = state.join(exchange::DIRECTORY);
+    make(&own)?;
+    let path = own.join("lock");
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&path);
+    let file = file.map_err(BackupError::io("open", &path))?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(BackupError::Busy),
+        Err(error) => Err(BackupError::io("lock", &path)(error.into())),
+    }
+}
+
+fn make(directory: &Path) -> Result<()> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(directory);
+    made.map_err(BackupError::io("make", directory))
+}
+
+/// A directory for the copies of databases, on the state's own disk and closed to all but root.
 struct Staging {
     directory: PathBuf,
     _lock: File,
@@ -357,26 +381,9 @@ struct Staging {
 
 impl Staging {
     fn begin(state: &Path) -> Result<Self> {
-        let own = state.join(exchange::DIRECTORY);
-        let make = |directory: &Path| {
-            let made = DirBuilder::new().recursive(true).mode(0o700).create(directory);
-            made.map_err(BackupError::io("make", directory))
-        };
-        make(&own)?;
-        let lock = own.join("lock");
-        let held = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&lock);
-        let held = held.map_err(BackupError::io("open", &lock))?;
-        flock(&held, FlockOperation::NonBlockingLockExclusive).map_err(|error| {
-            BackupError::io("lock, because another backup is being made:", &lock)(error.into())
-        })?;
         let staging = Self {
-            directory: own.join("copies"),
-            _lock: held,
+            _lock: lock(state)?,
+            directory: state.join(exchange::DIRECTORY).join("copies"),
         };
         staging
             .clear()

@@ -143,6 +143,9 @@ pub enum BackupError {
         /// Who has which file open.
         holders: String,
     },
+    /// Another backup or restore is at work.
+    #[error("another backup or restore of this state is at work")]
+    Busy,
     /// A user or group is not known here.
     #[error("{path} belongs to {name}, whom this machine does not know")]
     NoOwner {
@@ -230,6 +233,7 @@ impl Coded for BackupError {
             Self::Room { .. } => "AIOS-BACKUP-0021",
             Self::OldPolicy { .. } => "AIOS-BACKUP-0022",
             Self::Policy(_) => "AIOS-BACKUP-0023",
+            Self::Busy => "AIOS-BACKUP-0024",
         }
     }
 
@@ -260,6 +264,7 @@ impl Coded for BackupError {
             Self::MountPoint { .. } => "make it a directory of the file system above, or restore by hand as docs/guides/backup.md says",
             Self::Room { .. } => "make room there; `before-restore-…` of earlier restores in `….aside` may go",
             Self::OldPolicy { .. } => "raise `epoch` in /etc/aios/policy.toml when the older policy is meant, and run the same command again",
+            Self::Busy => "wait for its end, then run the same command again",
             Self::Policy(_) => "take a backup whose policy is valid, or restore by hand as docs/guides/backup.md says",
         }
         .to_owned()
@@ -272,6 +277,7 @@ impl Coded for BackupError {
             Self::NoState { .. } => Class::NotFound,
             Self::Key { .. } => Class::InvalidArgument,
             Self::Running { .. }
+            | Self::Busy
             | Self::OtherMachine { .. }
             | Self::Newer { .. }
             | Self::MountPoint { .. }

@@ -9,6 +9,7 @@
 //! | [`manifest`] | what it says of itself |
 //! | [`keys`] | its keys |
 //! | [`restore`] | verifying it beside the state, and putting it in its place |
+//! | `beside` | where a restore unpacks, and puts aside what was there |
 //! | `carry` | what a restore does not bring back |
 //! | `holders` | who has the state open |
 //!
@@ -16,6 +17,7 @@
 #![forbid(unsafe_code)]
 
 pub mod archive;
+mod beside;
 mod carry;
 pub mod contents;
 pub mod create;

@@ -4,11 +4,12 @@
 //! the directories change places ([`aios_core::exchange`]). The old ones stay until a person removes them.
 
 use crate::archive::Archive;
+use crate::beside::Beside;
 use crate::carry::{self, Note};
-use crate::create::machine;
+use crate::create::{lock, machine};
 use crate::error::{BackupError, Result};
 use crate::holders;
-use crate::manifest::{ETC, Manifest, Member, STATE, Type};
+use crate::manifest::{Manifest, Member, Type};
 use crate::moment::LOG;
 use crate::progress::Progress;
 use aios_audit::verify::verify_dir;
@@ -75,12 +76,12 @@ pub fn restore(paths: &Paths, wanted: &Wanted, progress: &mut Progress<'_>) -> R
         "go through with the restore before, of",
         &paths.state,
     ))?;
-    let beside = Beside::of(paths, &wanted.stamp)?;
+    let beside = Beside::of(paths, wanted)?;
+    let _alone = lock(&paths.state)?;
     beside.clear()?;
-    holders::refuse(&paths.state)?;
-    let restored = unpack(archive, paths, &beside, progress);
-    let (manifest, note) = match restored {
-        Ok(restored) if !wanted.dry_run => restored,
+    let done = prepare(archive, paths, wanted, &beside, progress);
+    let (manifest, note) = match done {
+        Ok(done) if !wanted.dry_run => done,
         other => {
             beside.clear()?;
             let (manifest, note) = other?;
@@ -91,9 +92,6 @@ pub fn restore(paths: &Paths, wanted: &Wanted, progress: &mut Progress<'_>) -> R
             });
         }
     };
-    progress.phase("putting it in place");
-    // Unpacking takes a while, in which somebody may have started it.
-    holders::refuse(&paths.state)?;
     let [state, etc] = beside.new.clone();
     let [state_before, etc_before] = beside.before.clone();
     let before = beside.before.clone();
@@ -110,88 +108,24 @@ pub fn restore(paths: &Paths, wanted: &Wanted, progress: &mut Progress<'_>) -> R
     })
 }
 
-/// Directories beside those of the instance.
-struct Beside {
-    own: [PathBuf; 2],
-    new: [PathBuf; 2],
-    before: [PathBuf; 2],
+/// All but the last step. A dry run disturbs nobody, and so asks for nobody to be stopped.
+fn prepare(
+    archive: Archive,
+    paths: &Paths,
+    wanted: &Wanted,
+    beside: &Beside,
+    progress: &mut Progress<'_>,
+) -> Result<(Manifest, Note)> {
+    if wanted.dry_run {
+        return unpack(archive, paths, beside, progress);
+    }
+    holders::refuse(&paths.state)?;
+    let unpacked = unpack(archive, paths, beside, progress)?;
+    progress.phase("putting it in place");
+    // Unpacking takes a while, in which somebody may have started it.
+    holders::refuse(&paths.state)?;
+    Ok(unpacked)
 }
-
-impl Beside {
-    fn of(paths: &Paths, stamp: &str) -> Result<Self> {
-        let own = [paths.state.clone(), paths.etc.clone()];
-        for (directory, mode) in [(&paths.state, 0o711), (&paths.etc, 0o755)] {
-            let made = DirBuilder::new().recursive(true).mode(mode).create(directory);
-            made.map_err(BackupError::io("make", directory))?;
-            let device = |path: &Path| {
-                fs::metadata(path)
-                    .map(|meta| meta.dev())
-                    .map_err(BackupError::io("look at", path))
-            };
-            let above = directory.parent().unwrap_or(Path::new("/"));
-            if device(directory)? != device(above)? {
-                return Err(BackupError::MountPoint {
-                    path: directory.clone(),
-                });
-            }
-        }
-        let named = |what: &str| {
-            let name = format!("{what}{}", stamp);
-            own.clone().map(|path| exchange::aside(&path).join(&name))
-        };
-        Ok(Self {
-            new: named(NEW),
-            before: named("before-restore-"),
-            own,
-        })
-    }
-
-    /// Makes the directories to unpack to.
-    fn make(&self) -> Result<()> {
-        for directory in &self.new {
-            let made = DirBuilder::new().recursive(true).mode(0o700).create(directory);
-            made.map_err(BackupError::io("make", directory))?;
-        }
-        Ok(())
-    }
-
-    /// Removes what a restore that did not come to its end left.
-    fn clear(&self) -> Result<()> {
-        for own in &self.own {
-            let aside = exchange::aside(own);
-            if !aside.is_dir() {
-                continue;
-            }
-            for entry in fs::read_dir(&aside).map_err(BackupError::io("list", &aside))? {
-                let entry = entry.map_err(BackupError::io("list", &aside))?;
-                if entry.file_name().to_string_lossy().starts_with(NEW) {
-                    fs::remove_dir_all(entry.path()).map_err(BackupError::io("remove", entry.path()))?;
-                }
-            }
-            // It stays while something of an earlier restore is in it.
-            match fs::remove_dir(&aside) {
-                Err(error) if error.kind() != io::ErrorKind::DirectoryNotEmpty => {
-                    return Err(BackupError::io("remove", &aside)(error));
-                }
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-
-    fn place(&self, path: &str) -> PathBuf {
-        let [state, etc] = &self.new;
-        match path.split_once('/') {
-            Some((STATE, below)) => state.join(below),
-            Some((_, below)) => etc.join(below),
-            None if path == ETC => etc.clone(),
-            None => state.clone(),
-        }
-    }
-}
-
-/// How the directories begin that a restore unpacks to.
-const NEW: &str = "restore-";
 
 /// Unpacks beside the state, checks everything, and makes it fit this machine.
 fn unpack(
@@ -214,6 +148,15 @@ fn unpack(
         progress.done(member.size);
         Ok(())
     })?;
+    for (path, member) in manifest
+        .members
+        .iter()
+        .filter(|(_, member)| member.kind == Type::Directory)
+    {
+        let place = beside.place(path);
+        let set = fs::set_permissions(&place, Permissions::from_mode(member.mode));
+        set.map_err(BackupError::io("set the mode of", &place))?;
+    }
     failpoint::hit("restore.unpacked");
     progress.phase("checking databases and the audit log");
     let [state, etc] = &beside.new;
@@ -224,15 +167,6 @@ fn unpack(
         ..paths.clone()
     };
     let note = carry::over(paths, &new, &manifest, &digest)?;
-    for (path, member) in manifest
-        .members
-        .iter()
-        .filter(|(_, member)| member.kind == Type::Directory)
-    {
-        let place = beside.place(path);
-        let set = fs::set_permissions(&place, Permissions::from_mode(member.mode));
-        set.map_err(BackupError::io("set the mode of", &place))?;
-    }
     for directory in &beside.new {
         let synced = File::open(directory).and_then(|file| Ok(rustix::fs::syncfs(file)?));
         synced.map_err(BackupError::io("write out", directory))?;

@@ -57,6 +57,8 @@ fn a_backup_is_made_while_a_goal_works_and_knows_all_state() {
         "{record:#}"
     );
 
+    let tried = answer(&root(&instance.state, &["backup", "restore", &file, "--dry-run"]));
+    assert_eq!(tried["restored"], false, "{tried:#}");
     let refused = root(&instance.state, &["backup", "restore", &file]);
     let text = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(

@@ -207,6 +207,9 @@ async fn refused_while_anything_of_it_runs() {
         .unwrap();
     let error = refused(&scene, &scene.wanted());
     assert!(matches!(error, BackupError::Running { .. }), "{error}");
+    let mut dry = scene.wanted();
+    dry.dry_run = true;
+    scene.restore_as(&dry).unwrap();
     service.kill().unwrap();
     service.wait().unwrap();
     scene.restore().unwrap();
@@ -236,4 +239,30 @@ async fn what_the_list_does_not_know_is_copied_and_named() {
         fs::read_to_string(scene.paths.state.join("tools/grown.db")).unwrap(),
         "grown"
     );
+}
+
+#[tokio::test]
+async fn one_backup_or_restore_at_a_time() {
+    let scene = Scene::new().await;
+    scene.create(&[]).unwrap();
+    let lock = fs::File::open(scene.paths.state.join("backup/lock")).unwrap();
+    lock.try_lock().unwrap();
+    fs::rename(scene.file(), scene.root.path().join("moved")).unwrap();
+    assert!(matches!(scene.create(&[]).unwrap_err(), BackupError::Busy));
+    fs::rename(scene.root.path().join("moved"), scene.file()).unwrap();
+    assert!(matches!(refused(&scene, &scene.wanted()), BackupError::Busy));
+    drop(lock);
+    scene.restore().unwrap();
+}
+
+#[tokio::test]
+async fn persons_who_came_since_stay() {
+    let scene = Scene::new().await;
+    scene.write("persons/1000/key", "one who left");
+    scene.create(&[]).unwrap();
+    fs::remove_dir_all(scene.paths.state.join("persons/1000")).unwrap();
+    scene.write("persons/1001/key", "one who came");
+    scene.restore().unwrap();
+    let persons = scene.paths.state.join("persons");
+    assert!(persons.join("1001/key").exists() && !persons.join("1000").exists());
 }
