@@ -73,10 +73,15 @@ impl KeyStore {
         Self { directory }
     }
 
-    /// The keys that are there: the current one, and the successor while a checkpoint is being signed.
+    /// The keys that are there: the current one, and the successor while a checkpoint is being signed. While the
+    /// current one is being erased, the successor alone.
     pub(crate) fn held(&self) -> Result<Vec<EpochKey>, AuditError> {
-        let keys = [self.read(&self.current())?, self.read(&self.upcoming())?];
-        Ok(keys.into_iter().flatten().collect())
+        let upcoming = self.read(&self.upcoming())?;
+        let current = match self.read(&self.current()) {
+            Err(AuditError::Malformed { .. }) if upcoming.is_some() => None,
+            current => current?,
+        };
+        Ok([current, upcoming].into_iter().flatten().collect())
     }
 
     fn current(&self) -> PathBuf {

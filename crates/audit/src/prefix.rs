@@ -13,10 +13,13 @@ use crate::segment;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use zeroize::Zeroizing;
 
 /// How often is looked again when a checkpoint is signed right now.
-const TRIES: usize = 100;
+const TRIES: usize = 500;
+/// Pause between two looks; there is no signal to wait for.
+const PAUSE: Duration = Duration::from_millis(1);
 /// What of the end of the checkpoints is read, bytes: many times a checkpoint.
 const TAIL: u64 = 64 << 10;
 /// What is read at once when the last line end is looked for, bytes.
@@ -79,7 +82,7 @@ impl Prefix {
                 }
                 Err(error) => last = error,
             }
-            std::thread::yield_now();
+            std::thread::park_timeout(PAUSE);
         }
         Err(last)
     }
