@@ -160,8 +160,10 @@ fn gather(
                 problem: found,
             });
         }
+        let meta = fs::metadata(&copy).map_err(BackupError::io("look at", &copy))?;
         let member = Member {
             schema: Some(pinned.schema),
+            size: meta.len(),
             ..pinned.member
         };
         members.insert(format!("{STATE}/{}", pinned.path), (member, Source::File(copy)));
@@ -313,8 +315,7 @@ fn digests(members: Members, progress: &mut Progress<'_>) -> Result<Members> {
             Source::File(place) => match File::open(place) {
                 Err(error) if error.kind() == ErrorKind::NotFound => continue,
                 Err(error) => Err(error),
-                // Of a copied database the size is not known yet; of the log, only a part counts.
-                Ok(file) if member.schema.is_some() => hash(file),
+                // Of the log only a part counts.
                 Ok(file) => hash(file.take(member.size)),
             },
         };
