@@ -28,6 +28,7 @@ use std::path::Path;
 /// What the guard records of a restore: `guard/restored.json`.
 const NOTE: &str = "guard/restored.json";
 const GUARD: &str = "guard/guard.db";
+const JOURNAL: &str = "orchestrator/journal.db";
 /// Numbers in the guard's `meta` of which the higher one holds.
 const RISING: [&str; 4] = ["policy_epoch", "epoch", "min_token_epoch", "push_counter"];
 const STOP: [&str; 3] = ["stopped_since", "stopped_by", "stopped_reason"];
@@ -47,6 +48,8 @@ pub struct Note {
     pub replaced: Option<LogHead>,
     /// What was kept of this machine, one sentence each.
     pub kept: Vec<String>,
+    /// Goals that were not at their end, and go on at the next start.
+    pub goals_that_go_on: u64,
 }
 
 /// Changes a restored state, which lies at `new`, for the machine at `now`.
@@ -78,6 +81,7 @@ pub(crate) fn over(now: &Paths, new: &Paths, manifest: &Manifest, digest: &str) 
         log: manifest.log.clone(),
         replaced,
         kept,
+        goals_that_go_on: unfinished(new)?,
     };
     write_note(new, &note)?;
     Ok(note)
@@ -240,6 +244,21 @@ fn apply(connection: &mut Connection, known: &Known, kept: &mut Vec<String>) -> 
     }
     transaction.commit()?;
     Ok(seen)
+}
+
+/// Goals of a restored journal that are not at their end.
+fn unfinished(new: &Paths) -> Result<u64> {
+    let place = new.state.join(JOURNAL);
+    if !place.exists() {
+        return Ok(0);
+    }
+    let count = || -> rusqlite::Result<i64> {
+        let connection = Connection::open_with_flags(&place, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        let query = "SELECT count(*) FROM goals WHERE state NOT IN ('completed', 'failed', 'cancelled')";
+        connection.query_row(query, [], |row| row.get(0))
+    };
+    let count = count().map_err(BackupError::database(JOURNAL))?;
+    Ok(u64::try_from(count).unwrap_or(0))
 }
 
 /// A policy below the highest epoch that was in force is not put back.

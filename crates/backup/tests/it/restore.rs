@@ -51,6 +51,7 @@ async fn what_was_backed_up_comes_back_and_the_old_state_stays_beside() {
         .ino();
     assert_eq!(now, inode, "who writes a log goes on in the same file");
 
+    assert_eq!(restored.note.goals_that_go_on, 1);
     let [state, etc] = restored.before.unwrap();
     assert_eq!(
         fs::read_to_string(state.join("worker/fs/store/ab/abcd")).unwrap(),

@@ -43,6 +43,10 @@ impl Scene {
         fs::copy(policy, scene.paths.vendor.join("policy.toml")).unwrap();
         scene.database("memory/working.db", 1, STEPS);
         scene.database("orchestrator/journal.db", 2, STEPS);
+        scene.sql(
+            "orchestrator/journal.db",
+            "CREATE TABLE goals (state TEXT); INSERT INTO goals VALUES ('completed'), ('in_progress')",
+        );
         scene.database("worker/fs/journal.db", 1, STEPS);
         scene.database("guard/guard.db", 1, GUARD);
         for (path, content) in [

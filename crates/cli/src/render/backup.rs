@@ -186,6 +186,12 @@ pub(crate) fn restored(terminal: &mut Terminal, restored: &Restored, installed: 
     for kept in &restored.note.kept {
         terminal.line(format!("kept {}", one_line(kept)));
     }
+    if restored.note.goals_that_go_on > 0 {
+        let goals = count(restored.note.goals_that_go_on, "goal");
+        terminal.line(format!(
+            "{goals} of the backup not at their end: they go on when aiOS starts; see `aiosctl goal list`, end one with `aiosctl goal cancel`"
+        ));
+    }
     let Some([state, etc]) = &restored.before else {
         terminal.line("everything unpacked, and was whole; nothing was put in place");
         return;
