@@ -5,9 +5,10 @@ use crate::manifest::{ETC, STATE};
 use crate::restore::Wanted;
 use aios_core::exchange;
 use aios_core::paths::Paths;
+use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
 use std::fs::{self, DirBuilder};
 use std::io::ErrorKind;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 /// How the directories begin that a restore unpacks to.
@@ -32,7 +33,7 @@ impl Beside {
             let made = DirBuilder::new().recursive(true).mode(mode).create(directory);
             made.map_err(BackupError::io("make", directory))?;
             let above = directory.parent().unwrap_or(Path::new("/"));
-            if device(directory)? != device(above)? {
+            if mount(directory)? != mount(above)? {
                 return Err(BackupError::MountPoint {
                     path: directory.clone(),
                 });
@@ -99,9 +100,11 @@ impl Beside {
     }
 }
 
-fn device(path: &Path) -> Result<u64> {
-    let meta = fs::metadata(path).map_err(BackupError::io("look at", path))?;
-    Ok(meta.dev())
+/// Which mount a path is on, statx(2): a directory that is bound to itself has the device of the one above it.
+fn mount(path: &Path) -> Result<(u32, u32, u64)> {
+    let found = statx(CWD, path, AtFlags::empty(), StatxFlags::MNT_ID);
+    let found = found.map_err(|error| BackupError::io("look at", path)(error.into()))?;
+    Ok((found.stx_dev_major, found.stx_dev_minor, found.stx_mnt_id))
 }
 
 fn remove(directory: &Path) -> Result<()> {

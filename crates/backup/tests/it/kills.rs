@@ -4,7 +4,8 @@ use crate::scene::Scene;
 use aios_core::exchange;
 use aios_core::paths::Paths;
 use std::fs;
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -26,22 +27,58 @@ fn child_that_restores() {
     aios_backup::restore(&Paths::development(&root), &wanted, &mut progress).unwrap();
 }
 
+const CHILD: [&str; 4] = [
+    "--exact",
+    "kills::child_that_restores",
+    "--ignored",
+    "--nocapture",
+];
+
 fn killed_at(root: &Path, point: &str) -> bool {
     let points = root.join("points");
     fs::create_dir_all(&points).unwrap();
     fs::write(points.join(point), "").unwrap();
     let output = Command::new(std::env::current_exe().unwrap())
-        .args([
-            "--exact",
-            "kills::child_that_restores",
-            "--ignored",
-            "--nocapture",
-        ])
+        .args(CHILD)
         .env(ROOT, root)
         .env("AIOS_FAILPOINT_DIR", &points)
         .output()
         .unwrap();
     output.status.signal() == Some(9)
+}
+
+#[tokio::test]
+async fn refused_when_not_root_or_where_directories_cannot_change_places() {
+    let scene = Scene::new().await;
+    scene.create(&[]).unwrap();
+    let program = std::env::current_exe().unwrap();
+    let said = |command: &mut Command| {
+        let output = command.args(CHILD).env(ROOT, scene.root.path()).output().unwrap();
+        assert!(!output.status.success());
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+    };
+    // A copy, because the build's directory may be closed to others.
+    let open = tempfile::tempdir().unwrap();
+    fs::set_permissions(open.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let copy = open.path().join("it");
+    fs::copy(&program, &copy).unwrap();
+    let nobody = said(Command::new(&copy).uid(65534).gid(65534).current_dir("/"));
+    assert!(nobody.contains("NotRoot"), "{nobody}");
+
+    let state = scene.paths.state.display().to_string();
+    let mounted = [
+        "--mount",
+        "sh",
+        "-c",
+        "mount --bind \"$0\" \"$0\" && exec \"$@\"",
+        &state,
+    ];
+    let mounted = said(Command::new("unshare").args(mounted).arg(&program));
+    assert!(mounted.contains("MountPoint"), "{mounted}");
+    assert_eq!(
+        fs::read_to_string(scene.paths.etc.join("config.toml")).unwrap(),
+        "[guard]\n"
+    );
 }
 
 #[tokio::test]
