@@ -89,7 +89,8 @@ pub fn create(paths: &Paths, wanted: &Wanted, progress: &mut Progress<'_>) -> Re
         drop(fs::remove_file(&part));
         return Err(error);
     }
-    fs::rename(&part, &wanted.file).map_err(BackupError::io("name", &wanted.file))?;
+    let named = fs::rename(&part, &wanted.file).and_then(|()| sync_parent(&wanted.file));
+    named.map_err(BackupError::io("name", &wanted.file))?;
     let meta = fs::metadata(&wanted.file).map_err(BackupError::io("look at", &wanted.file))?;
     Ok(Made {
         digest: Manifest::digest(&bytes),
@@ -97,6 +98,12 @@ pub fn create(paths: &Paths, wanted: &Wanted, progress: &mut Progress<'_>) -> Re
         size: meta.len(),
         encrypted: !recipients.is_empty(),
     })
+}
+
+/// Makes a name survive a power cut.
+fn sync_parent(file: &Path) -> io::Result<()> {
+    let above = file.parent().filter(|above| !above.as_os_str().is_empty());
+    File::open(above.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 fn part_of(file: &Path) -> PathBuf {
@@ -114,10 +121,14 @@ fn write(
     members: Members,
     progress: &mut Progress<'_>,
 ) -> Result<()> {
+    // Of a backup that was killed. Never written to: who made it could read what comes.
+    match fs::remove_file(part) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        removed => removed.map_err(BackupError::io("remove", part))?,
+    }
     let file = OpenOptions::new()
         .write(true)
-        .create(true)
-        .truncate(true)
+        .create_new(true)
         .mode(0o600)
         .open(part);
     let mut writer = Writer::begin(file.map_err(BackupError::io("write", part))?, part, recipients)?;

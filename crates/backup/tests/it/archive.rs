@@ -5,6 +5,7 @@ use aios_backup::{Archive, BackupError, Manifest, keys};
 use serde_json::{Value, json};
 use std::fs;
 use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -36,6 +37,17 @@ async fn nothing_is_written_when_a_key_cannot_be_read_or_the_file_exists() {
         BackupError::Key { .. }
     ));
     assert!(!scene.file().exists());
+    // What a killed backup left, or somebody laid there to be written to.
+    let elsewhere = scene.root.path().join("elsewhere");
+    fs::write(&elsewhere, "theirs").unwrap();
+    std::os::unix::fs::symlink(&elsewhere, scene.root.path().join("x.aios.part")).unwrap();
+    scene.create(&[]).unwrap();
+    assert_eq!(fs::read_to_string(&elsewhere).unwrap(), "theirs");
+    assert_eq!(
+        fs::metadata(scene.file()).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
+
     fs::write(scene.file(), "mine").unwrap();
     assert!(matches!(
         scene.create(&[]).unwrap_err(),
