@@ -7,7 +7,7 @@ use crate::keys;
 use crate::manifest::{ETC, FORMAT, LogHead, Manifest, Member, STATE, Type};
 use crate::moment::{self, LOG, Moment};
 use crate::progress::Progress;
-use crate::walk::{Found, walk};
+use crate::walk::{self, Found, walk};
 use aios_audit::Prefix;
 use aios_core::exchange;
 use aios_core::paths::Paths;
@@ -83,7 +83,7 @@ pub fn create(paths: &Paths, wanted: &Wanted, progress: &mut Progress<'_>) -> Re
     let (manifest, members) = gather(paths, moment, &staging, wanted, progress)?;
     let bytes = manifest.to_bytes()?;
     let part = part_of(&wanted.file);
-    let written = write(&part, &recipients, &bytes, members, progress);
+    let written = write(&part, &recipients, &bytes, members, paths, progress);
     if let Err(error) = written {
         // What is wrong is said already; half an archive is of no use.
         drop(fs::remove_file(&part));
@@ -119,6 +119,7 @@ fn write(
     recipients: &[age::x25519::Recipient],
     manifest: &[u8],
     members: Members,
+    paths: &Paths,
     progress: &mut Progress<'_>,
 ) -> Result<()> {
     // Of a backup that was killed. Never written to: who made it could read what comes.
@@ -139,7 +140,7 @@ fn write(
             Source::None => writer.add(&path, &member, io::empty())?,
             Source::Bytes(bytes) => writer.add(&path, &member, bytes.as_slice())?,
             Source::File(place) => {
-                let file = File::open(&place).map_err(|_| BackupError::Changed { path: path.clone() })?;
+                let file = open(paths, &place).map_err(|_| BackupError::Changed { path: path.clone() })?;
                 writer.add(&path, &member, file)?;
             }
         }
@@ -203,7 +204,7 @@ fn gather(
             members.insert(name.to_owned(), (Member::of(&meta), Source::None));
         }
     }
-    let members = digests(members, progress)?;
+    let members = digests(members, paths, progress)?;
     let manifest = Manifest {
         format: FORMAT,
         aios: env!("CARGO_PKG_VERSION").to_owned(),
@@ -316,14 +317,14 @@ fn add(path: String, found: Found, members: &mut Members) -> Result<()> {
 }
 
 /// Reads everything once, for the manifest that comes first. What is gone by now was dropped by its owner.
-fn digests(members: Members, progress: &mut Progress<'_>) -> Result<Members> {
+fn digests(members: Members, paths: &Paths, progress: &mut Progress<'_>) -> Result<Members> {
     progress.begin("reading", members.values().map(|(member, _)| member.size).sum());
     let mut known = Members::new();
     for (path, (mut member, source)) in members {
         let read = match &source {
             Source::None => Ok((0, String::new())),
             Source::Bytes(bytes) => hash(bytes.as_slice()),
-            Source::File(place) => match File::open(place) {
+            Source::File(place) => match open(paths, place) {
                 Err(error) if error.kind() == ErrorKind::NotFound => continue,
                 Err(error) => Err(error),
                 // Of the log only a part counts.
@@ -353,6 +354,14 @@ fn digests(members: Members, progress: &mut Progress<'_>) -> Result<Members> {
         })
     });
     Ok(known)
+}
+
+/// Opens a file of the state or of the administrator's.
+fn open(paths: &Paths, place: &Path) -> io::Result<File> {
+    let root = [&paths.state, &paths.etc]
+        .into_iter()
+        .find(|root| place.starts_with(root));
+    walk::open(root.unwrap_or(&paths.state), place)
 }
 
 fn hash(content: impl Read) -> io::Result<(u64, String)> {

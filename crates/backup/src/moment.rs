@@ -10,11 +10,10 @@
 use crate::contents::{self, Kind};
 use crate::error::{BackupError, Result};
 use crate::manifest::Member;
-use crate::walk::{Found, walk};
+use crate::walk::{Found, read, walk};
 use aios_audit::Prefix;
 use rusqlite::{Connection, OpenFlags};
 use std::collections::BTreeMap;
-use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
@@ -188,7 +187,7 @@ fn read_small(state: &Path) -> Result<BTreeMap<String, Small>> {
         if !small || !found.meta.is_file() {
             continue;
         }
-        match fs::read(&found.place) {
+        match read(state, &found.place) {
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             content => {
                 let content = content.map_err(BackupError::io("read", &found.place))?;

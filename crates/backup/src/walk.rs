@@ -1,8 +1,9 @@
 //! What lies in a directory: each file once, with its path below it, parents first.
 
 use crate::error::{BackupError, Result};
-use std::fs::{self, Metadata};
-use std::io::ErrorKind;
+use rustix::fs::{Mode, OFlags, ResolveFlags, open as open_directory, openat2};
+use std::fs::{self, File, Metadata};
+use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 /// Something that was found.
@@ -14,6 +15,25 @@ pub(crate) struct Found {
     pub(crate) place: PathBuf,
     /// What it is; a link is not followed.
     pub(crate) meta: Metadata,
+}
+
+/// Opens what was found below `root`, and nothing else: services own their directories and could lay a link there since,
+/// to a file that is none of theirs.
+pub(crate) fn open(root: &Path, place: &Path) -> io::Result<File> {
+    let below = place.strip_prefix(root).map_err(io::Error::other)?;
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    let directory = open_directory(root, flags | OFlags::DIRECTORY, Mode::empty())?;
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+    // A pipe must not hold the backup up.
+    let file = openat2(directory, below, flags | OFlags::NONBLOCK, Mode::empty(), resolve)?;
+    Ok(File::from(file))
+}
+
+/// Reads a small file that was found below `root`.
+pub(crate) fn read(root: &Path, place: &Path) -> io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    open(root, place)?.read_to_end(&mut content)?;
+    Ok(content)
 }
 
 /// All below `root`, and into those directories that `enter` wants. What is gone before it is looked at is left out:
@@ -52,4 +72,26 @@ pub(crate) fn walk(root: &Path, enter: impl Fn(&str) -> bool) -> Result<Vec<Foun
     }
     found.sort_by(|one, other| one.path.cmp(&other.path));
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_that_was_laid_since_is_not_followed() {
+        let home = tempfile::tempdir().unwrap();
+        let (root, other) = (home.path().join("root"), home.path().join("other"));
+        for directory in [&root, &other] {
+            fs::create_dir(directory).unwrap();
+            fs::write(directory.join("file"), "content").unwrap();
+        }
+        assert_eq!(read(&root, &root.join("file")).unwrap(), b"content");
+        std::os::unix::fs::symlink(&other, root.join("directory")).unwrap();
+        std::os::unix::fs::symlink(other.join("file"), root.join("link")).unwrap();
+        for place in ["directory/file", "link", "../other/file"] {
+            assert!(read(&root, &root.join(place)).is_err(), "{place}");
+        }
+        assert!(read(&root, &other.join("file")).is_err());
+    }
 }
