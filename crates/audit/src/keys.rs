@@ -37,6 +37,11 @@ impl EpochKey {
         Zeroizing::new(format!("{} {}\n", self.epoch, seed.as_str()))
     }
 
+    /// What its file holds.
+    pub(crate) fn file(&self) -> Zeroizing<Vec<u8>> {
+        Zeroizing::new(self.text().as_bytes().to_vec())
+    }
+
     fn parse(text: &str) -> Option<Self> {
         let (epoch, seed) = text.trim_end().split_once(' ')?;
         let mut bytes = Zeroizing::new([0_u8; 32]);
@@ -61,6 +66,22 @@ impl KeyStore {
             .create(&directory)
             .map_err(AuditError::io("create", &directory))?;
         Ok(Self { directory })
+    }
+
+    /// The directory as it is; for reading.
+    pub(crate) fn at(directory: PathBuf) -> Self {
+        Self { directory }
+    }
+
+    /// The keys that are there: the current one, and the successor while a checkpoint is being signed. While the
+    /// current one is being erased, the successor alone.
+    pub(crate) fn held(&self) -> Result<Vec<EpochKey>, AuditError> {
+        let upcoming = self.read(&self.upcoming())?;
+        let current = match self.read(&self.current()) {
+            Err(AuditError::Malformed { .. }) if upcoming.is_some() => None,
+            current => current?,
+        };
+        Ok([current, upcoming].into_iter().flatten().collect())
     }
 
     fn current(&self) -> PathBuf {

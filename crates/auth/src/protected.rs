@@ -3,6 +3,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
+use aios_core::exchange;
 use aios_core::paths::Paths;
 
 /// Outside aiOS: secrets, and views of other processes, that nothing may read or change.
@@ -64,7 +65,13 @@ impl Protected {
             &installed.vendor,
         ]
         .map(PathBuf::as_path);
-        let secret = SECRET.iter().map(Path::new);
+        // What a restore of a backup puts aside is as secret as what it takes the place of.
+        let aside =
+            [&paths.state, &paths.etc, &installed.state, &installed.etc].map(|own| exchange::aside(own));
+        let secret = aside
+            .iter()
+            .map(PathBuf::as_path)
+            .chain(SECRET.iter().map(Path::new));
         Self {
             secret: resolved(own.into_iter().chain(fixed).chain(secret)),
             ground: resolved(GROUND.iter().map(Path::new)),

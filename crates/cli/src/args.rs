@@ -1,11 +1,13 @@
 //! The grammar of the command line: nouns, then verbs. Only shapes and help texts; what a command
 //! does is in [`crate::command`].
 
+mod backup;
 mod goal;
 mod notify;
 mod os;
 mod schedule;
 
+pub use backup::{Archive as BackupArchive, Backup};
 pub use goal::{Follow, Goal, GoalRun, GoalStateArg, Level};
 pub use notify::Notify;
 pub use os::{Os, OsChange};
@@ -87,6 +89,9 @@ pub enum Command {
     /// The operating system's images: which runs, which starts next
     #[command(subcommand)]
     Os(Os),
+    /// Copies of the whole state, and the way back
+    #[command(subcommand)]
+    Backup(Backup),
     /// Services under aios-init
     #[command(subcommand)]
     Service(Service),

@@ -11,6 +11,7 @@
 //! | [`ready`] | telling the supervisor that a service is ready |
 //! | [`service`] | the `main` of every service |
 //! | [`tasks`] | spawned tasks that have a name, an owner and an end |
+//! | [`exchange`] | the end of a restore, gone through with by whoever comes next |
 //! | [`failpoint`] | places where a crash test may kill the process |
 //! | [`telemetry`] | structured logs |
 //!
@@ -19,6 +20,7 @@
 pub mod clock;
 pub mod config;
 pub mod error;
+pub mod exchange;
 pub mod failpoint;
 pub mod id;
 pub mod paths;

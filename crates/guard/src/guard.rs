@@ -132,6 +132,7 @@ impl Guard {
             .with("policy_digest", hex::encode(guard.policy.digest()))
             .with("policy_epoch", guard.policy.epoch());
         guard.log.append(started, Durability::Durable).await?;
+        crate::restored::record(&guard.log, &directory).await?;
         Ok(guard)
     }
 

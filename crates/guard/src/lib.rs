@@ -33,6 +33,7 @@ mod persons;
 mod purge;
 mod push;
 mod refusals;
+mod restored;
 mod service;
 mod status;
 mod store;

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 use aios_auth::level::{Autonomy, Risk};
 use aios_auth::policy::{Effect, Ledger, Policy, PolicyCall, redact};
@@ -404,4 +405,18 @@ proptest! {
     fn any_text_is_parsed_or_refused(text in "\\PC{0,200}") {
         let _ = Policy::parse(&[("p", &text)], None);
     }
+}
+
+#[test]
+fn denied_what_a_restore_put_aside() {
+    let protected = Protected::of(&Paths::development(Path::new("/srv/x")));
+    for path in [
+        "/srv/x/var.aside/before-restore-1/guard/keys/mint",
+        "/srv/x/etc.aside/before-restore-1/policy.toml",
+        "/var/lib/aios.aside/before-restore-1/persons/0/key",
+        "/etc/aios.aside",
+    ] {
+        assert!(protected.covers(path, false), "{path}");
+    }
+    assert!(protected.is_above("/srv/x") && !protected.covers("/srv/x/var.asides", false));
 }

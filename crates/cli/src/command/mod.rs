@@ -3,6 +3,7 @@
 mod agent;
 mod approval;
 mod audit;
+mod backup;
 mod config;
 mod emergency;
 mod follow;
@@ -41,6 +42,7 @@ pub(crate) async fn dispatch(command: Command, instance: &Instance, terminal: &m
         Command::Memory(verb) => memory::run(verb, instance, terminal).await,
         Command::Audit(verb) => audit::run(verb, instance, terminal).await,
         Command::Os(verb) => os::run(verb, instance, terminal).await,
+        Command::Backup(verb) => backup::run(verb, instance, terminal).await,
         Command::Service(verb) => service::run(verb, instance, terminal).await,
         Command::Boot => service::boot(instance, terminal).await,
         Command::Policy(verb) => policy::run(verb, instance, terminal).await,

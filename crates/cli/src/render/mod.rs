@@ -2,6 +2,7 @@
 
 pub(crate) mod approval;
 pub(crate) mod audit;
+pub(crate) mod backup;
 pub(crate) mod goal;
 pub(crate) mod os;
 pub(crate) mod schedule;

@@ -2,6 +2,7 @@
 #![cfg(test)]
 #![expect(clippy::string_slice, reason = "ids and hexadecimal are ASCII")]
 
+mod backup;
 mod goals;
 mod notify;
 mod runbooks;

@@ -18,6 +18,7 @@ async fn help_of_every_noun() {
         "memory",
         "audit",
         "os",
+        "backup",
         "service",
         "policy",
         "runbook",

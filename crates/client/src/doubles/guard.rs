@@ -80,8 +80,11 @@ impl Guard for GuardDouble {
     ) -> Answer<v1::RecordOutcomeResponse> {
         Err(not_offered())
     }
-    async fn record(&self, _: Request<v1::RecordRequest>) -> Answer<v1::RecordResponse> {
-        Err(not_offered())
+    async fn record(&self, request: Request<v1::RecordRequest>) -> Answer<v1::RecordResponse> {
+        let request = request.into_inner();
+        let record = Record::new(&request.kind).with("details", request.details_json);
+        let audit_seq = self.world.record(record).await?;
+        Ok(Response::new(v1::RecordResponse { audit_seq }))
     }
     async fn withdraw_approvals(
         &self,

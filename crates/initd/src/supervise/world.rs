@@ -100,6 +100,8 @@ impl World {
             None => Paths::from_env(),
         };
         let lock = lock(&paths)?;
+        // Before any file of aiOS is read.
+        finish_restore(&paths);
         let generation = memory::generation(&paths, generation.unwrap_or(0))?;
         let recalled = memory::recall(&paths, generation)?;
         let booted = state.is_none() && nix::unistd::getppid().as_raw() == 1;
@@ -262,6 +264,21 @@ fn raise_files() -> (u64, u64) {
     }
     let [soft, hard] = [limit.current, limit.maximum].map(|it| it.unwrap_or(u64::MAX));
     (soft, hard)
+}
+
+/// Goes through with a restore that was cut off. A machine comes up in any case; what is half there then, the guard refuses,
+/// because a policy below the highest epoch is none to it.
+fn finish_restore(paths: &Paths) {
+    match aios_core::exchange::finish(paths) {
+        Ok(None) => {}
+        Ok(Some(restored)) => {
+            let before = restored.state_before.display();
+            tracing::info!(%before, "a restore that was cut off is complete now");
+        }
+        Err(error) => {
+            tracing::error!(%error, "a restore that was cut off cannot be gone through with: see docs/guides/backup.md")
+        }
+    }
 }
 
 /// One supervisor a tree.

@@ -40,6 +40,7 @@ complete -c aiosctl -n "__fish_aiosctl_needs_command" -f -a "agent" -d 'Agents a
 complete -c aiosctl -n "__fish_aiosctl_needs_command" -f -a "memory" -d 'What aiOS remembers'
 complete -c aiosctl -n "__fish_aiosctl_needs_command" -f -a "audit" -d 'The log that cannot be altered unnoticed'
 complete -c aiosctl -n "__fish_aiosctl_needs_command" -f -a "os" -d 'The operating system\'s images: which runs, which starts next'
+complete -c aiosctl -n "__fish_aiosctl_needs_command" -f -a "backup" -d 'Copies of the whole state, and the way back'
 complete -c aiosctl -n "__fish_aiosctl_needs_command" -f -a "service" -d 'Services under aios-init'
 complete -c aiosctl -n "__fish_aiosctl_needs_command" -f -a "boot" -d 'Phases of this boot with their times'
 complete -c aiosctl -n "__fish_aiosctl_needs_command" -f -a "policy" -d 'Which rule decides about a call, and why'
@@ -451,6 +452,55 @@ always\t'Always'
 never\t'Never'"
 complete -c aiosctl -n "__fish_aiosctl_using_subcommand os; and __fish_seen_subcommand_from key" -l json -d 'Answer in JSON: one document, or one a line where the answer is a stream'
 complete -c aiosctl -n "__fish_aiosctl_using_subcommand os; and __fish_seen_subcommand_from key" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand backup; and not __fish_seen_subcommand_from create key inspect verify restore" -l socket -d 'Directory of the sockets of the instance to talk to [default: /run/aios, else .aios/run of this checkout]' -r -F
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand backup; and not __fish_seen_subcommand_from create key inspect verify restore" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal only'
+always\t'Always'
+never\t'Never'"
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand backup; and not __fish_seen_subcommand_from create key inspect verify restore" -l json -d 'Answer in JSON: one document, or one a line where the answer is a stream'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand backup; and not __fish_seen_subcommand_from create key inspect verify restore" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand backup; and not __fish_seen_subcommand_from create key inspect verify restore" -f -a "create" -d 'Copy the whole state of aiOS and /etc/aios into one file, while everything works; needs root'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand backup; and not __fish_seen_subcommand_from create key inspect verify restore" -f -a "key" -d 'Make a pair of keys: FILE is secret and restores, FILE.pub encrypts'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand backup; and not __fish_seen_subcommand_from create key inspect verify restore" -f -a "inspect" -d 'What a backup says of itself: machine, time, versions, files'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand backup; and not __fish_seen_subcommand_from create key inspect verify restore" -f -a "verify" -d 'Read all of a backup, and check that nothing is missing or altered'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand backup; and not __fish_seen_subcommand_from create key inspect verify restore" -f -a "restore" -d 'Put a backup in the place of the state; aiOS must be stopped, the old state stays beside it; needs root'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand backup; and __fish_seen_subcommand_from create" -l key -d 'Encrypt to the public keys in this file; may be repeated [default: /etc/aios/backup.pub, where it is there]' -r -F
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand backup; and __fish_seen_subcommand_from create" -l socket -d 'Directory of the sockets of the instance to talk to [default: /run/aios, else .aios/run of this checkout]' -r -F
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand backup; and __fish_seen_subcommand_from create" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal only'
+always\t'Always'
+never\t'Never'"
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand backup; and __fish_seen_subcommand_from create" -l plain -d 'Do not encrypt, although /etc/aios/backup.pub is there'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand backup; and __fish_seen_subcommand_from create" -l json -d 'Answer in JSON: one document, or one a line where the answer is a stream'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand backup; and __fish_seen_subcommand_from create" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand backup; and __fish_seen_subcommand_from key" -l socket -d 'Directory of the sockets of the instance to talk to [default: /run/aios, else .aios/run of this checkout]' -r -F
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand backup; and __fish_seen_subcommand_from key" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal only'
+always\t'Always'
+never\t'Never'"
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand backup; and __fish_seen_subcommand_from key" -l json -d 'Answer in JSON: one document, or one a line where the answer is a stream'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand backup; and __fish_seen_subcommand_from key" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand backup; and __fish_seen_subcommand_from inspect" -l key -d 'The secret key, for an encrypted one' -r -F
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand backup; and __fish_seen_subcommand_from inspect" -l socket -d 'Directory of the sockets of the instance to talk to [default: /run/aios, else .aios/run of this checkout]' -r -F
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand backup; and __fish_seen_subcommand_from inspect" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal only'
+always\t'Always'
+never\t'Never'"
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand backup; and __fish_seen_subcommand_from inspect" -l files -d 'List every file'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand backup; and __fish_seen_subcommand_from inspect" -l json -d 'Answer in JSON: one document, or one a line where the answer is a stream'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand backup; and __fish_seen_subcommand_from inspect" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand backup; and __fish_seen_subcommand_from verify" -l key -d 'The secret key, for an encrypted one' -r -F
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand backup; and __fish_seen_subcommand_from verify" -l socket -d 'Directory of the sockets of the instance to talk to [default: /run/aios, else .aios/run of this checkout]' -r -F
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand backup; and __fish_seen_subcommand_from verify" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal only'
+always\t'Always'
+never\t'Never'"
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand backup; and __fish_seen_subcommand_from verify" -l json -d 'Answer in JSON: one document, or one a line where the answer is a stream'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand backup; and __fish_seen_subcommand_from verify" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand backup; and __fish_seen_subcommand_from restore" -l key -d 'The secret key, for an encrypted one' -r -F
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand backup; and __fish_seen_subcommand_from restore" -l socket -d 'Directory of the sockets of the instance to talk to [default: /run/aios, else .aios/run of this checkout]' -r -F
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand backup; and __fish_seen_subcommand_from restore" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal only'
+always\t'Always'
+never\t'Never'"
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand backup; and __fish_seen_subcommand_from restore" -l dry-run -d 'Unpack and check everything, then put nothing in place'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand backup; and __fish_seen_subcommand_from restore" -l other-machine -d 'Restore another machine\'s backup: this machine takes its place'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand backup; and __fish_seen_subcommand_from restore" -l json -d 'Answer in JSON: one document, or one a line where the answer is a stream'
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand backup; and __fish_seen_subcommand_from restore" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c aiosctl -n "__fish_aiosctl_using_subcommand service; and not __fish_seen_subcommand_from list status start stop reload restart enable disable logs" -l socket -d 'Directory of the sockets of the instance to talk to [default: /run/aios, else .aios/run of this checkout]' -r -F
 complete -c aiosctl -n "__fish_aiosctl_using_subcommand service; and not __fish_seen_subcommand_from list status start stop reload restart enable disable logs" -l color -d 'When to use colour' -r -f -a "auto\t'On a terminal only'
 always\t'Always'
