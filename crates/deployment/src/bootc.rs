@@ -177,6 +177,8 @@ pub struct Bootc {
     pub lock: PathBuf,
     /// Whether it is run as uid 0 although the caller is somebody else.
     pub as_root: bool,
+    /// Where it puts what it needs for a while (`TMPDIR`); `None` for its own choice.
+    pub tmp: Option<PathBuf>,
 }
 
 impl Bootc {
@@ -262,6 +264,7 @@ impl Bootc {
         Program {
             command: &self.command,
             as_root: self.as_root,
+            tmp: self.tmp.as_deref(),
         }
     }
 }
@@ -273,6 +276,8 @@ pub struct Program<'a> {
     pub command: &'a [String],
     /// Whether it is run as uid 0 although the caller is somebody else.
     pub as_root: bool,
+    /// Where it puts what it needs for a while (`TMPDIR`); `None` for its own choice.
+    pub tmp: Option<&'a Path>,
 }
 
 impl Program<'_> {
@@ -318,6 +323,9 @@ impl Program<'_> {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .process_group(0);
+        if let Some(tmp) = self.tmp {
+            command.env("TMPDIR", tmp);
+        }
         if self.as_root {
             command.uid(0).gid(0);
         }
@@ -517,6 +525,7 @@ mod tests {
             command: ["/bin/sh", "-c", script].map(str::to_owned).to_vec(),
             lock: home.join("lock"),
             as_root: false,
+            tmp: None,
         }
     }
 

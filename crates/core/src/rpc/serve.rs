@@ -119,7 +119,9 @@ pub fn serve(
             .register_encoded_file_descriptor_set(aios_proto::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
             .build_v1()?;
-        let incoming = UnixListenerStream::new(listener).then(accepted).filter_map(|it| it);
+        let incoming = UnixListenerStream::new(listener)
+            .then(accepted)
+            .filter_map(|it| it);
         Server::builder()
             .add_routes(routes)
             .add_service(health_service)

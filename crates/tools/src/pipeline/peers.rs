@@ -96,6 +96,9 @@ fn timed<T>(message: T, time: Duration) -> Request<T> {
     request
 }
 
+/// Name of the socket at which the worker of images does the tools of packages.
+pub const IMAGE_PACKAGES: &str = "image-pkg";
+
 /// The service that does the tools of a namespace.
 fn worker_of(namespace: &str) -> &'static str {
     match namespace {
@@ -183,6 +186,15 @@ impl GrpcWorkers {
                 .map(|name| (name.to_owned(), client(name)))
                 .collect(),
         }
+    }
+
+    /// The same on a machine of images, where packages come by images and the worker of images sees to them.
+    #[must_use]
+    pub fn on_images(mut self, paths: &Paths) -> Self {
+        let other = Self::of(paths, [IMAGE_PACKAGES]).clients.remove(IMAGE_PACKAGES);
+        self.clients
+            .extend(other.map(|client| ("pkg".to_owned(), client)));
+        self
     }
 
     fn client(&self, namespace: &str) -> Answer<WorkerClient<Channel>> {

@@ -16,11 +16,11 @@ mod configure;
 mod debs;
 pub mod error;
 mod files;
-mod history;
+pub(crate) mod history;
 mod lock;
-mod names;
+pub(crate) mod names;
 pub mod plan;
-mod program;
+pub(crate) mod program;
 mod reads;
 pub mod root;
 mod simulate;
@@ -199,7 +199,7 @@ impl Pkg {
         }
     }
 
-    fn prepare_read(&self, call: &Call<'_>) -> Result<Prepared> {
+    pub(crate) fn prepare_read(&self, call: &Call<'_>) -> Result<Prepared> {
         let (resource, summary) = self.look(call)?;
         let action = call.tool.split_once('.').map_or("", |(_, action)| action);
         let required = vec![change::access(action, &resource)?];

@@ -49,12 +49,19 @@ fn lay(host: &Host, image: &str, dir: &Path, made: &Path) -> Result<()> {
     images::mounted(host, image, |root| {
         let modules = root.join("usr/lib/modules");
         let listed = host.root_cmd("ls").arg(&modules).read()?;
-        let version = listed.split_whitespace().next().context("the image has no kernel")?;
+        let version = listed
+            .split_whitespace()
+            .next()
+            .context("the image has no kernel")?;
         for (from, to) in [
             (modules.join(version).join("vmlinuz"), &kernel),
             (root.join("usr/lib/systemd/boot/efi/systemd-bootx64.efi"), &loader),
         ] {
-            host.root_cmd("install").args(["-m", "0644"]).arg(from).arg(to).run()?;
+            host.root_cmd("install")
+                .args(["-m", "0644"])
+                .arg(from)
+                .arg(to)
+                .run()?;
             images::owned(host, to)?;
         }
         Ok(())
@@ -63,8 +70,15 @@ fn lay(host: &Host, image: &str, dir: &Path, made: &Path) -> Result<()> {
     host.shell.create_dir(&laid)?;
     let script = host.root.join("tests/life/handlaid.py");
     let sh = &host.shell;
-    xshell::cmd!(sh, "python3 {script} {double} {kernel} {laid}").quiet().run()?;
-    let name = images::build_with(host, image, "handlaid", &[("laid", &laid), ("double", &host.root.join("tests/bootc"))])?;
+    xshell::cmd!(sh, "python3 {script} {double} {kernel} {laid}")
+        .quiet()
+        .run()?;
+    let name = images::build_with(
+        host,
+        image,
+        "handlaid",
+        &[("laid", &laid), ("double", &host.root.join("tests/bootc"))],
+    )?;
     let (boot, root) = (dir.join("boot.vfat"), dir.join("root.ext4"));
     boot_partition(host, &laid.join("esp"), &loader, &boot)?;
     images::mounted(host, &name, |tree| {
@@ -92,11 +106,17 @@ fn boot_partition(host: &Host, files: &Path, loader: &Path, to: &Path) -> Result
     let sh = &host.shell;
     std::fs::File::create(to)?.set_len(BOOT * SECTOR)?;
     let sectors = BOOT.to_string();
-    xshell::cmd!(sh, "mformat -i {to} -F -T {sectors} -v EFI-SYSTEM ::").quiet().run()?;
+    xshell::cmd!(sh, "mformat -i {to} -F -T {sectors} -v EFI-SYSTEM ::")
+        .quiet()
+        .run()?;
     let (entries, kernels) = (files.join("loader"), files.join("EFI"));
-    xshell::cmd!(sh, "mcopy -s -i {to} {entries} {kernels} ::").quiet().run()?;
+    xshell::cmd!(sh, "mcopy -s -i {to} {entries} {kernels} ::")
+        .quiet()
+        .run()?;
     xshell::cmd!(sh, "mmd -i {to} ::/EFI/BOOT").quiet().run()?;
-    xshell::cmd!(sh, "mcopy -i {to} {loader} ::/EFI/BOOT/BOOTX64.EFI").quiet().run()?;
+    xshell::cmd!(sh, "mcopy -i {to} {loader} ::/EFI/BOOT/BOOTX64.EFI")
+        .quiet()
+        .run()?;
     Ok(())
 }
 
@@ -111,13 +131,19 @@ fn table(host: &Host, disk: &Path) -> Result<()> {
          start={BOOT_AT}, size={BOOT}, type=C12A7328-F81F-11D2-BA4B-00A0C93EC93B, uuid=A105A105-0000-4000-8000-000000000001\n\
          start={ROOT_AT}, size={root}, type=4F68BCE3-E8CD-4DB1-96E7-FBCAF984B709, uuid=A105A105-0000-4000-8000-000000000002\n"
     );
-    xshell::cmd!(sh, "sfdisk --quiet {disk}").stdin(script).quiet().run()?;
+    xshell::cmd!(sh, "sfdisk --quiet {disk}")
+        .stdin(script)
+        .quiet()
+        .run()?;
     Ok(())
 }
 
 /// Writes a file system's file into a disk, and leaves its holes holes.
 fn insert(file: &Path, disk: &Path, at: u64) -> Result<()> {
-    let (from, to) = (std::fs::File::open(file)?, std::fs::File::options().write(true).open(disk)?);
+    let (from, to) = (
+        std::fs::File::open(file)?,
+        std::fs::File::options().write(true).open(disk)?,
+    );
     let mut bytes = vec![0; 1 << 20];
     let mut done = 0;
     loop {
