@@ -107,12 +107,6 @@ impl Images {
         }
     }
 
-    /// A base, as bootc and podman name it.
-    #[must_use]
-    pub fn base_reference(&self, digest: &Digest) -> Reference {
-        self.reference(&base_tag(digest))
-    }
-
     /// The tag of an image that lies here.
     #[must_use]
     pub fn tag<'a>(&self, image: &'a Reference) -> Option<&'a str> {
@@ -366,7 +360,8 @@ fn name(descriptor: &Descriptor) -> Option<&str> {
 }
 
 /// The tag of a base.
-fn base_tag(digest: &Digest) -> String {
+#[must_use]
+pub fn base_tag(digest: &Digest) -> String {
     format!("base-{}", digest.hex().get(..SHORT).unwrap_or_default())
 }
 

@@ -199,7 +199,7 @@ impl Os {
                 command: settings.bootc.clone(),
                 lock: state.join("bootc.lock"),
                 as_root: may_be_root(),
-                tmp: None,
+                dir: None,
             },
             images: Images::at(state.join("images")),
             workshop: state.join("build"),

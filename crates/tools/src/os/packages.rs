@@ -26,7 +26,6 @@ use crate::typed::{typed, unknown, value_of};
 use crate::worker::journal::{Journal, Past, State as Step};
 use crate::worker::{Call, Namespace, Prepared, Target};
 use aios_auth::capability::Access;
-use aios_auth::level::Risk;
 use aios_core::clock::{Clock, SystemClock};
 use aios_deployment::derived::{Added, Recipe};
 use aios_proto::common::v1::Identity;

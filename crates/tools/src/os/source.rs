@@ -198,7 +198,7 @@ fn inspect(os: &Os, how: &[&str], name: &str, budget: &Budget) -> Result<String>
     let skopeo = Program {
         command: &os.settings.skopeo,
         as_root: os.bootc.as_root,
-        tmp: None,
+        dir: None,
     };
     let args = [&["inspect"], how, &[name]].concat();
     let answer = skopeo.run(&args, &Patience::of(budget));

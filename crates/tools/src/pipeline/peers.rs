@@ -171,6 +171,8 @@ impl Guard for GrpcGuard {
 #[derive(Debug, Clone)]
 pub struct GrpcWorkers {
     clients: HashMap<String, WorkerClient<Channel>>,
+    /// Whether the worker of images does the tools of packages.
+    images: bool,
 }
 
 impl GrpcWorkers {
@@ -185,6 +187,7 @@ impl GrpcWorkers {
                 .into_iter()
                 .map(|name| (name.to_owned(), client(name)))
                 .collect(),
+            images: false,
         }
     }
 
@@ -194,7 +197,17 @@ impl GrpcWorkers {
         let other = Self::of(paths, [IMAGE_PACKAGES]).clients.remove(IMAGE_PACKAGES);
         self.clients
             .extend(other.map(|client| ("pkg".to_owned(), client)));
+        self.images = true;
         self
+    }
+
+    /// The namespace by which the worker is found that does the tools of another one.
+    fn doer<'a>(&self, namespace: &'a str) -> &'a str {
+        if self.images && namespace == "pkg" {
+            "os"
+        } else {
+            namespace
+        }
     }
 
     fn client(&self, namespace: &str) -> Answer<WorkerClient<Channel>> {
@@ -217,7 +230,7 @@ impl Workers for GrpcWorkers {
             .client(namespace)?
             .prepare(timed(request, time))
             .await
-            .map_err(unanswered(namespace, time))?
+            .map_err(unanswered(self.doer(namespace), time))?
             .into_inner())
     }
     async fn execute(
@@ -231,7 +244,7 @@ impl Workers for GrpcWorkers {
             .client(namespace)?
             .execute(timed(request, time))
             .await
-            .map_err(unanswered(namespace, time))?
+            .map_err(unanswered(self.doer(namespace), time))?
             .into_inner())
     }
     async fn status(
@@ -243,7 +256,7 @@ impl Workers for GrpcWorkers {
             .client(namespace)?
             .get_status(timed(request, GRACE))
             .await
-            .map_err(unanswered(namespace, GRACE))?
+            .map_err(unanswered(self.doer(namespace), GRACE))?
             .into_inner())
     }
     async fn cancel(
@@ -255,7 +268,7 @@ impl Workers for GrpcWorkers {
             .client(namespace)?
             .cancel(timed(request, GRACE))
             .await
-            .map_err(unanswered(namespace, GRACE))?
+            .map_err(unanswered(self.doer(namespace), GRACE))?
             .into_inner())
     }
 }

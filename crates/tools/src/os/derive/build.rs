@@ -12,17 +12,20 @@ use crate::budget::Budget;
 use crate::error::{Result, ToolError};
 use aios_deployment::bootc::Bootc;
 use aios_deployment::derived::Added;
-use aios_deployment::image::{Layout, Reference};
+use aios_deployment::image::Layout;
 use nix::mount::{MntFlags, umount2};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 /// What installs the packages within the build.
 const SCRIPT: &str = include_str!("install.sh");
 /// Where that lies within the build.
 const INSIDE: &str = "/run/aios-build";
+/// How the layout with the base is called there.
+const BASE: &str = "base";
 /// What the scripts of packages may do there.
 const CAPABILITIES: &str = "chown,dac_override,dac_read_search,fowner,fsetid,kill,setfcap,setgid,setuid";
 /// The date of every file that a build adds, as in the image's own build: the same packages make the same layer.
@@ -57,6 +60,9 @@ impl<'a> Workshop<'a> {
             let path = dir.join(name);
             fs::create_dir_all(&path).map_err(|error| io("make", &path, error))?;
         }
+        // Podman makes a name of the path, for which a path may have letters that no name has.
+        let (images, link) = (os.images.dir(), dir.join("tmp").join(BASE));
+        symlink(images, &link).map_err(|error| io("make", &link, error))?;
         let policy = r#"{"default": [{"type": "insecureAcceptAnything"}]}"#;
         put(&dir.join("policy.json"), policy)?;
         Ok(Self { os, dir })
@@ -70,7 +76,7 @@ impl<'a> Workshop<'a> {
     pub(super) fn program(&self, command: &[String], more: &[String]) -> Bootc {
         Bootc {
             command: [command, more].concat(),
-            tmp: Some(self.dir.join("tmp")),
+            dir: Some(self.dir.join("tmp")),
             ..self.os.bootc.clone()
         }
     }
@@ -93,14 +99,14 @@ impl<'a> Workshop<'a> {
         super::super::stopped(program.change(args, false, &Patience::of(budget)), budget)
     }
 
-    /// Makes an image of a base and these packages.
+    /// Makes an image of the base of that tag and these packages.
     ///
     /// # Errors
     /// [`OsError::NotBuilt`] with apt's own sentence, or [`OsError::NotWhole`].
-    pub(super) fn build(&self, base: &Reference, wanted: &[Added], budget: &Budget) -> Result<Made> {
+    pub(super) fn build(&self, base: &str, wanted: &[Added], budget: &Budget) -> Result<Made> {
         let podman = self.podman();
         let policy = format!("--signature-policy={}", self.dir.join("policy.json").display());
-        let image = base.for_skopeo();
+        let image = format!("oci:{BASE}:{base}");
         let pulled = self.run(&podman, &["pull", "--quiet", &policy, &image], budget)?;
         let id = pulled.lines().last().unwrap_or_default().trim();
         let work = self.dir.join("work");
@@ -161,15 +167,19 @@ impl<'a> Workshop<'a> {
         if !matches!(error, ToolError::Os(OsError::Deployment(_))) {
             return error;
         }
-        match read(&work.join("log")) {
-            Ok(log) if !telling(&log).is_empty() => OsError::NotBuilt {
-                package: package_in(&log, wanted),
-                said: telling(&log),
-            }
-            .into(),
-            // It did not come as far as apt.
-            _ => error,
+        let said = |file: &str| read(&work.join(file)).unwrap_or_default();
+        let (log, errors) = (said("log"), said("errors"));
+        let words = match (telling(&log), errors.lines().next_back()) {
+            (words, _) if !words.is_empty() => words,
+            (_, Some(line)) => line.to_owned(),
+            // It did not come as far as the script.
+            (_, None) => return error,
+        };
+        OsError::NotBuilt {
+            package: package_in(&log, wanted),
+            said: words,
         }
+        .into()
     }
 }
 
@@ -203,9 +213,17 @@ fn arguments(wanted: &[Added]) -> String {
 /// and there is the one kernel. Answers what came beside the base.
 fn whole(work: &Path, wanted: &[Added]) -> Result<BTreeMap<String, String>> {
     let not = |why: String| ToolError::from(OsError::NotWhole { why });
-    let audit = read(&work.join("audit"))?;
-    if let Some(line) = audit.lines().next() {
-        return Err(not(format!("dpkg says: {}", line.trim())));
+    let half: Vec<String> = added(work, "packages")?
+        .into_iter()
+        .filter(|line| {
+            !["\tinstalled", "\tconfig-files"]
+                .iter()
+                .any(|it| line.ends_with(it))
+        })
+        .map(|line| line.replace('\t', " "))
+        .collect();
+    if !half.is_empty() {
+        return Err(not(format!("these packages are half done: {}", some(&half))));
     }
     let lost = added(work, "missing")?;
     if !lost.is_empty() {
@@ -268,10 +286,11 @@ fn added(work: &Path, what: &str) -> Result<Vec<String>> {
     Ok(new.map(str::to_owned).collect())
 }
 
-/// Lines of name and version.
+/// Installed packages, by lines of name, version and state.
 fn versions(work: &Path, when: &str) -> Result<BTreeMap<String, String>> {
     let text = read(&work.join(format!("packages.{when}")))?;
-    let pairs = text.lines().filter_map(|line| line.split_once('\t'));
+    let installed = text.lines().filter_map(|line| line.strip_suffix("\tinstalled"));
+    let pairs = installed.filter_map(|line| line.split_once('\t'));
     Ok(pairs
         .map(|(name, version)| (name.to_owned(), version.to_owned()))
         .collect())

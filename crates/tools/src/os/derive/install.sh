@@ -2,10 +2,11 @@
 # Installs packages into an image that is being built, as the last of its layers: what the image ships, and nothing of /var.
 # Reads `packages` and the machine's `passwd` and `group` in its own directory; writes there what it found.
 set -eu
-here=${0%/*}
-database=/usr/lib/sysimage/dpkg
+here=${0%/*} database=/usr/lib/sysimage/dpkg
+export DEBIAN_FRONTEND=noninteractive DEBIAN_PRIORITY=critical LC_ALL=C HOME=/root
+exec 2>"$here/errors"
 look() { # What is there: packages, files that packages have and that are missing, kernels, places in /var.
-    dpkg-query --show --showformat '${Package}\t${Version}\n' | sort >"$here/packages.$1"
+    dpkg-query --show --showformat '${Package}\t${Version}\t${db:Status-Status}\n' | sort >"$here/packages.$1"
     cat "$database"/info/*.list 2>/dev/null | grep -Ev '^/(var|run|tmp)/' | sort -u | while IFS= read -r path; do
         [ -e "$path" ] || [ -L "$path" ] || printf '%s\n' "$path"
     done >"$here/missing.$1"
@@ -22,11 +23,9 @@ for file in passwd group; do
     awk -F: 'NR == FNR { seen[$1]; next } !($1 in seen) && $3 < 1000' "/tmp/$file" "$here/$file" >>"/etc/$file"
 done
 printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d && chmod 755 /usr/sbin/policy-rc.d
-export DEBIAN_FRONTEND=noninteractive DEBIAN_PRIORITY=critical LC_ALL=C HOME=/root
 apt-get -q -o APT::Update::Error-Mode=any update >"$here/log" 2>&1
 xargs apt-get -q -y --no-remove -o Dpkg::Use-Pty=0 -o DPkg::Options::=--force-confdef -o DPkg::Options::=--force-confold \
     install <"$here/packages" >>"$here/log" 2>&1
-dpkg --audit >"$here/audit"
 rm -f /usr/sbin/policy-rc.d /etc/passwd- /etc/group- /etc/shadow- /etc/gshadow-
 look after
 # /etc/passwd is merged with the machine's, which has changes of its own, and /var is not laid out at all: the next
@@ -47,4 +46,4 @@ comm -13 "$here/var.before" "$here/var.after" | grep -Ev '^/var/(cache|tmp|lib/(
         fi
     done >/usr/lib/tmpfiles.d/aios-packages.conf
 find /var /tmp -xdev -mindepth 1 -maxdepth 1 -exec rm -rf {} +
-find /run -xdev -mindepth 1 -maxdepth 1 ! -path "$here" -exec rm -rf {} +
+find /run -xdev -mindepth 1 -maxdepth 1 ! -path "$here" -exec rm -rf {} + 2>/dev/null || true

@@ -20,7 +20,7 @@ use aios_auth::capability::Access;
 use aios_core::error::Report;
 use aios_core::failpoint;
 use aios_core::id::ExecutionKey;
-use aios_deployment::derived::{Recipe, Take};
+use aios_deployment::derived::{Recipe, Take, base_tag};
 use aios_deployment::image::{Digest, Layout, Manifest, Reference};
 use aios_proto::common::v1::Identity;
 use build::Workshop;
@@ -234,7 +234,7 @@ impl Os {
         let workshop = Workshop::open(self)?;
         let base = self.bring(&workshop, &plan.before, recipe, budget)?;
         failpoint::hit("worker.os.mid_derive");
-        let from = self.images.base_reference(&recipe.base);
+        let from = base_tag(&recipe.base);
         let made = workshop.build(&from, &recipe.packages, budget);
         let made = made.map_err(|error| {
             if *upgrade {

@@ -4,4 +4,5 @@ mod bed;
 mod changes;
 mod crashes;
 mod init;
+mod packages;
 mod refusals;
