@@ -262,23 +262,19 @@ impl Os {
         self.right_one(image, &source.digests(), &said, budget)
     }
 
-    /// bootc refuses what is laid out already, by its content.
+    /// bootc refuses what is laid out as the image to go back to, which it knows by its content.
     fn not_laid_out(&self, before: &Photo, derived: &Layout) -> Result<()> {
-        for other in [Some(&before.booted), before.rollback.as_ref()]
-            .into_iter()
-            .flatten()
-        {
-            let Ok(image) = Reference::parse(&other.image) else {
-                continue;
-            };
-            let Some(tag) = self.images.tag(&image) else {
-                continue;
-            };
-            let same = self.images.open(tag).map_err(OsError::from)?;
-            if same.config.rootfs.diff_ids == derived.config.rootfs.diff_ids {
-                let image = other.title();
-                return Err(OsError::IsRollback { image }.into());
-            }
+        let Some(rollback) = &before.rollback else {
+            return Ok(());
+        };
+        let image = Reference::parse(&rollback.image).ok();
+        let Some(tag) = image.as_ref().and_then(|image| self.images.tag(image)) else {
+            return Ok(());
+        };
+        let other = self.images.open(tag).map_err(OsError::from)?;
+        if other.config.rootfs.diff_ids == derived.config.rootfs.diff_ids {
+            let image = rollback.title();
+            return Err(OsError::IsRollback { image }.into());
         }
         Ok(())
     }

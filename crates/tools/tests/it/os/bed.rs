@@ -268,6 +268,20 @@ impl Bed {
         self.pipeline.call(request).await
     }
 
+    /// A call with these capabilities and no others.
+    pub(crate) async fn call_with(&self, capabilities: &[&str], tool: &str, args: Value) -> Answer {
+        self.push_trust().await;
+        let request = tools::CallRequest {
+            token: self.token(capabilities),
+            key: Some(self.key().into()),
+            tool: tool.into(),
+            args_json: args.to_string(),
+            timeout_ms: 0,
+            dry_run: false,
+        };
+        self.pipeline.call(request).await.unwrap()
+    }
+
     pub(crate) async fn call_as(&self, key: ExecutionKey, tool: &str, args: Value) -> Answer {
         self.try_call(key, tool, args, 0).await.unwrap()
     }

@@ -346,6 +346,45 @@ async fn an_image_that_is_not_whole_is_not_laid_out() {
 }
 
 #[tokio::test]
+async fn only_packages_that_are_granted_are_put_on_the_list_or_taken_off_it() {
+    let house = with_hello().await;
+    let before = house.bed.photo();
+    let key = house.bed.key();
+    let list = json!({ "names": ["hello", "libhello"] });
+    let earlier = json!({ "task_id": key.task.to_string(), "step": key.step });
+    for (granted, tool, args) in [
+        ("pkg:install:hello", "pkg.install", &list),
+        ("pkg:remove:**", "pkg.install", &list),
+        ("pkg:remove:hello", "pkg.remove", &list),
+        ("pkg:install:**", "pkg.rollback", &earlier),
+        ("os:*:**", "pkg.install", &list),
+        ("os:*:**", "pkg.history", &json!({})),
+    ] {
+        let answer = house.bed.call_with(&[granted], tool, args.clone()).await;
+        assert_eq!(code(&answer), "AIOS-TOOLS-0005", "{granted} {tool}: {answer:?}");
+    }
+    assert_eq!(house.bed.photo(), before);
+    assert_eq!(house.kept(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_machine_that_bootc_did_not_install_gets_no_image() {
+    let house = with_hello().await;
+    fs::write(
+        house.bed.machine.root().join("proc/cmdline"),
+        "root=/dev/sda1 rw\n",
+    )
+    .unwrap();
+    for (tool, args) in [
+        ("pkg.install", json!({ "names": ["hello"] })),
+        ("pkg.remove", json!({ "names": ["hello"] })),
+        ("pkg.history", json!({})),
+    ] {
+        assert_eq!(code(&house.bed.call(tool, args).await), "AIOS-OS-0001", "{tool}");
+    }
+}
+
+#[tokio::test]
 async fn nothing_is_made_during_a_trial_or_while_something_is_staged_or_without_room() {
     let house = with_hello().await;
     let args = json!({ "names": ["hello"] });
