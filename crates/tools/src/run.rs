@@ -280,19 +280,6 @@ pub fn image_services(
     Ok((service, house.image_packages(os, root)?))
 }
 
-/// The worker of images' service over its state directory; recovers what a crash interrupted.
-///
-/// # Errors
-/// Journal cannot be used.
-pub fn os_service(
-    paths: &Paths,
-    keys: TrustKeys,
-    roles: Roles,
-    settings: Settings,
-) -> Result<WorkerService<Os>, ToolError> {
-    House { paths, keys, roles }.os(settings)
-}
-
 /// The sec worker's service over its state directory, for the machine that lies at `machine`.
 ///
 /// # Errors
@@ -354,10 +341,6 @@ impl House<'_> {
     fn pkg(&self, root: Root) -> Result<WorkerService<Pkg>, ToolError> {
         let pkg = Pkg::open(root, &self.state("pkg"))?;
         self.service(pkg, "pkg", PACKAGE_LANES)
-    }
-
-    fn os(&self, settings: Settings) -> Result<WorkerService<Os>, ToolError> {
-        self.service(self.images(settings)?, "os", IMAGE_LANES)
     }
 
     fn images(&self, settings: Settings) -> Result<Os, ToolError> {

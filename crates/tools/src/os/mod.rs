@@ -144,7 +144,7 @@ pub fn specs() -> Vec<ToolSpec> {
             "os:upgrade:host",
             true,
             FETCHING_MS,
-            "Fetches the newer image of the same name and stages it for the next start; undo drops it.",
+            "Fetches the newer image of the same name, adds the packages that were added to the one that runs, and stages it for the next start; undo drops it.",
         ),
         change_spec::<SwitchArgs>(
             "os.switch",

@@ -71,10 +71,7 @@ impl Packages {
             "pkg.install" => self.install(call, typed(call.tool, call.args)?),
             "pkg.remove" => self.remove(call, typed(call.tool, call.args)?),
             "pkg.rollback" => self.rollback(call, &typed(call.tool, call.args)?),
-            "pkg.configure" => Err(OsError::NotWhole {
-                why: "no package of an image is half done, so there is nothing to finish".to_owned(),
-            }
-            .into()),
+            "pkg.configure" => Err(PkgError::NothingHalf.into()),
             other => unknown(other),
         }
     }

@@ -73,6 +73,9 @@ pub enum PkgError {
         /// Its name.
         name: String,
     },
+    /// An image has no package that is half done.
+    #[error("there is nothing to finish: this machine runs an image, in which no package is half done")]
+    NothingHalf,
     /// Somebody changed the packages since.
     #[error("packages were changed since: {differences}")]
     ChangedSince {
@@ -94,6 +97,7 @@ impl Coded for PkgError {
             Self::NotReached { .. } => "AIOS-PKG-0008",
             Self::ChangedSince { .. } => "AIOS-PKG-0009",
             Self::NotAdded { .. } => "AIOS-PKG-0010",
+            Self::NothingHalf => "AIOS-PKG-0011",
         }
     }
 
@@ -110,6 +114,7 @@ impl Coded for PkgError {
             Self::NotAdded { .. } => {
                 "`aiosctl os status` lists what was added; an image without it is another image: os.switch"
             }
+            Self::NothingHalf => "leave it; pkg.install and pkg.remove make another image",
             Self::ChangedSince { .. } => "look with pkg.history, and undo the later changes first",
         }
         .to_owned()
@@ -124,7 +129,8 @@ impl Coded for PkgError {
             | Self::Held { .. }
             | Self::Unsettled { .. }
             | Self::ChangedSince { .. }
-            | Self::NotAdded { .. } => Class::FailedPrecondition,
+            | Self::NotAdded { .. }
+            | Self::NothingHalf => Class::FailedPrecondition,
             Self::Program { .. } | Self::NotReached { .. } => Class::Internal,
         }
     }

@@ -1,153 +1,13 @@
 //! Packages on a machine of images: real Podman, real apt and dpkg in the smallest system that they work in, and a double of
 //! bootc's command line.
 
-use super::bed::Bed;
-use crate::common::{Answer, code, result};
+use super::bed::{Bed, key};
+use super::house::{BASE, House, hello, refused, text, with_hello};
+use crate::common::{code, result};
 use aios_core::id::ExecutionKey;
-use aios_tests_packages::{Bed as Ground, Deb, system};
+use aios_tests_packages::{Deb, system};
 use serde_json::{Value, json};
 use std::fs;
-use std::path::Path;
-
-/// A package of the base.
-const BASE: [(&str, &str); 1] = [("base-files", "13")];
-
-/// A machine, and packages that it can get.
-struct House {
-    bed: Bed,
-    ground: Ground,
-}
-
-impl House {
-    async fn new() -> Self {
-        let system = system::archive(&BASE).unwrap();
-        Self::of(Bed::with_system(&system, |section| section).await)
-    }
-
-    async fn with_process() -> Self {
-        let system = system::archive(&BASE).unwrap();
-        Self::of(Bed::with_process_of(&system).await)
-    }
-
-    fn of(bed: Bed) -> Self {
-        let home = bed.home.path().join("ground");
-        fs::create_dir_all(&home).unwrap();
-        let ground = Ground::furnish(&home).unwrap();
-        let root = bed.machine.root();
-        fs::create_dir_all(root.join("etc/apt/apt.conf.d")).unwrap();
-        fs::write(
-            root.join("etc/apt/sources.list"),
-            "deb [trusted=yes] file:/etc/apt/source ./\n",
-        )
-        .unwrap();
-        fs::write(
-            root.join("etc/apt/apt.conf.d/50test"),
-            "APT::Sandbox::User \"root\";\n",
-        )
-        .unwrap();
-        // Somebody of this machine, whom no package may be.
-        fs::write(
-            root.join("etc/passwd"),
-            "root:x:0:0::/root:/bin/sh\nweb:x:417:417::/var/lib/web:/bin/sh\n",
-        )
-        .unwrap();
-        fs::write(root.join("etc/group"), "root:x:0:\nweb:x:417:\n").unwrap();
-        let house = Self { bed, ground };
-        house.offer();
-        house
-    }
-
-    fn publish(&self, name: &str, version: &str, deb: &Deb<'_>) {
-        self.ground.publish(name, version, deb).unwrap();
-        self.offer();
-    }
-
-    /// What is published is what the machine's source has.
-    fn offer(&self) {
-        let to = self.bed.machine.root().join("etc/apt/source");
-        if to.exists() {
-            fs::remove_dir_all(&to).unwrap();
-        }
-        fs::create_dir_all(&to).unwrap();
-        for file in fs::read_dir(self.ground.source()).unwrap() {
-            let file = file.unwrap();
-            fs::copy(file.path(), to.join(file.file_name())).unwrap();
-        }
-    }
-
-    async fn install(&self, names: &[&str]) -> Value {
-        self.bed.done("pkg.install", json!({ "names": names })).await
-    }
-
-    /// Files of the image that starts next, by what the double laid out.
-    fn staged_file(&self, path: &str) -> Option<String> {
-        let image = self.bed.machine.status().unwrap()["staged"]["image"]["image"]["image"].clone();
-        let layout = aios_deployment::image::Layout::open(image.as_str()?).unwrap();
-        let mut found = None;
-        for layer in &layout.manifest.layers {
-            let blob = layout.dir().join("blobs/sha256").join(layer.digest.hex());
-            let mut tar = tar::Archive::new(fs::File::open(blob).unwrap());
-            for entry in tar.entries().unwrap() {
-                let mut entry = entry.unwrap();
-                if entry.path().unwrap() == Path::new(path) {
-                    let mut text = String::new();
-                    std::io::Read::read_to_string(&mut entry, &mut text).unwrap();
-                    found = Some(text);
-                }
-            }
-        }
-        found
-    }
-
-    /// What the worker keeps of images.
-    fn kept(&self) -> Vec<String> {
-        let file = self.bed.paths.state.join("worker/os/images/index.json");
-        let text = fs::read_to_string(file).unwrap_or_else(|_| r#"{"manifests": []}"#.to_owned());
-        let index: Value = serde_json::from_str(&text).unwrap();
-        let names = index["manifests"].as_array().unwrap().iter();
-        let mut names: Vec<String> = names
-            .map(|it| {
-                it["annotations"]["org.opencontainers.image.ref.name"]
-                    .as_str()
-                    .unwrap()
-                    .to_owned()
-            })
-            .collect();
-        names.sort();
-        names
-    }
-
-    fn workshop(&self) -> bool {
-        self.bed.paths.state.join("worker/os/build").exists()
-    }
-}
-
-fn hello<'a>() -> Deb<'a> {
-    Deb {
-        control: "Depends: libhello\n",
-        files: &[
-            ("/usr/bin/hello", "echo hello\n"),
-            ("/etc/hello.conf", "shipped\n"),
-        ],
-        scripts: &[(
-            "postinst",
-            "echo 'hello:x:321:321:Hello:/var/lib/hello:/usr/sbin/nologin' >>/etc/passwd\necho 'hello:x:321:' >>/etc/group\n\
-             mkdir -p /var/lib/hello\nchown 321:321 /var/lib/hello\necho data >/var/lib/hello/state\n\
-             ln -s hello /var/lib/hi\nsed -n '/^Cap/p' /proc/self/status >/usr/share/hello-caps",
-        )],
-    }
-}
-
-async fn with_hello() -> House {
-    let house = House::new().await;
-    house.publish("libhello", "3.1", &Deb::default());
-    house.publish("hello", "2.10", &hello());
-    house
-}
-
-fn text(value: &Value) -> &str {
-    value.as_str().unwrap()
-}
 
 #[tokio::test]
 async fn an_installed_package_is_in_an_image_made_of_the_one_that_runs_which_starts_next() {
@@ -254,16 +114,6 @@ async fn an_undo_drops_the_image_and_nothing_of_it_remains() {
     result(house.bed.undo_in("pkg", key).await);
     assert_eq!(house.bed.photo(), old);
     assert_eq!(house.kept(), Vec::<String>::new());
-}
-
-/// Refused with that code, and nothing is staged.
-async fn refused(house: &House, tool: &str, args: Value, wanted: &str) -> String {
-    let before = house.bed.starts();
-    let answer = house.bed.call(tool, args).await;
-    assert_eq!(code(&answer), wanted, "{answer:?}");
-    assert_eq!(house.bed.starts(), before, "{tool} changed what starts next");
-    assert!(!house.workshop(), "{tool} left what it was made with");
-    format!("{answer:?}")
 }
 
 #[tokio::test]
@@ -409,7 +259,7 @@ async fn nothing_is_made_during_a_trial_or_while_something_is_staged_or_without_
     )
     .await;
     assert!(said.contains("belongs to the image itself"), "{said}");
-    refused(&house, "pkg.configure", json!({}), "AIOS-OS-0011").await;
+    refused(&house, "pkg.configure", json!({}), "AIOS-PKG-0011").await;
     let system = system::archive(&BASE).unwrap();
     let large =
         |section: String| section.replace("reserve_bytes = 1048576", "reserve_bytes = 9000000000000000000");
@@ -561,9 +411,9 @@ async fn the_history_speaks_of_images_and_a_rollback_brings_back_an_earlier_list
     assert_eq!(image("rollback"), ["libhello"]);
     assert_eq!(history["calls"].as_array().unwrap().len(), 2);
     assert_eq!(history["calls"][0]["packages"][0]["name"], "hello");
-    let key = |key: &ExecutionKey| json!({ "task_id": key.task.to_string(), "step": key.step });
+    let named = |key: &ExecutionKey| json!({ "task_id": key.task.to_string(), "step": key.step });
     // The image before is laid out still: then the machine goes back to it, and makes no other one.
-    let said = refused(&house, "pkg.rollback", key(&second), "AIOS-OS-0008").await;
+    let said = refused(&house, "pkg.rollback", named(&second), "AIOS-OS-0008").await;
     assert!(said.contains("os.rollback"), "{said}");
     house.publish("more", "1.0", &Deb::default());
     house
@@ -571,9 +421,13 @@ async fn the_history_speaks_of_images_and_a_rollback_brings_back_an_earlier_list
         .change("pkg.install", json!({ "names": ["more"] }))
         .await;
     house.bed.machine.restart().unwrap();
-    let told = house.bed.done("pkg.rollback", key(&second)).await;
+    let told = house.bed.done("pkg.rollback", named(&second)).await;
     assert_eq!(told["image"]["added"], json!(["libhello"]));
     house.bed.machine.restart().unwrap();
+    // Without any package it is the image of somebody else again, who must be trusted.
+    let none = json!({ "names": ["libhello"] });
+    refused(&house, "pkg.remove", none, "AIOS-OS-0004").await;
+    house.bed.machine.sign("os", &key(1)).unwrap();
     let removed = house
         .bed
         .done("pkg.remove", json!({ "names": ["libhello"] }))
@@ -584,78 +438,4 @@ async fn the_history_speaks_of_images_and_a_rollback_brings_back_an_earlier_list
     let unknown = json!({ "task_id": second.task.to_string(), "step": 99 });
     house.bed.machine.restart().unwrap();
     refused(&house, "pkg.rollback", unknown, "AIOS-TOOLS-0018").await;
-}
-
-const POINTS: [&str; 7] = [
-    "worker.fs.after_snapshot",
-    "worker.os.mid_derive",
-    "worker.os.derived",
-    "worker.os.mid_effect",
-    "worker.fs.after_effect",
-    "worker.fs.after_commit",
-    "worker.fs.before_answer",
-];
-
-#[tokio::test]
-async fn an_image_is_staged_once_or_not_at_all_wherever_the_worker_is_killed() {
-    let mut house = House::with_process().await;
-    house.publish("libhello", "3.1", &Deb::default());
-    let (old, before) = (house.bed.photo(), house.bed.starts());
-    let args = json!({ "names": ["libhello"] });
-    for point in POINTS {
-        let key = house.bed.key();
-        house.bed.arm(point);
-        let lost = house.bed.try_call(key, "pkg.install", args.clone(), 0).await;
-        assert!(lost.is_err(), "{point} did not interrupt");
-        house.bed.after_crash().await;
-        // Settled once nothing is left of making it; then it is staged and kept, or neither.
-        while house.workshop() || house.kept().is_empty() != (house.bed.starts() == before) {
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
-        let between = house.bed.starts();
-        let Answer::Done(again) = house.bed.call_as(key, "pkg.install", args.clone()).await else {
-            panic!("{point}")
-        };
-        assert_eq!(again.replayed, between != before, "{point}");
-        result(house.bed.undo_in("pkg", key).await);
-        assert_eq!(house.bed.photo(), old, "{point}");
-    }
-}
-
-#[tokio::test]
-async fn podman_does_not_go_on_for_a_worker_that_is_gone() {
-    let mut house = House::with_process().await;
-    house.publish(
-        "slow",
-        "1.0",
-        &Deb {
-            scripts: &[("postinst", "sleep 3187")],
-            ..Deb::default()
-        },
-    );
-    let before = house.bed.starts();
-    let key = house.bed.key();
-    let sleeping = || {
-        let all = fs::read_dir("/proc").unwrap().flatten();
-        all.filter_map(|it| fs::read(it.path().join("cmdline")).ok())
-            .any(|line| line.starts_with(b"sleep\x003187"))
-    };
-    {
-        let lost = house
-            .bed
-            .try_call(key, "pkg.install", json!({ "names": ["slow"] }), 0);
-        tokio::pin!(lost);
-        while !sleeping() {
-            tokio::select! {
-                answer = &mut lost => panic!("it ended: {answer:?}"),
-                () = tokio::time::sleep(std::time::Duration::from_millis(20)) => {}
-            }
-        }
-    }
-    house.bed.kill();
-    house.bed.after_crash().await;
-    while sleeping() || house.workshop() {
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
-    assert_eq!(house.bed.starts(), before);
 }
