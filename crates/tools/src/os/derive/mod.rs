@@ -33,7 +33,7 @@ const TIMES: u64 = 2;
 
 /// Where a base is to be had.
 enum Origin {
-    Here(Layout),
+    Here(Box<Layout>),
     Source(Box<Source>),
     Export,
 }
@@ -202,7 +202,7 @@ impl Os {
     /// Where the base of a recipe is to be had.
     fn origin(&self, before: &Photo, recipe: &Recipe, budget: &Budget) -> Result<Origin> {
         if let Some(base) = self.images.base(&recipe.base).map_err(OsError::from)? {
-            return Ok(Origin::Here(base));
+            return Ok(Origin::Here(Box::new(base)));
         }
         let why = match Source::find(self, &recipe.follows, budget) {
             Ok(source) if source.digest == recipe.base => return Ok(Origin::Source(Box::new(source))),
@@ -288,7 +288,7 @@ impl Os {
         budget: &Budget,
     ) -> Result<Layout> {
         let base = match self.origin(before, recipe, budget)? {
-            Origin::Here(base) => return Ok(base),
+            Origin::Here(base) => return Ok(*base),
             Origin::Source(source) => match source.layout() {
                 Some(layout) => self.images.put_base(layout, &recipe.base, Take::Copy),
                 None => {
