@@ -4391,7 +4391,7 @@ class OsTools:
     async def upgrade(
         self, *, force: bool | None = None, reason: str, timeout_ms: int = 0
     ) -> OsUpgradeResult:
-        """Fetches the newer image of the same name and stages it for the next start; undo drops it.
+        """Fetches the newer image of the same name, adds the packages that were added to the one that runs, and stages it for the next start; undo drops it.
 
         Args:
             force: Also an image that failed on this machine before.
@@ -4461,7 +4461,7 @@ class PkgTools:
     async def history(
         self, *, limit: int | None = None, name: str | None = None, reason: str, timeout_ms: int = 0
     ) -> PkgHistoryResult:
-        """Says what happened to packages, by aiOS and by apt and dpkg themselves.
+        """Says what happened to packages, by aiOS and by apt and dpkg themselves, and what was added to which image.
 
         Args:
             limit: Most entries of each kind, the newest, 1 to 10000.
@@ -4500,7 +4500,7 @@ class PkgTools:
         reason: str,
         timeout_ms: int = 0,
     ) -> PkgInstallResult:
-        """Installs or upgrades packages, with what they need; undo brings back packages, configuration files and enablement.
+        """Installs or upgrades packages, with what they need; on a machine of images by a new image, which the next start has. Undo brings back packages, configuration files and enablement, or drops that image.
 
         Args:
             names: Packages to install or to upgrade.
@@ -4551,7 +4551,7 @@ class PkgTools:
     async def remove(
         self, *, names: _List[str], purge: bool | None = None, reason: str, timeout_ms: int = 0
     ) -> PkgRemoveResult:
-        """Removes packages; undo brings back packages, configuration files and enablement.
+        """Removes packages; on a machine of images those that were added, by a new image, which the next start has. Undo brings back packages, configuration files and enablement, or drops that image.
 
         Args:
             names: Packages to remove.
