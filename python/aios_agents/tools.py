@@ -1384,8 +1384,8 @@ class OsRoom(TypedDict):
 class OsCheckResult(TypedDict):
     """Result of os.check."""
 
-    # Whether it is another one than what is laid out: what runs, what is staged, and what a rollback
-    # goes to.
+    # Whether it is another one than what is laid out: what runs, what is staged, and what a
+    # rollback goes to.
     available: bool
     # Why os.upgrade would refuse it now, one sentence each.
     blocked_by: _List[str]
@@ -1465,6 +1465,32 @@ class OsRollbackResult(TypedDict):
     then: str
 
 
+class OsAddedPackage(TypedDict):
+    """A package that was added to an image."""
+
+    # When that was, UTC milliseconds.
+    asked_ms: int
+    # Name.
+    name: str
+    # Task of the call that added it.
+    task_id: str
+    # Version that is in the image; `null` when it is not known.
+    version: NotRequired[str | None]
+    # Version that was asked for; `null` for the newest.
+    wanted_version: NotRequired[str | None]
+
+
+class OsBase(TypedDict):
+    """What an image with added packages was made of."""
+
+    # Digest of its manifest when it was taken.
+    digest: str
+    # The image that updates come from.
+    image: str
+    # Its version, where it says one.
+    version: NotRequired[str | None]
+
+
 class OsFailed(TypedDict):
     """An image that did not work."""
 
@@ -1495,6 +1521,8 @@ class OsTrial(TypedDict):
 class OsStatusResult(TypedDict):
     """Result of os.status."""
 
+    # What it was made of, when packages were added to it.
+    base: NotRequired[OsBase | None]
     # The deployment that was found healthy last.
     blessed: NotRequired[str | None]
     # When, UTC milliseconds.
@@ -1507,6 +1535,8 @@ class OsStatusResult(TypedDict):
     next_boot: str
     # Further ones on the boot loader's menu.
     others: _List[OsDeployment]
+    # Those packages.
+    packages: NotRequired[_List[OsAddedPackage]]
     # What os.rollback goes to.
     rollback: NotRequired[OsDeployment | None]
     # What runs.
@@ -1632,6 +1662,21 @@ class PkgFilesResult(TypedDict):
     truncated: bool
 
 
+class PkgAddedPackage(TypedDict):
+    """A package that was added to an image."""
+
+    # When that was, UTC milliseconds.
+    asked_ms: int
+    # Name.
+    name: str
+    # Task of the call that added it.
+    task_id: str
+    # Version that is in the image; `null` when it is not known.
+    version: NotRequired[str | None]
+    # Version that was asked for; `null` for the newest.
+    wanted_version: NotRequired[str | None]
+
+
 class PkgAptRun(TypedDict):
     """A run of apt."""
 
@@ -1647,6 +1692,17 @@ class PkgAptRun(TypedDict):
     time_local: str
 
 
+class PkgBase(TypedDict):
+    """What an image with added packages was made of."""
+
+    # Digest of its manifest when it was taken.
+    digest: str
+    # The image that updates come from.
+    image: str
+    # Its version, where it says one.
+    version: NotRequired[str | None]
+
+
 class PkgChanged(TypedDict):
     """What became of a package."""
 
@@ -1658,6 +1714,36 @@ class PkgChanged(TypedDict):
     version_before: NotRequired[str | None]
     # Version now; `null` when it is not there.
     version_now: NotRequired[str | None]
+
+
+class PkgDeployment(TypedDict):
+    """An image that is laid out on this machine."""
+
+    # Digest of that image's manifest, `sha256:…`; empty when that is not known.
+    digest: str
+    # Its name: digest of its root file system, hexadecimal.
+    id: str
+    # The image that it came from, `oci:/DIR:TAG`; empty when that is not known.
+    image: str
+    # When it was made, RFC 3339, where the image says so.
+    made_at: NotRequired[str | None]
+    # Its version, where the image says one.
+    version: NotRequired[str | None]
+
+
+class PkgImagePackages(TypedDict):
+    """An image and the packages that were added to it."""
+
+    # Those that were asked for.
+    added: _List[PkgAddedPackage]
+    # What it was made of, when packages were added to it.
+    base: NotRequired[PkgBase | None]
+    # Every package that is not the base's, with its version.
+    brought: Mapping[str, Any]
+    # The image.
+    deployment: PkgDeployment
+    # `running`, `staged`, `rollback`.
+    slot: str
 
 
 class PkgLogLine(TypedDict):
@@ -1701,6 +1787,9 @@ class PkgHistoryResult(TypedDict):
     calls: _List[PkgPastCall]
     # dpkg's log, the newest first, of the current file only.
     dpkg: _List[PkgLogLine]
+    # Images that this machine can start, on a machine of images: what runs, what is staged,
+    # what a rollback goes to.
+    images: NotRequired[_List[PkgImagePackages]]
     # The logs' text comes from packages and people.
     tainted: bool
 
@@ -1761,6 +1850,21 @@ class PkgInfoResult(TypedDict):
     summary: str
 
 
+class PkgNewImage(TypedDict):
+    """An image with packages that were added, which a change made on a machine of images."""
+
+    # Every package that it was made with, by the names that were asked for.
+    added: _List[str]
+    # The image that it was made of.
+    base: str
+    # Digest of its manifest.
+    digest: str
+    # Its name, `oci:DIR:TAG`.
+    image: str
+    # What a person does next.
+    then: str
+
+
 class PkgInstallResult(TypedDict):
     """What a change did."""
 
@@ -1768,6 +1872,8 @@ class PkgInstallResult(TypedDict):
     conffiles: _List[str]
     # Links that enable services which were changed with them.
     enablement: _List[str]
+    # The image that has them from the next start on, on a machine of images; `null` elsewhere.
+    image: NotRequired[PkgNewImage | None]
     # Packages that were changed, by name.
     packages: _List[PkgChanged]
     # What an undo brings back, and what not.
@@ -1821,6 +1927,8 @@ class PkgRemoveResult(TypedDict):
     conffiles: _List[str]
     # Links that enable services which were changed with them.
     enablement: _List[str]
+    # The image that has them from the next start on, on a machine of images; `null` elsewhere.
+    image: NotRequired[PkgNewImage | None]
     # Packages that were changed, by name.
     packages: _List[PkgChanged]
     # What an undo brings back, and what not.
@@ -1834,6 +1942,8 @@ class PkgRollbackResult(TypedDict):
     conffiles: _List[str]
     # Links that enable services which were changed with them.
     enablement: _List[str]
+    # The image that has them from the next start on, on a machine of images; `null` elsewhere.
+    image: NotRequired[PkgNewImage | None]
     # Packages that were changed, by name.
     packages: _List[PkgChanged]
     # What an undo brings back, and what not.
@@ -1869,6 +1979,8 @@ class PkgUndoResult(TypedDict):
     conffiles: _List[str]
     # Links that enable services which were changed with them.
     enablement: _List[str]
+    # The image that has them from the next start on, on a machine of images; `null` elsewhere.
+    image: NotRequired[PkgNewImage | None]
     # Packages that were changed, by name.
     packages: _List[PkgChanged]
     # What an undo brings back, and what not.
@@ -4279,7 +4391,7 @@ class OsTools:
     async def upgrade(
         self, *, force: bool | None = None, reason: str, timeout_ms: int = 0
     ) -> OsUpgradeResult:
-        """Fetches the newer image of the same name and stages it for the next start; undo drops it.
+        """Fetches the newer image of the same name, adds the packages that were added to the one that runs, and stages it for the next start; undo drops it.
 
         Args:
             force: Also an image that failed on this machine before.
@@ -4349,7 +4461,7 @@ class PkgTools:
     async def history(
         self, *, limit: int | None = None, name: str | None = None, reason: str, timeout_ms: int = 0
     ) -> PkgHistoryResult:
-        """Says what happened to packages, by aiOS and by apt and dpkg themselves.
+        """Says what happened to packages, by aiOS and by apt and dpkg themselves, and what was added to which image.
 
         Args:
             limit: Most entries of each kind, the newest, 1 to 10000.
@@ -4388,7 +4500,7 @@ class PkgTools:
         reason: str,
         timeout_ms: int = 0,
     ) -> PkgInstallResult:
-        """Installs or upgrades packages, with what they need; undo brings back packages, configuration files and enablement.
+        """Installs or upgrades packages, with what they need; on a machine of images by a new image, which the next start has. Undo brings back packages, configuration files and enablement, or drops that image.
 
         Args:
             names: Packages to install or to upgrade.
@@ -4439,7 +4551,7 @@ class PkgTools:
     async def remove(
         self, *, names: _List[str], purge: bool | None = None, reason: str, timeout_ms: int = 0
     ) -> PkgRemoveResult:
-        """Removes packages; undo brings back packages, configuration files and enablement.
+        """Removes packages; on a machine of images those that were added, by a new image, which the next start has. Undo brings back packages, configuration files and enablement, or drops that image.
 
         Args:
             names: Packages to remove.

@@ -177,6 +177,8 @@ pub struct Bootc {
     pub lock: PathBuf,
     /// Whether it is run as uid 0 although the caller is somebody else.
     pub as_root: bool,
+    /// Where it works and puts what it needs for a while (`TMPDIR`); `None` for `/` and its own choice.
+    pub dir: Option<PathBuf>,
 }
 
 impl Bootc {
@@ -262,6 +264,7 @@ impl Bootc {
         Program {
             command: &self.command,
             as_root: self.as_root,
+            dir: self.dir.as_deref(),
         }
     }
 }
@@ -273,6 +276,8 @@ pub struct Program<'a> {
     pub command: &'a [String],
     /// Whether it is run as uid 0 although the caller is somebody else.
     pub as_root: bool,
+    /// Where it works and puts what it needs for a while (`TMPDIR`); `None` for `/` and its own choice.
+    pub dir: Option<&'a Path>,
 }
 
 impl Program<'_> {
@@ -313,11 +318,14 @@ impl Program<'_> {
             .args(args)
             .env_clear()
             .envs([("PATH", PATH), ("LC_ALL", "C.UTF-8"), ("HOME", "/root")])
-            .current_dir("/")
+            .current_dir(self.dir.unwrap_or(Path::new("/")))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .process_group(0);
+        if let Some(dir) = self.dir {
+            command.env("TMPDIR", dir);
+        }
         if self.as_root {
             command.uid(0).gid(0);
         }
@@ -517,6 +525,7 @@ mod tests {
             command: ["/bin/sh", "-c", script].map(str::to_owned).to_vec(),
             lock: home.join("lock"),
             as_root: false,
+            dir: None,
         }
     }
 

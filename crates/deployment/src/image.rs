@@ -201,6 +201,13 @@ pub struct Manifest {
 }
 
 impl Manifest {
+    /// Whether its layers are smaller than what is in them.
+    #[must_use]
+    pub fn is_compressed(&self) -> bool {
+        let packed = |layer: &Descriptor| ["gzip", "zstd"].iter().any(|it| layer.media_type.ends_with(it));
+        self.layers.iter().any(packed)
+    }
+
     /// Its version, where it says one.
     #[must_use]
     pub fn version(&self) -> Option<&str> {

@@ -12,6 +12,7 @@
 //! | [`staged`] | what bootc says of a deployment: image reference, manifest digest |
 //! | [`bootc`] | asking bootc what there is, and having it stage, roll back and collect |
 //! | [`image`] | references, and images in directories before they are laid out |
+//! | [`derived`] | images that were made here, of a base and packages that people added |
 //! | [`signature`] | who stands for an image in a directory |
 //! | [`policy`] | what skopeo asks of the signature of an image of a registry |
 //! | [`history`] | what was tried, what was blessed, and what failed and must not be tried again |
@@ -27,6 +28,7 @@
 //! Nothing here decides what healthy is, or whether an image may be laid out.
 
 pub mod bootc;
+pub mod derived;
 pub mod entry;
 pub mod error;
 pub mod esp;

@@ -10,8 +10,9 @@ use crate::host::monitor::Monitor;
 use crate::net::Net;
 use crate::net::pending::{MachineClock, Pending};
 use crate::os::Os;
+use crate::os::packages::Packages;
 use crate::os::settings::Settings;
-use crate::pipeline::{GrpcGuard, GrpcWorkers, Pipeline, ToolsService};
+use crate::pipeline::{GrpcGuard, GrpcWorkers, IMAGE_PACKAGES, Pipeline, ToolsService};
 use crate::pkg::Pkg;
 use crate::pkg::root::Root;
 use crate::process::Process;
@@ -34,6 +35,7 @@ use aios_core::clock::SystemClock;
 use aios_core::error::Coded;
 use aios_core::paths::Paths;
 use aios_core::{config, ready, rpc, tasks};
+use aios_deployment::DeploymentId;
 use aios_proto::tools::v1::tool_registry_server::ToolRegistryServer;
 use aios_proto::worker::v1::worker_server::WorkerServer;
 use std::path::{Path, PathBuf};
@@ -86,6 +88,11 @@ pub async fn tools(paths: &Paths) -> Result<(), Failure> {
     let keys = keys(paths, &roles).await?;
     let registry = Arc::new(Registry::builtin());
     let workers = GrpcWorkers::of(paths, registry.namespaces());
+    let workers = if of_images() {
+        workers.on_images(paths)
+    } else {
+        workers
+    };
     let pipeline = Pipeline::new(
         Arc::clone(&registry),
         &keys.mint,
@@ -104,6 +111,12 @@ pub async fn tools(paths: &Paths) -> Result<(), Failure> {
         tracing::warn!("calls were still running at the end; their keys name them at the next start");
     }
     served
+}
+
+/// Whether this machine was started from an image that bootc laid out. A container sees the command line of its host.
+fn of_images() -> bool {
+    let line = std::fs::read_to_string("/proc/cmdline").unwrap_or_default();
+    DeploymentId::of_command_line(&line).is_some() && !Path::new("/run/.containerenv").exists()
 }
 
 /// Runs the fs worker.
@@ -239,20 +252,32 @@ pub fn pkg_service(
 /// Configuration, keys, journal or socket.
 pub async fn worker_os(paths: &Paths) -> Result<(), Failure> {
     let settings: Settings = config::load(paths, "os").map_err(failure)?;
-    worker(paths, |house| Ok(vec![house.listen("os", house.os(settings)?)?])).await
+    let root: Root = config::load(paths, "pkg").map_err(failure)?;
+    worker(paths, |house| {
+        let os = Arc::new(house.images(settings)?);
+        Ok(vec![
+            house.listen("os", house.service_of(Arc::clone(&os), "os", IMAGE_LANES)?)?,
+            house.listen(IMAGE_PACKAGES, house.image_packages(os, root)?)?,
+        ])
+    })
+    .await
 }
 
-/// The worker of images' service over its state directory; recovers what a crash interrupted.
+/// The two services of the worker of images over its state directory: `os`, and `pkg` on a machine of images.
 ///
 /// # Errors
-/// Journal cannot be used.
-pub fn os_service(
+/// Journals cannot be used.
+pub fn image_services(
     paths: &Paths,
     keys: TrustKeys,
     roles: Roles,
     settings: Settings,
-) -> Result<WorkerService<Os>, ToolError> {
-    House { paths, keys, roles }.os(settings)
+    root: Root,
+) -> Result<(WorkerService<Os>, WorkerService<Packages>), ToolError> {
+    let house = House { paths, keys, roles };
+    let os = Arc::new(house.images(settings)?);
+    let service = house.service_of(Arc::clone(&os), "os", IMAGE_LANES)?;
+    Ok((service, house.image_packages(os, root)?))
 }
 
 /// The sec worker's service over its state directory, for the machine that lies at `machine`.
@@ -318,9 +343,13 @@ impl House<'_> {
         self.service(pkg, "pkg", PACKAGE_LANES)
     }
 
-    fn os(&self, settings: Settings) -> Result<WorkerService<Os>, ToolError> {
-        let os = Os::open(settings, self.paths, &self.state("os"))?;
-        self.service(os, "os", IMAGE_LANES)
+    fn images(&self, settings: Settings) -> Result<Os, ToolError> {
+        Os::open(settings, self.paths, &self.state("os"))
+    }
+
+    fn image_packages(&self, os: Arc<Os>, root: Root) -> Result<WorkerService<Packages>, ToolError> {
+        let packages = Packages::open(os, root, &self.state("os"))?;
+        self.service(packages, "os", IMAGE_LANES)
     }
 
     fn sec(&self, machine: Machine) -> Result<WorkerService<Sec>, ToolError> {
@@ -342,10 +371,19 @@ impl House<'_> {
         worker: &str,
         lanes: usize,
     ) -> Result<WorkerService<N>, ToolError> {
+        self.service_of(Arc::new(namespace), worker, lanes)
+    }
+
+    fn service_of<N: Namespace>(
+        &self,
+        namespace: Arc<N>,
+        worker: &str,
+        lanes: usize,
+    ) -> Result<WorkerService<N>, ToolError> {
         let name = namespace.name();
         let file = if name == worker { "journal" } else { name };
         let journal = self.state(worker).join(format!("{file}.db"));
-        let (namespace, clock) = (Arc::new(namespace), Arc::new(SystemClock));
+        let clock = Arc::new(SystemClock);
         let executor = Executor::start(Arc::clone(&namespace), Journal::open(&journal)?, clock.clone())?;
         let reader = Journal::reader(&journal)?;
         let gate = Gate::new(self.keys, clock)?;

@@ -28,7 +28,16 @@ impl Machine {
     /// # Errors
     /// It cannot be written, or the double fails.
     pub fn furnish(home: &Path) -> Result<Self> {
+        Self::furnish_with(home, &[])
+    }
+
+    /// The same with something below each version, an archive: a system that programs run in.
+    ///
+    /// # Errors
+    /// As [`Self::furnish`].
+    pub fn furnish_with(home: &Path, system: &[u8]) -> Result<Self> {
         let machine = Self::bare(home)?;
+        fs::write(machine.home.join("system.tar"), system)?;
         let first = machine.publish("os", "1.0", "kernel one")?;
         let image = first.to_str().context("UTF-8")?.to_owned();
         machine.bootc(&["double", "install", "--transport", "oci", &image])?;
@@ -73,6 +82,12 @@ impl Machine {
         self.root().join("esp")
     }
 
+    /// Podman's store.
+    #[must_use]
+    pub fn store(&self) -> PathBuf {
+        self.home.join("store")
+    }
+
     /// Where images are made.
     #[must_use]
     pub fn image(&self, name: &str) -> PathBuf {
@@ -83,8 +98,9 @@ impl Machine {
     #[must_use]
     pub fn section(&self) -> String {
         let root = self.root().display().to_string();
+        let store = self.store().display().to_string();
         format!(
-            "[os]\nbootc = [{DOUBLE:?}, \"--double-root\", {root:?}]\n\
+            "[os]\npodman = [\"/usr/bin/podman\", \"--root={store}/root\", \"--runroot={store}/run\"]\nbootc = [{DOUBLE:?}, \"--double-root\", {root:?}]\n\
              skopeo = [{DOUBLE:?}, \"--double-root\", {root:?}, \"double\", \"skopeo\"]\n\
              root = {root:?}\nboot_partition = {:?}\nreserve_bytes = 1048576\nreboot_after_ms = 200\n",
             self.esp()
@@ -111,13 +127,20 @@ impl Machine {
         if dir.exists() {
             fs::remove_dir_all(dir)?;
         }
+        let system = fs::read(self.home.join("system.tar")).unwrap_or_default();
         let base = archive(&[("usr/lib/os-release", "ID=aios\nPRETTY_NAME=\"aiOS\"\n")])?;
         let own = archive(&[
             ("usr/lib/modules/7.2.0/vmlinuz", kernel),
             ("usr/lib/modules/7.2.0/initramfs.img", "initramfs"),
             ("etc/version", version),
         ])?;
-        write_layout(dir, "latest", version, &[&base, &own])?;
+        let layers: [&[u8]; 3] = [&system, &base, &own];
+        let layers = if system.is_empty() {
+            &layers[1..]
+        } else {
+            &layers[..]
+        };
+        write_layout(dir, "latest", version, layers)?;
         Ok(dir.to_owned())
     }
 

@@ -8,6 +8,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+pub mod system;
+
 /// Directories that apt and dpkg want to find.
 const DIRECTORIES: [&str; 11] = [
     "etc/apt/apt.conf.d",

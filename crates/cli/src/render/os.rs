@@ -36,8 +36,24 @@ struct Failed {
 }
 
 #[derive(Deserialize)]
+struct Base {
+    image: String,
+    version: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Added {
+    name: String,
+    version: Option<String>,
+}
+
+#[derive(Deserialize)]
 struct Status {
     running: Deployment,
+    #[serde(default)]
+    base: Option<Base>,
+    #[serde(default)]
+    packages: Vec<Added>,
     staged: Option<Deployment>,
     rollback: Option<Deployment>,
     others: Vec<Deployment>,
@@ -111,6 +127,16 @@ impl Deployment {
     }
 }
 
+impl Added {
+    /// With its version.
+    fn name(&self) -> String {
+        let version = self.version.as_deref().map(one_line).unwrap_or_default();
+        format!("{} {version}", one_line(&self.name))
+            .trim_end()
+            .to_owned()
+    }
+}
+
 /// What runs, what is staged, what a rollback goes to, and what failed.
 pub(crate) fn status(terminal: &mut Terminal, value: &Value) {
     let Some(status) = shown::<Status>(terminal, value) else {
@@ -143,6 +169,12 @@ pub(crate) fn status(terminal: &mut Terminal, value: &Value) {
         ]);
     }
     table.print(terminal, "nothing is laid out");
+    if let Some(base) = &status.base {
+        let names: Vec<String> = status.packages.iter().map(Added::name).collect();
+        let version = base.version.as_deref().map(one_line).unwrap_or_default();
+        let base = format!("{} {version}", one_line(&base.image));
+        terminal.line(format!("\nadded to {}: {}", base.trim_end(), names.join(", ")));
+    }
     if let Some(fetching) = &status.fetching {
         terminal.line(format!("\nfetching: {}", one_line(fetching)));
     }

@@ -143,6 +143,9 @@ fn looked(tool: &str) -> Option<&'static str> {
         "os.status" => {
             r#"{"running":{"id":"1111111111111111","image":"oci:/var/lib/images/os","digest":"sha256:aaaaaaaaaaaaaaaa","version":"1.0","made_at":"2026-11-20T09:00:00Z"},
             "staged":{"id":"2222222222222222","image":"oci:/var/lib/images/os","digest":"sha256:bbbbbbbbbbbbbbbb","version":"2.0","made_at":"2026-11-22T09:00:00Z"},
+            "base":{"image":"docker://quay.io/org/os:1","digest":"sha256:dddd","version":"1.0"},
+            "packages":[{"name":"htop","version":"3.4.1-5","wanted_version":null,"task_id":"t","asked_ms":1763889000000},
+            {"name":"nginx","version":null,"wanted_version":null,"task_id":"t","asked_ms":1763889000000}],
             "rollback":null,"others":[],"next_boot":"staged","trial":null,"blessed":"1111111111111111","blessed_ms":1763889000000,
             "failed":[{"id":"3333333333333333","image":"oci:/var/lib/images/os","digest":"sha256:cccccccccccccccc","why":"aios-orchestrator is not ready","boots":3,"found_ms":1763889600000}],
             "fetching":null}"#

@@ -27,14 +27,14 @@ use std::io::ErrorKind;
 const ENTRIES: usize = 2;
 
 /// What a call comes to.
-pub(super) struct Intent {
-    pub(super) work: Work,
-    pub(super) before: Photo,
-    pub(super) identity: Identity,
-    pub(super) required: Vec<Access>,
-    pub(super) reversible: bool,
-    pub(super) bytes: u64,
-    pub(super) summary: String,
+pub(crate) struct Intent {
+    work: Work,
+    before: Photo,
+    identities: Vec<Identity>,
+    required: Vec<Access>,
+    reversible: bool,
+    bytes: u64,
+    summary: String,
     source: Option<Source>,
 }
 
@@ -50,7 +50,7 @@ impl Intent {
         Self {
             work,
             before,
-            identity,
+            identities: vec![identity],
             required,
             reversible: false,
             bytes: 0,
@@ -59,9 +59,46 @@ impl Intent {
         }
     }
 
-    fn prepared(self) -> Prepared {
+    /// One that finds everything as it shall be.
+    pub(crate) fn nothing(
+        before: Photo,
+        identities: Vec<Identity>,
+        required: Vec<Access>,
+        summary: String,
+    ) -> Self {
+        Self {
+            reversible: true,
+            identities,
+            ..Self::final_one(Work::Nothing, Identity::default(), summary, required, before)
+        }
+    }
+
+    /// One that makes an image, of one that is looked at before where that is a new one.
+    pub(super) fn derive(
+        work: Work,
+        before: Photo,
+        identities: Vec<Identity>,
+        required: Vec<Access>,
+        summary: String,
+        source: Option<Source>,
+    ) -> Self {
+        Self {
+            work,
+            source,
+            ..Self::nothing(before, identities, required, summary)
+        }
+    }
+
+    /// The same under other names: what a person is asked about are packages.
+    pub(super) fn named(mut self, identities: Vec<Identity>, summary: &str) -> Self {
+        self.identities.extend(identities);
+        self.summary = format!("{summary}. {}", self.summary);
+        self
+    }
+
+    pub(crate) fn prepared(self) -> Prepared {
         Prepared {
-            identities: vec![self.identity],
+            identities: self.identities,
             required: self.required,
             risk: Risk::High,
             mutating: true,
@@ -87,12 +124,7 @@ pub(super) fn grant(call: &Call<'_>, resource: &str) -> Result<Vec<Access>> {
     })
 }
 
-/// The image that an upgrade follows: that of what runs.
-pub(super) fn followed(now: &Photo) -> Result<Reference> {
-    reference(&now.booted.image)
-}
-
-fn reference(text: &str) -> Result<Reference> {
+pub(super) fn reference(text: &str) -> Result<Reference> {
     Reference::parse(text).map_err(|problem| {
         OsError::Otherwise {
             why: format!("`{text}` is no image: {problem}"),
@@ -146,8 +178,12 @@ impl Os {
     }
 
     pub(super) fn plan_change(&self, call: &Call<'_>, prepared: &[Identity]) -> Result<Plan> {
-        let intent = self.intent(call)?;
-        same_identities(prepared, std::slice::from_ref(&intent.identity))?;
+        self.plan_of(call, self.intent(call)?, prepared)
+    }
+
+    /// What an intent comes to, which must be exactly what was approved.
+    pub(crate) fn plan_of(&self, call: &Call<'_>, intent: Intent, prepared: &[Identity]) -> Result<Plan> {
+        same_identities(prepared, &intent.identities)?;
         if let Some(source) = &intent.source {
             source.verify(call.budget)?;
         }
@@ -167,8 +203,14 @@ impl Os {
             "os.upgrade" => {
                 let required = grant(call, HOST)?;
                 let before = self.now(call.budget)?;
-                let image = followed(&before)?;
-                self.stage(before, None, image, args(call.tool)?, required, call.budget)
+                let force = args(call.tool)?;
+                match self.recipe(&before.booted)? {
+                    Some(recipe) => self.intent_rebuild(call, before, recipe, force, required),
+                    None => {
+                        let image = reference(&before.booted.image)?;
+                        self.stage(before, None, image, force, required, call.budget)
+                    }
+                }
             }
             "os.switch" => {
                 let wanted: SwitchArgs = typed(call.tool, call.args)?;
@@ -197,7 +239,7 @@ impl Os {
         }
     }
 
-    fn stage(
+    pub(super) fn stage(
         &self,
         before: Photo,
         switch: Option<Reference>,
@@ -212,16 +254,8 @@ impl Os {
         let is = |it: &Deployment| digests.contains(&it.digest) && it.image == image.to_string();
         let identity = identity(format!("{image}@{}", source.digest), "os-image");
         if is(&before.booted) && before.staged.is_none() || before.staged.as_ref().is_some_and(is) {
-            return Ok(Intent {
-                work: Work::Nothing,
-                summary: format!("Nothing to do: {} runs or is staged already", source.title()),
-                reversible: true,
-                bytes: 0,
-                source: None,
-                before,
-                identity,
-                required,
-            });
+            let summary = format!("Nothing to do: {} runs or is staged already", source.title());
+            return Ok(Intent::nothing(before, vec![identity], required, summary));
         }
         nothing_staged(&before)?;
         self.is_signed(&source)?;
@@ -244,7 +278,7 @@ impl Os {
             source: Some(source),
             bytes,
             before,
-            identity,
+            identities: vec![identity],
             required,
         })
     }
@@ -291,7 +325,7 @@ impl Os {
         let reversible = names.iter().all(|name| name.tries.is_none());
         Ok(Intent {
             work: Work::Rollback,
-            identity: identity(target.id.clone(), "deployment"),
+            identities: vec![identity(target.id.clone(), "deployment")],
             summary: format!(
                 "Start {} the next time, instead of {}",
                 target.title(),
@@ -318,23 +352,39 @@ impl Os {
     }
 
     /// Before the first switch: notes what to reset to.
-    fn note_shipped(&self, before: &Photo) -> Result<()> {
+    pub(super) fn note_shipped(&self, before: &Photo) -> Result<()> {
         if self.shipped.exists() {
             return Ok(());
         }
         super::write_file(&self.shipped, &before.booted.image)
     }
 
-    pub(super) fn carry_out(&self, plan: &mut Plan, budget: &Budget) -> Result<()> {
+    pub(crate) fn carry_out(&self, plan: &mut Plan, budget: &Budget) -> Result<()> {
+        let turn = self
+            .turn(budget)
+            .and_then(|turn| self.as_it_was(plan, budget).map(|()| turn));
+        let _nobody_else = match turn {
+            Ok(turn) => turn,
+            Err(error) => {
+                // Nothing was done, so nothing is taken back: what is there is somebody else's.
+                plan.work = Work::Nothing;
+                return Err(error);
+            }
+        };
         match &plan.work {
             Work::Nothing => {}
-            Work::Stage { switch, .. } => {
+            Work::Derive { .. } => self.derive(plan, budget)?,
+            Work::Stage {
+                switch,
+                digests,
+                image,
+            } => {
                 if switch.is_some() {
                     self.note_shipped(&plan.before)?;
                 }
                 let said = self.fetch(switch.as_ref(), budget)?;
                 failpoint::hit("worker.os.mid_effect");
-                self.right_one(plan, &said, budget)?;
+                self.right_one(image, digests, &said, budget)?;
             }
             Work::Rollback => {
                 self.bootc(&["rollback"], budget)?;
@@ -342,6 +392,10 @@ impl Os {
             }
             Work::Unstage { .. } => self.unstage(true, budget)?,
             Work::Reboot { boot } => self.ask_reboot(&plan.call, boot, budget)?,
+        }
+        // What is not collected now is collected by the next change.
+        if let Err(error) = self.collect(budget) {
+            tracing::warn!(error = %error.report(), "images that nobody needs still take room");
         }
         let after = self.now(budget)?;
         if plan.work == Work::Rollback && after.rollback_queued == plan.before.rollback_queued {
@@ -352,7 +406,7 @@ impl Os {
     }
 
     /// Has bootc fetch and stage; answers what it said.
-    fn fetch(&self, switch: Option<&Reference>, budget: &Budget) -> Result<String> {
+    pub(super) fn fetch(&self, switch: Option<&Reference>, budget: &Budget) -> Result<String> {
         let patience = Patience::telling(budget, &self.activity);
         let answer = match switch {
             None => self.bootc.change(&["upgrade", "--quiet"], true, &patience),
@@ -365,11 +419,25 @@ impl Os {
         super::stopped(answer, budget)
     }
 
+    /// Refuses when somebody changed what starts next since the plan was made.
+    fn as_it_was(&self, plan: &Plan, budget: &Budget) -> Result<()> {
+        match plan.before.difference(&self.now(budget)?) {
+            None => Ok(()),
+            Some(difference) => Err(ToolError::Changed {
+                path: HOST.to_owned(),
+                difference,
+            }),
+        }
+    }
+
     /// What is staged must be what was looked at: the place that it came from may have changed meanwhile.
-    fn right_one(&self, plan: &Plan, said: &str, budget: &Budget) -> Result<()> {
-        let Work::Stage { digests, image, .. } = &plan.work else {
-            return Ok(());
-        };
+    pub(super) fn right_one(
+        &self,
+        image: &Reference,
+        digests: &[String],
+        said: &str,
+        budget: &Budget,
+    ) -> Result<()> {
         let why = match self.now(budget)?.staged {
             Some(staged) if digests.contains(&staged.digest) => return Ok(()),
             Some(staged) => format!(
@@ -406,17 +474,31 @@ impl Os {
         Ok(())
     }
 
+    /// Drops what a call staged, and not what another one did.
+    fn unstage_own(&self, image: &Reference, budget: &Budget) -> Result<()> {
+        match self.now(budget).map(|now| now.staged) {
+            Ok(Some(other)) if other.image != image.to_string() => Ok(()),
+            _ => self.unstage(false, budget),
+        }
+    }
+
     /// After a crash, or before taking back: ends what bootc still does for a worker that is gone.
     pub(super) fn settle(&self) -> Result<()> {
         Ok(self.bootc.settle().map_err(OsError::from)?)
     }
 
-    pub(super) fn was_done(&self, plan: &mut Plan, budget: &Budget) -> Result<bool> {
+    pub(crate) fn was_done(&self, plan: &mut Plan, budget: &Budget) -> Result<bool> {
+        let _nobody_else = self.turn(budget)?;
         self.settle()?;
         let now = self.now(budget)?;
         let complete = match &plan.work {
             Work::Nothing => true,
             Work::Stage { digests, .. } => now.staged.as_ref().is_some_and(|it| digests.contains(&it.digest)),
+            // Its name is this call's and nobody else's.
+            Work::Derive { image, .. } => now
+                .staged
+                .as_ref()
+                .is_some_and(|it| it.image == image.to_string()),
             Work::Rollback => now.rollback_queued != plan.before.rollback_queued,
             Work::Unstage { id } => {
                 if now.staged.as_ref().is_some_and(|it| it.id == *id) {
@@ -433,18 +515,24 @@ impl Os {
         Ok(complete)
     }
 
-    pub(super) fn take_back(&self, plan: &Plan, budget: &Budget) -> Result<()> {
+    pub(crate) fn take_back(&self, plan: &Plan, budget: &Budget) -> Result<()> {
         let half = |error: ToolError| ToolError::HalfDone {
             key: plan.call.clone(),
             why: error.report().to_string(),
         };
         let back = || -> Result<()> {
+            let _nobody_else = self.turn(budget)?;
             self.settle()?;
             match &plan.work {
                 Work::Nothing => Ok(()),
-                // Nothing was staged when the plan was made, so whatever is there, whole or half, came by this call. Layers
-                // stay: a fetch that was too long for one call is done by the next.
-                Work::Stage { .. } => self.unstage(false, budget),
+                // Nothing was staged when the plan was made, so whatever is there, whole or half, came by this call, unless it
+                // is whole and another image. Layers stay: a fetch that was too long for one call is done by the next.
+                Work::Stage { image, .. } => self.unstage_own(image, budget),
+                Work::Derive { image, .. } => {
+                    self.unstage_own(image, budget)?;
+                    self.tidy()?;
+                    self.collect(budget)
+                }
                 Work::Rollback => {
                     if self.now(budget)?.rollback_queued == plan.before.rollback_queued {
                         return Ok(());

@@ -74,6 +74,34 @@ pub enum OsError {
         /// What is there instead.
         why: String,
     },
+    /// The packages cannot be had.
+    #[error("no image was made{}: {said}", package.as_ref().map_or(String::new(), |name| format!(", because of package `{name}`")))]
+    NotBuilt {
+        /// The package that it is about, where apt or dpkg names one.
+        package: Option<String>,
+        /// apt's and dpkg's own words.
+        said: String,
+    },
+    /// What was made is no good.
+    #[error("the image that was made is not laid out: {why}")]
+    NotWhole {
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A newer image would lack what people added to the one that runs.
+    #[error("{image} is not laid out, because the packages that were added cannot be added to it: {why}")]
+    NotRebuilt {
+        /// The newer image.
+        image: String,
+        /// Why not.
+        why: String,
+    },
+    /// What a new image would stand on is not to be had.
+    #[error("the image that the packages are added to cannot be had: {why}")]
+    NoBase {
+        /// Why.
+        why: String,
+    },
     /// A lower part failed.
     #[error(transparent)]
     Deployment(#[from] DeploymentError),
@@ -91,6 +119,10 @@ impl Coded for OsError {
             Self::NoRollback { .. } => "AIOS-OS-0007",
             Self::IsRollback { .. } => "AIOS-OS-0008",
             Self::Otherwise { .. } => "AIOS-OS-0009",
+            Self::NotBuilt { .. } => "AIOS-OS-0010",
+            Self::NotWhole { .. } => "AIOS-OS-0011",
+            Self::NotRebuilt { .. } => "AIOS-OS-0012",
+            Self::NoBase { .. } => "AIOS-OS-0013",
             Self::Deployment(error) => error.code(),
         }
     }
@@ -114,6 +146,14 @@ impl Coded for OsError {
             Self::NoRoom { .. } => "free space there: `aiosctl goal run \"free space on /sysroot\"` looks for what can go",
             Self::NoRollback { .. } => "`aiosctl os status` shows what there is",
             Self::IsRollback { .. } => "go to it with os.rollback",
+            Self::NotBuilt { .. } => {
+                "read what apt said; the name and /etc/apt/sources.list.d decide what can be had. Nothing was staged"
+            }
+            Self::NotWhole { .. } => "ask for other packages or versions. Nothing was staged",
+            Self::NotRebuilt { .. } => {
+                "take the package off with pkg.remove, or mend apt's sources, then call again; what runs stays as it is"
+            }
+            Self::NoBase { .. } => "see `aiosctl os status`; os.upgrade fetches a newer one",
             Self::Otherwise { .. } => "see `aiosctl service logs aios-worker-os`, and report it",
             Self::Deployment(error) => return error.next_step(),
         }
@@ -129,6 +169,10 @@ impl Coded for OsError {
             | Self::OnTrial { .. }
             | Self::AlreadyStaged { .. }
             | Self::KnownBad { .. }
+            | Self::NotBuilt { .. }
+            | Self::NotWhole { .. }
+            | Self::NotRebuilt { .. }
+            | Self::NoBase { .. }
             | Self::NoRoom { .. }
             | Self::NoRollback { .. }
             | Self::IsRollback { .. } => Class::FailedPrecondition,

@@ -3,11 +3,12 @@
 use super::error::OsError;
 use super::plan::{Photo, deployment};
 use super::source::Source;
-use super::types::{Check, Failed, Room, Status, Trial};
+use super::types::{self, AddedPackage, Check, Deployment, Failed, Room, Status, Trial};
 use super::{Os, change};
 use crate::budget::Budget;
 use crate::error::Result;
 use aios_core::error::Report;
+use aios_deployment::derived::Recipe;
 use aios_deployment::esp::Mounted;
 use aios_deployment::history::{Failure, History};
 use aios_deployment::loader::Loader;
@@ -27,7 +28,10 @@ impl Os {
             deadline_ms: self.deadline_ms(budget),
         });
         let next_boot = now.next().0.to_owned();
+        let recipe = self.recipe_or_none(&now.booted);
         Ok(Status {
+            base: recipe.as_ref().map(types::Base::of),
+            packages: recipe.as_ref().map(AddedPackage::all).unwrap_or_default(),
             next_boot,
             trial,
             others: host.other_deployments.iter().filter_map(deployment).collect(),
@@ -44,7 +48,7 @@ impl Os {
     /// What an upgrade would bring, and what stands in its way.
     pub(super) fn check(&self, budget: &Budget) -> Result<Check> {
         let now = Photo::of(&self.host(budget)?)?;
-        let image = change::followed(&now)?;
+        let image = self.followed(&now)?;
         let source = Source::find(self, &image, budget)?;
         let standing = source.standing(self)?;
         let room = self.room(&now, &source)?;
@@ -52,10 +56,11 @@ impl Os {
         let (size_bytes, fetch_bytes) = source.sizes(self);
         let digests = source.digests();
         let laid_out = [Some(&now.booted), now.staged.as_ref(), now.rollback.as_ref()];
-        let available = !laid_out
-            .into_iter()
-            .flatten()
-            .any(|it| digests.contains(&it.digest));
+        let mut available = true;
+        for deployment in laid_out.into_iter().flatten() {
+            let base = self.recipe(deployment)?.map(|it| it.base.to_string());
+            available &= !digests.contains(base.as_ref().unwrap_or(&deployment.digest));
+        }
         let obstacles = [
             self.not_on_trial(&now),
             change::nothing_staged(&now),
@@ -78,6 +83,14 @@ impl Os {
             signature: standing.words,
             failed_before,
             blocked_by: blocked_by.map(|error| Report::of(&error).message).collect(),
+        })
+    }
+
+    /// What a deployment was made of, for a person, who is told the rest also when that cannot be read.
+    pub(crate) fn recipe_or_none(&self, deployment: &Deployment) -> Option<Recipe> {
+        self.recipe(deployment).unwrap_or_else(|error| {
+            tracing::warn!(error = %error.report(), image = deployment.image, "what it was made of cannot be told");
+            None
         })
     }
 
@@ -191,7 +204,7 @@ fn fits(needed: u64, reserve: u64, free: u64) -> bool {
 }
 
 /// Bytes free for everybody: what is kept for root is not counted on.
-fn free(path: &Path) -> aios_deployment::Result<u64> {
+pub(super) fn free(path: &Path) -> aios_deployment::Result<u64> {
     let found = statvfs(path).map_err(|error| DeploymentError::Path {
         what: "cannot look at the room of",
         path: path.to_owned(),

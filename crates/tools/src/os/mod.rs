@@ -6,8 +6,10 @@
 //! its own, by which init knows who may ask it for the end.
 
 mod change;
+pub(crate) mod derive;
 pub mod error;
 mod look;
+pub mod packages;
 pub mod plan;
 mod reboot;
 pub mod settings;
@@ -26,6 +28,7 @@ use aios_auth::level::Risk;
 use aios_core::id::TaskId;
 use aios_core::paths::Paths;
 use aios_deployment::bootc::{Bootc, Progress, Status as Host, Watch};
+use aios_deployment::derived::Images;
 use aios_deployment::{DeploymentError, history, signature};
 use aios_proto::common::v1::Identity;
 use error::OsError;
@@ -38,7 +41,8 @@ use settings::Settings;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::Duration;
 use types::{Changed, Check, ForceArgs, NoArgs, Status, SwitchArgs, UndoArgs};
 
 /// Resource of a capability for the machine as a whole: `os:status:host`.
@@ -50,11 +54,20 @@ const RECOVERY_MS: u64 = 120_000;
 /// The longest that a call may take. What was fetched until then is kept: the next call goes on from there.
 const FETCHING_MS: u64 = 600_000;
 
+/// How often it is asked whether another change has ended.
+const GLANCE: Duration = Duration::from_millis(50);
+
 /// The os namespace.
 pub struct Os {
     settings: Settings,
     bootc: Bootc,
     init: Init,
+    /// Images that were made here.
+    images: Images,
+    /// Where they are made.
+    workshop: PathBuf,
+    /// Held while what starts next is changed: packages are changed on a thread of their own.
+    changing: Mutex<()>,
     /// Directories of keys that images are trusted by.
     keys: Vec<PathBuf>,
     /// What was tried, blessed and given up; init writes it.
@@ -131,7 +144,7 @@ pub fn specs() -> Vec<ToolSpec> {
             "os:upgrade:host",
             true,
             FETCHING_MS,
-            "Fetches the newer image of the same name and stages it for the next start; undo drops it.",
+            "Fetches the newer image of the same name, adds the packages that were added to the one that runs, and stages it for the next start; undo drops it.",
         ),
         change_spec::<SwitchArgs>(
             "os.switch",
@@ -177,13 +190,20 @@ impl Os {
     /// # Errors
     /// The directory cannot be made.
     pub fn open(settings: Settings, paths: &Paths, state: &Path) -> Result<Self> {
-        fs::create_dir_all(state).map_err(|error| ToolError::io("make", state.to_string_lossy(), error))?;
+        let failed = |error| ToolError::io("make", state.to_string_lossy(), error);
+        fs::create_dir_all(state).map_err(failed)?;
+        // The kernel names mounts below it so, and bootc images in it.
+        let state = &state.canonicalize().map_err(failed)?;
         Ok(Self {
             bootc: Bootc {
                 command: settings.bootc.clone(),
                 lock: state.join("bootc.lock"),
                 as_root: may_be_root(),
+                dir: None,
             },
+            images: Images::at(state.join("images")),
+            workshop: state.join("build"),
+            changing: Mutex::new(()),
             init: Init::of(paths),
             keys: signature::key_dirs(paths),
             record: history::file(&paths.state),
@@ -209,6 +229,18 @@ impl Os {
 
     fn now(&self, budget: &Budget) -> Result<Photo> {
         Photo::of(&self.host(budget)?)
+    }
+
+    /// Waits until nobody else changes what starts next.
+    fn turn(&self, budget: &Budget) -> Result<MutexGuard<'_, ()>> {
+        loop {
+            match self.changing.try_lock() {
+                Ok(turn) => return Ok(turn),
+                Err(TryLockError::Poisoned(turn)) => return Ok(turn.into_inner()),
+                Err(TryLockError::WouldBlock) => budget.check()?,
+            }
+            crate::pkg::program::pause(GLANCE);
+        }
     }
 
     /// Until when a trial must have been found healthy. Only init knows; without it the rest of the answer holds.

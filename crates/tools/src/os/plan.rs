@@ -4,9 +4,11 @@ use super::error::OsError;
 use super::types::Deployment;
 use crate::error::Result;
 use aios_deployment::bootc::{Entry, Status};
+use aios_deployment::derived::{Added, Recipe};
 use aios_deployment::image::Reference;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// What is laid out, and what starts next.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,6 +103,21 @@ pub enum Work {
         image: Reference,
         /// What its manifest must be: the digest, and that of an index that leads to it.
         digests: Vec<String>,
+    },
+    /// An image is made here of a base and packages, and staged.
+    Derive {
+        /// What of.
+        recipe: Recipe,
+        /// What it is called.
+        image: Reference,
+        /// Packages that the image that runs has beside its base.
+        had: BTreeMap<String, String>,
+        /// Those of them that were asked for.
+        list_before: Vec<Added>,
+        /// Whether it is the base that is new, and not the list of packages.
+        upgrade: bool,
+        /// Also when it failed here before.
+        force: bool,
     },
     /// The two entries of the boot loader change places.
     Rollback,

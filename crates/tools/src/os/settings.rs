@@ -12,6 +12,8 @@ pub struct Settings {
     pub bootc: Vec<String>,
     /// skopeo, which asks registries what they have.
     pub skopeo: Vec<String>,
+    /// Podman, which makes images with packages that people added.
+    pub podman: Vec<String>,
     /// The root below which `/sysroot`, `/run/composefs` and `/etc/containers` lie.
     pub root: PathBuf,
     /// Where the boot partition is mounted; empty to mount it while it is used.
@@ -33,6 +35,7 @@ impl Default for Settings {
         Self {
             bootc: vec!["/usr/bin/bootc".to_owned()],
             skopeo: vec!["/usr/bin/skopeo".to_owned()],
+            podman: vec!["/usr/bin/podman".to_owned()],
             root: PathBuf::from("/"),
             boot_partition: PathBuf::new(),
             image: String::new(),

@@ -24,6 +24,8 @@ pub(crate) struct Source {
     index: Option<Digest>,
     pub(crate) manifest: Manifest,
     pub(crate) config: Config,
+    /// As skopeo names exactly this image.
+    name: String,
     /// Where it lies, when that is a directory.
     layout: Option<Layout>,
 }
@@ -45,6 +47,7 @@ impl Source {
                 image: image.clone(),
                 digest: layout.digest.clone(),
                 index: None,
+                name: image.for_skopeo(),
                 manifest: layout.manifest.clone(),
                 config: layout.config.clone(),
                 layout: Some(layout),
@@ -68,8 +71,19 @@ impl Source {
             index,
             manifest: understood(&raw)?,
             config: understood(&config)?,
+            name,
             layout: None,
         })
+    }
+
+    /// As skopeo names it.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Where it lies, when that is a directory.
+    pub(crate) fn layout(&self) -> Option<&Layout> {
+        self.layout.as_ref()
     }
 
     /// What bootc may call it once it is staged.
@@ -88,6 +102,11 @@ impl Source {
 
     /// What its signature is worth here.
     pub(crate) fn standing(&self, os: &Os) -> Result<Standing> {
+        // Only this worker writes where it lies, and its base was looked at before.
+        if let Some(recipe) = os.images.recipe(&self.image).map_err(OsError::from)? {
+            let words = format!("it was made here, of {} ({})", recipe.follows, recipe.base);
+            return Ok(Standing { enough: true, words });
+        }
         let (signed, words) = match &self.layout {
             Some(layout) => {
                 let (keys, problems) = signature::trusted(&os.keys).map_err(OsError::from)?;
@@ -160,21 +179,26 @@ impl Source {
 
     /// Bytes that its layers take that are not here.
     pub(crate) fn unpacked(&self, os: &Os) -> u64 {
-        let compressed = self
-            .manifest
-            .layers
-            .iter()
-            .any(|layer| layer.media_type.ends_with("gzip") || layer.media_type.ends_with("zstd"));
-        self.sizes(os)
-            .1
-            .saturating_mul(if compressed { UNPACKED } else { 1 })
+        self.sizes(os).1.saturating_mul(growth(&self.manifest))
     }
+}
+
+/// How much larger the layers of an image are unpacked.
+fn growth(manifest: &Manifest) -> u64 {
+    if manifest.is_compressed() { UNPACKED } else { 1 }
+}
+
+/// Bytes that all layers of an image take, an estimate from above.
+pub(super) fn unpacked_whole(manifest: &Manifest) -> u64 {
+    let all: u64 = manifest.layers.iter().map(|layer| layer.size).sum();
+    all.saturating_mul(growth(manifest))
 }
 
 fn inspect(os: &Os, how: &[&str], name: &str, budget: &Budget) -> Result<String> {
     let skopeo = Program {
         command: &os.settings.skopeo,
         as_root: os.bootc.as_root,
+        dir: None,
     };
     let args = [&["inspect"], how, &[name]].concat();
     let answer = skopeo.run(&args, &Patience::of(budget));

@@ -1,5 +1,6 @@
 //! Arguments and results of the os tools.
 
+use aios_deployment::derived::{Added, Recipe};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -79,11 +80,67 @@ pub struct Failed {
     pub found_ms: u64,
 }
 
+/// A package that was added to an image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AddedPackage {
+    /// Name.
+    pub name: String,
+    /// Version that is in the image; `null` when it is not known.
+    pub version: Option<String>,
+    /// Version that was asked for; `null` for the newest.
+    pub wanted_version: Option<String>,
+    /// Task of the call that added it.
+    pub task_id: String,
+    /// When that was, UTC milliseconds.
+    pub asked_ms: i64,
+}
+
+impl AddedPackage {
+    /// Those of an image, by name.
+    pub(crate) fn all(recipe: &Recipe) -> Vec<Self> {
+        let added = |it: &Added| Self {
+            name: it.name.clone(),
+            version: recipe.brought.get(&it.name).cloned(),
+            wanted_version: it.version.clone(),
+            task_id: it.call.split('/').next().unwrap_or_default().to_owned(),
+            asked_ms: it.asked_ms,
+        };
+        recipe.packages.iter().map(added).collect()
+    }
+}
+
+/// What an image with added packages was made of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Base {
+    /// The image that updates come from.
+    pub image: String,
+    /// Digest of its manifest when it was taken.
+    pub digest: String,
+    /// Its version, where it says one.
+    pub version: Option<String>,
+}
+
+impl Base {
+    pub(crate) fn of(recipe: &Recipe) -> Self {
+        Self {
+            image: recipe.follows.to_string(),
+            digest: recipe.base.to_string(),
+            version: recipe.base_version.clone(),
+        }
+    }
+}
+
 /// Result of os.status.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Status {
     /// What runs.
     pub running: Deployment,
+    /// What it was made of, when packages were added to it.
+    #[serde(default)]
+    pub base: Option<Base>,
+    /// Those packages.
+    #[serde(default)]
+    pub packages: Vec<AddedPackage>,
     /// What the next shutdown finalizes and the next start tries.
     pub staged: Option<Deployment>,
     /// What os.rollback goes to.

@@ -33,7 +33,7 @@ impl Os {
             Work::Rollback if !plan.reversible => {
                 Some("an image on trial would count as trusted: use os.rollback")
             }
-            Work::Nothing | Work::Stage { .. } | Work::Rollback => None,
+            Work::Nothing | Work::Stage { .. } | Work::Derive { .. } | Work::Rollback => None,
         };
         if let Some(why) = why_not {
             return Err(refused(why));
@@ -50,7 +50,7 @@ impl Os {
             });
         }
         let (work, identity, what) = match (&plan.work, &after.staged) {
-            (Work::Stage { .. }, Some(staged)) => (
+            (Work::Stage { .. } | Work::Derive { .. }, Some(staged)) => (
                 Work::Unstage {
                     id: staged.id.clone(),
                 },
@@ -76,7 +76,7 @@ impl Os {
         })
     }
 
-    pub(super) fn prepare_back(&self, call: &Call<'_>, target: &Target<Plan>) -> Result<Prepared> {
+    pub(crate) fn prepare_back(&self, call: &Call<'_>, target: &Target<Plan>) -> Result<Prepared> {
         let way = self.way_back(call, target)?;
         let reversible = !matches!(way.work, Work::Unstage { .. });
         Ok(Prepared {
@@ -91,7 +91,7 @@ impl Os {
         })
     }
 
-    pub(super) fn plan_back(
+    pub(crate) fn plan_back(
         &self,
         call: &Call<'_>,
         target: &Target<Plan>,

@@ -8,7 +8,7 @@ mod audit;
 mod peers;
 mod service;
 
-pub use peers::{GrpcGuard, GrpcWorkers, Guard, Workers};
+pub use peers::{GrpcGuard, GrpcWorkers, Guard, IMAGE_PACKAGES, Workers};
 pub use service::ToolsService;
 
 use crate::error::{Result, ToolError};

@@ -96,6 +96,9 @@ fn timed<T>(message: T, time: Duration) -> Request<T> {
     request
 }
 
+/// Name of the socket at which the worker of images does the tools of packages.
+pub const IMAGE_PACKAGES: &str = "image-pkg";
+
 /// The service that does the tools of a namespace.
 fn worker_of(namespace: &str) -> &'static str {
     match namespace {
@@ -168,6 +171,8 @@ impl Guard for GrpcGuard {
 #[derive(Debug, Clone)]
 pub struct GrpcWorkers {
     clients: HashMap<String, WorkerClient<Channel>>,
+    /// Whether the worker of images does the tools of packages.
+    images: bool,
 }
 
 impl GrpcWorkers {
@@ -182,6 +187,26 @@ impl GrpcWorkers {
                 .into_iter()
                 .map(|name| (name.to_owned(), client(name)))
                 .collect(),
+            images: false,
+        }
+    }
+
+    /// The same on a machine of images, where packages come by images and the worker of images sees to them.
+    #[must_use]
+    pub fn on_images(mut self, paths: &Paths) -> Self {
+        let other = Self::of(paths, [IMAGE_PACKAGES]).clients.remove(IMAGE_PACKAGES);
+        self.clients
+            .extend(other.map(|client| ("pkg".to_owned(), client)));
+        self.images = true;
+        self
+    }
+
+    /// The namespace by which the worker is found that does the tools of another one.
+    fn doer<'a>(&self, namespace: &'a str) -> &'a str {
+        if self.images && namespace == "pkg" {
+            "os"
+        } else {
+            namespace
         }
     }
 
@@ -205,7 +230,7 @@ impl Workers for GrpcWorkers {
             .client(namespace)?
             .prepare(timed(request, time))
             .await
-            .map_err(unanswered(namespace, time))?
+            .map_err(unanswered(self.doer(namespace), time))?
             .into_inner())
     }
     async fn execute(
@@ -219,7 +244,7 @@ impl Workers for GrpcWorkers {
             .client(namespace)?
             .execute(timed(request, time))
             .await
-            .map_err(unanswered(namespace, time))?
+            .map_err(unanswered(self.doer(namespace), time))?
             .into_inner())
     }
     async fn status(
@@ -231,7 +256,7 @@ impl Workers for GrpcWorkers {
             .client(namespace)?
             .get_status(timed(request, GRACE))
             .await
-            .map_err(unanswered(namespace, GRACE))?
+            .map_err(unanswered(self.doer(namespace), GRACE))?
             .into_inner())
     }
     async fn cancel(
@@ -243,7 +268,7 @@ impl Workers for GrpcWorkers {
             .client(namespace)?
             .cancel(timed(request, GRACE))
             .await
-            .map_err(unanswered(namespace, GRACE))?
+            .map_err(unanswered(self.doer(namespace), GRACE))?
             .into_inner())
     }
 }

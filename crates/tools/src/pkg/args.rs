@@ -1,6 +1,7 @@
 //! Arguments and results of the package tools.
 
 use super::status::State;
+use crate::os::types::{AddedPackage, Base, Deployment};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -280,6 +281,21 @@ pub struct Changed {
     pub state: State,
 }
 
+/// An image with packages that were added, which a change made on a machine of images.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct NewImage {
+    /// Its name, `oci:DIR:TAG`.
+    pub image: String,
+    /// Digest of its manifest.
+    pub digest: String,
+    /// The image that it was made of.
+    pub base: String,
+    /// Every package that it was made with, by the names that were asked for.
+    pub added: Vec<String>,
+    /// What a person does next.
+    pub then: String,
+}
+
 /// What a change did.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct ChangeResult {
@@ -291,6 +307,9 @@ pub struct ChangeResult {
     pub enablement: Vec<String>,
     /// What an undo brings back, and what not.
     pub undo: String,
+    /// The image that has them from the next start on, on a machine of images; `null` elsewhere.
+    #[serde(default)]
+    pub image: Option<NewImage>,
 }
 
 /// A package that is still half done.
@@ -372,11 +391,29 @@ pub struct AptRun {
     pub error: Option<String>,
 }
 
+/// An image and the packages that were added to it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ImagePackages {
+    /// `running`, `staged`, `rollback`.
+    pub slot: String,
+    /// The image.
+    pub deployment: Deployment,
+    /// What it was made of, when packages were added to it.
+    pub base: Option<Base>,
+    /// Those that were asked for.
+    pub added: Vec<AddedPackage>,
+    /// Every package that is not the base's, with its version.
+    pub brought: BTreeMap<String, String>,
+}
+
 /// What happened to packages.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct History {
     /// Calls of aiOS, the newest first.
     pub calls: Vec<PastCall>,
+    /// Images that this machine can start, on a machine of images: what runs, what is staged, what a rollback goes to.
+    #[serde(default)]
+    pub images: Vec<ImagePackages>,
     /// apt's log, the newest first, of the current file only.
     pub apt: Vec<AptRun>,
     /// dpkg's log, the newest first, of the current file only.

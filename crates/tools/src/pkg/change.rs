@@ -536,5 +536,6 @@ pub(crate) fn result(before: &Photo, after: &Photo) -> ChangeResult {
             .into_keys()
             .collect(),
         undo: UNDO.to_owned(),
+        image: None,
     }
 }

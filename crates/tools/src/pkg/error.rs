@@ -65,6 +65,17 @@ pub enum PkgError {
         /// What differs.
         difference: String,
     },
+    /// A package of the image itself.
+    #[error(
+        "package `{name}` was not added to the image that runs: it belongs to the image itself, or is not there"
+    )]
+    NotAdded {
+        /// Its name.
+        name: String,
+    },
+    /// An image has no package that is half done.
+    #[error("there is nothing to finish: this machine runs an image, in which no package is half done")]
+    NothingHalf,
     /// Somebody changed the packages since.
     #[error("packages were changed since: {differences}")]
     ChangedSince {
@@ -85,6 +96,8 @@ impl Coded for PkgError {
             Self::NotObtainable { .. } => "AIOS-PKG-0007",
             Self::NotReached { .. } => "AIOS-PKG-0008",
             Self::ChangedSince { .. } => "AIOS-PKG-0009",
+            Self::NotAdded { .. } => "AIOS-PKG-0010",
+            Self::NothingHalf => "AIOS-PKG-0011",
         }
     }
 
@@ -98,6 +111,10 @@ impl Coded for PkgError {
             Self::Unsettled { .. } => "finish them with pkg.configure, then call again",
             Self::NotObtainable { .. } => "check the sources of packages and the network",
             Self::NotReached { .. } => "see pkg.list; pkg.configure finishes what is half done",
+            Self::NotAdded { .. } => {
+                "`aiosctl os status` lists what was added; an image without it is another image: os.switch"
+            }
+            Self::NothingHalf => "leave it; pkg.install and pkg.remove make another image",
             Self::ChangedSince { .. } => "look with pkg.history, and undo the later changes first",
         }
         .to_owned()
@@ -111,7 +128,9 @@ impl Coded for PkgError {
             | Self::Essential { .. }
             | Self::Held { .. }
             | Self::Unsettled { .. }
-            | Self::ChangedSince { .. } => Class::FailedPrecondition,
+            | Self::ChangedSince { .. }
+            | Self::NotAdded { .. }
+            | Self::NothingHalf => Class::FailedPrecondition,
             Self::Program { .. } | Self::NotReached { .. } => Class::Internal,
         }
     }

@@ -37,6 +37,7 @@ pub(crate) fn history(pkg: &Pkg, args: &HistoryArgs) -> Result<History> {
     cut(&mut dpkg, args.limit);
     Ok(History {
         calls,
+        images: Vec::new(),
         apt,
         dpkg,
         tainted: true,

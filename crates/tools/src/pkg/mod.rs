@@ -8,6 +8,8 @@
 //!
 //! It never removes an essential package, never touches one that is on hold, and does not fetch new lists
 //! of packages.
+//!
+//! On a machine of images, whose `/usr` nobody can write, [`crate::os::packages`] does what these tools ask for.
 
 pub mod args;
 mod back;
@@ -16,11 +18,11 @@ mod configure;
 mod debs;
 pub mod error;
 mod files;
-mod history;
+pub(crate) mod history;
 mod lock;
-mod names;
+pub(crate) mod names;
 pub mod plan;
-mod program;
+pub(crate) mod program;
 mod reads;
 pub mod root;
 mod simulate;
@@ -131,19 +133,19 @@ pub fn specs() -> Vec<ToolSpec> {
         read_spec::<HistoryArgs, History>(
             "pkg.history",
             "pkg:history:host",
-            "Says what happened to packages, by aiOS and by apt and dpkg themselves.",
+            "Says what happened to packages, by aiOS and by apt and dpkg themselves, and what was added to which image.",
         ),
         change_spec::<InstallArgs, ChangeResult>(
             "pkg.install",
             "pkg:install:NAME",
             true,
-            "Installs or upgrades packages, with what they need; undo brings back packages, configuration files and enablement.",
+            "Installs or upgrades packages, with what they need; on a machine of images by a new image, which the next start has. Undo brings back packages, configuration files and enablement, or drops that image.",
         ),
         change_spec::<RemoveArgs, ChangeResult>(
             "pkg.remove",
             "pkg:remove:NAME",
             true,
-            "Removes packages; undo brings back packages, configuration files and enablement.",
+            "Removes packages; on a machine of images those that were added, by a new image, which the next start has. Undo brings back packages, configuration files and enablement, or drops that image.",
         ),
         change_spec::<NoArgs, ConfigureResult>(
             "pkg.configure",
@@ -199,7 +201,7 @@ impl Pkg {
         }
     }
 
-    fn prepare_read(&self, call: &Call<'_>) -> Result<Prepared> {
+    pub(crate) fn prepare_read(&self, call: &Call<'_>) -> Result<Prepared> {
         let (resource, summary) = self.look(call)?;
         let action = call.tool.split_once('.').map_or("", |(_, action)| action);
         let required = vec![change::access(action, &resource)?];

@@ -19,7 +19,8 @@ use aios_proto::worker::v1::worker_client::WorkerClient;
 use aios_proto::worker::v1::worker_server::WorkerServer;
 use aios_tests_bootc::Machine;
 use aios_tools::os::settings::Settings;
-use aios_tools::pipeline::{GrpcWorkers, Pipeline};
+use aios_tools::pipeline::{GrpcWorkers, IMAGE_PACKAGES, Pipeline};
+use aios_tools::pkg::root::Root;
 use aios_tools::registry::Registry;
 use aios_tools::run;
 use serde_json::{Value, json};
@@ -39,7 +40,7 @@ pub(crate) struct Bed {
     pub(crate) supervisor: Supervisor,
     guard: GuardDouble,
     pipeline: Pipeline<GuardDouble, GrpcWorkers>,
-    worker: WorkerClient<Channel>,
+    workers: [WorkerClient<Channel>; 2],
     task: TaskId,
     step: AtomicU64,
     counter: AtomicU64,
@@ -68,21 +69,42 @@ impl Bed {
 
     /// The same with another section `[os]`.
     pub(crate) async fn with(settings: impl FnOnce(String) -> String) -> Self {
-        let bed = Self::furnished(settings);
-        let loaded: Settings = config::load(&bed.paths, "os").unwrap();
+        Self::serving(Self::furnished(settings, &[])).await
+    }
+
+    /// The same with a system below each version of the image, an archive.
+    pub(crate) async fn with_system(system: &[u8], settings: impl FnOnce(String) -> String) -> Self {
+        Self::serving(Self::furnished(settings, system)).await
+    }
+
+    async fn serving(bed: Self) -> Self {
+        let settings: Settings = config::load(&bed.paths, "os").unwrap();
+        let root: Root = config::load(&bed.paths, "pkg").unwrap();
         let keys = bed.guard.inner.secrets.public();
-        let service = run::os_service(&bed.paths, keys, roles(), loaded).unwrap();
-        let listener = rpc::listen("none", &bed.paths.worker_socket("os"), 0o600).unwrap();
-        let routes = tonic::service::Routes::new(WorkerServer::new(service));
-        let server = rpc::serve(listener, routes, &[], bed.tasks.token());
-        bed.tasks.spawn("worker", async move { server.await.unwrap() });
+        let (os, packages) = run::image_services(&bed.paths, keys, roles(), settings, root).unwrap();
+        bed.serve("os", tonic::service::Routes::new(WorkerServer::new(os)));
+        bed.serve(
+            IMAGE_PACKAGES,
+            tonic::service::Routes::new(WorkerServer::new(packages)),
+        );
         bed.push_trust().await;
         bed
     }
 
+    fn serve(&self, name: &str, routes: tonic::service::Routes) {
+        let listener = rpc::listen("none", &self.paths.worker_socket(name), 0o600).unwrap();
+        let server = rpc::serve(listener, routes, &[], self.tasks.token());
+        self.tasks.spawn("worker", async move { server.await.unwrap() });
+    }
+
     /// A bed whose worker is a process of its own, which can be killed.
     pub(crate) async fn with_process() -> Self {
-        let mut bed = Self::furnished(|section| section);
+        Self::with_process_of(&[]).await
+    }
+
+    /// The same with a system below each version of the image, an archive.
+    pub(crate) async fn with_process_of(system: &[u8]) -> Self {
+        let mut bed = Self::furnished(|section| section, system);
         for dir in [bed.paths.run.join("trust"), bed.home.path().join("failpoints")] {
             fs::create_dir_all(dir).unwrap();
         }
@@ -92,9 +114,9 @@ impl Bed {
         bed
     }
 
-    fn furnished(settings: impl FnOnce(String) -> String) -> Self {
+    fn furnished(settings: impl FnOnce(String) -> String, system: &[u8]) -> Self {
         let home = tempfile::tempdir().unwrap();
-        let machine = Machine::furnish(home.path()).unwrap();
+        let machine = Machine::furnish_with(home.path(), system).unwrap();
         let paths = Paths::development(&home.path().join("aios"));
         let (keys, tasks) = (paths.etc.join("trust/images"), Tasks::new());
         for dir in [
@@ -111,7 +133,12 @@ impl Bed {
         )
         .unwrap();
         let me = rustix::process::geteuid().as_raw().to_string();
-        let config = format!("{}{}", Users::section_of_one(&me), settings(machine.section()));
+        let config = format!(
+            "{}{}[pkg]\nroot = {:?}\n",
+            Users::section_of_one(&me),
+            settings(machine.section()),
+            machine.root()
+        );
         fs::write(paths.vendor.join("config.toml"), config).unwrap();
         let guard = GuardDouble::new();
         let pipeline = Pipeline::new(
@@ -119,11 +146,12 @@ impl Bed {
             &guard.inner.secrets.public().mint,
             Arc::new(SystemClock),
             guard.clone(),
-            GrpcWorkers::of(&paths, ["os"]),
+            GrpcWorkers::of(&paths, ["os"]).on_images(&paths),
         )
         .unwrap();
         Self {
-            worker: WorkerClient::new(rpc::channel(&paths.worker_socket("os"))),
+            workers: ["os", IMAGE_PACKAGES]
+                .map(|name| WorkerClient::new(rpc::channel(&paths.worker_socket(name)))),
             supervisor: Supervisor::start(&paths, &tasks, 7),
             machine,
             home,
@@ -147,7 +175,7 @@ impl Bed {
             .spawn()
             .unwrap();
         self.process = Some(process);
-        let socket = self.paths.worker_socket("os");
+        let socket = self.paths.worker_socket(IMAGE_PACKAGES);
         while tokio::net::UnixStream::connect(&socket).await.is_err() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -181,7 +209,9 @@ impl Bed {
             issued_at_ms: SystemClock.now_ms(),
         };
         let push = state.sign(&self.guard.inner.secrets.trust).unwrap();
-        self.worker.clone().push_trust(push).await.unwrap();
+        for worker in &self.workers {
+            worker.clone().push_trust(push.clone()).await.unwrap();
+        }
     }
 
     /// Makes version `version` of the image that runs, signed.
@@ -228,7 +258,7 @@ impl Bed {
     ) -> Result<Answer, Status> {
         self.push_trust().await;
         let request = tools::CallRequest {
-            token: self.token(&["os:*:**"]),
+            token: self.token(&["os:*:**", "pkg:*:**"]),
             key: Some(key.into()),
             tool: tool.into(),
             args_json: args.to_string(),
@@ -236,6 +266,20 @@ impl Bed {
             dry_run: false,
         };
         self.pipeline.call(request).await
+    }
+
+    /// A call with these capabilities and no others.
+    pub(crate) async fn call_with(&self, capabilities: &[&str], tool: &str, args: Value) -> Answer {
+        self.push_trust().await;
+        let request = tools::CallRequest {
+            token: self.token(capabilities),
+            key: Some(self.key().into()),
+            tool: tool.into(),
+            args_json: args.to_string(),
+            timeout_ms: 0,
+            dry_run: false,
+        };
+        self.pipeline.call(request).await.unwrap()
     }
 
     pub(crate) async fn call_as(&self, key: ExecutionKey, tool: &str, args: Value) -> Answer {
@@ -259,12 +303,16 @@ impl Bed {
     }
 
     pub(crate) async fn undo(&self, target: ExecutionKey) -> Answer {
+        self.undo_in("os", target).await
+    }
+
+    pub(crate) async fn undo_in(&self, namespace: &str, target: ExecutionKey) -> Answer {
         self.push_trust().await;
         let request = tools::UndoRequest {
-            token: self.token(&["os:*:**"]),
+            token: self.token(&["os:*:**", "pkg:*:**"]),
             key: Some(self.key().into()),
             target: Some(target.into()),
-            namespace: "os".into(),
+            namespace: namespace.into(),
         };
         self.pipeline.undo(request).await.unwrap()
     }

@@ -3,5 +3,8 @@
 mod bed;
 mod changes;
 mod crashes;
+mod house;
 mod init;
+mod package_crashes;
+mod packages;
 mod refusals;
