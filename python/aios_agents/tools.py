@@ -4341,13 +4341,7 @@ class OsTools:
         )
 
     async def switch(
-        self,
-        *,
-        image: str,
-        force: bool | None = None,
-        transport: str | None = None,
-        reason: str,
-        timeout_ms: int = 0,
+        self, *, image: str, force: bool | None = None, reason: str, timeout_ms: int = 0
     ) -> OsSwitchResult:
         """Fetches another image and stages it for the next start; undo drops it.
 
@@ -4355,18 +4349,13 @@ class OsTools:
             image: The image: `quay.io/org/os:7`, `docker://…`, `oci:/DIR:TAG`, `containers-
                 storage:NAME`.
             force: Also an image that failed on this machine before.
-            transport: Its transport, when `image` is the name alone: `registry`, `oci`,
-                `containers-storage`.
             reason: Why, one sentence; shown to the person beside the call.
             timeout_ms: Time allowed; 0 for the tool's 600000 ms.
         """
         return cast(
             "OsSwitchResult",
             await self._caller.call_tool(
-                "os.switch",
-                _given(image=image, force=force, transport=transport),
-                reason=reason,
-                timeout_ms=timeout_ms,
+                "os.switch", _given(image=image, force=force), reason=reason, timeout_ms=timeout_ms
             ),
         )
 
