@@ -80,6 +80,7 @@ pub const STATE: &[Entry] = &[
         "the same, of a worker with several namespaces",
     ),
     entry("worker/*/monitor.db", Database(1), "the same"),
+    entry("worker/*/pkg.db", Database(1), "the same, of packages that images add"),
     entry("worker/*/firewall.db", Database(1), "the same"),
     entry(
         "worker/net/pending.db",
@@ -129,6 +130,13 @@ pub const STATE: &[Entry] = &[
         "a wish to start again: a restore must not carry it out",
     ),
     entry("worker/os/esp/**", Left, "a place to mount the boot partition"),
+    entry(
+        "worker/os/images/**",
+        Kept,
+        "images that this machine made of what it can start; large, and of no use to another",
+    ),
+    entry("worker/os/build/**", Left, "where an image is being made"),
+    entry("worker/os/pkg/**", Left, "nothing: packages are only looked at from here"),
     entry(
         "guard/guard.db",
         Database(1),
