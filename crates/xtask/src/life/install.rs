@@ -93,6 +93,7 @@ impl Bed {
             console: console.clone(),
             port: None,
             report: Some(report.clone()),
+            cable: None,
             once: true,
         };
         machine.start()?.wait(LIMIT)?;

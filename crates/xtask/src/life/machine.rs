@@ -29,6 +29,15 @@ pub(crate) struct Disk {
     pub(crate) log: Option<PathBuf>,
 }
 
+/// One end of a cable between two machines.
+#[derive(Debug, Clone)]
+pub(crate) struct Cable {
+    /// Socket that stands for it.
+    pub(crate) socket: PathBuf,
+    /// The machine that is started first holds the socket; the other one finds it.
+    pub(crate) first: bool,
+}
+
 /// How it starts.
 #[derive(Debug, Clone)]
 pub(crate) enum Start {
@@ -51,6 +60,8 @@ pub(crate) struct Machine {
     pub(crate) port: Option<PathBuf>,
     /// Where the first virtio console goes, when it has one.
     pub(crate) report: Option<PathBuf>,
+    /// Its only network, when it has one.
+    pub(crate) cable: Option<Cable>,
     /// Whether a guest that starts again ends the machine instead.
     pub(crate) once: bool,
 }
@@ -124,6 +135,15 @@ impl Machine {
         if let Some(port) = &self.port {
             command.args(["-chardev", &format!("socket,id=port,path={}", port.display())]);
             command.args(["-device", "virtserialport,chardev=port,name=org.aios.test"]);
+        }
+        if let Some(cable) = &self.cable {
+            let (server, mac) = if cable.first { ("on", 1) } else { ("off", 2) };
+            let net = format!(
+                "stream,id=net,server={server},addr.type=unix,addr.path={}",
+                cable.socket.display()
+            );
+            let card = format!("virtio-net-pci,netdev=net,mac=52:54:00:00:00:0{mac}");
+            command.args(["-netdev", &net, "-device", &card]);
         }
         let log = OpenOptions::new()
             .create(true)

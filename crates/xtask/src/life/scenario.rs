@@ -3,7 +3,9 @@
 mod failing;
 mod handlaid;
 mod iso;
+mod neighbour;
 mod power;
+mod tools;
 mod update;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -13,7 +15,7 @@ use std::time::Duration;
 
 use super::guest::{Done, Guest, Hello, Port};
 use super::install::{Bed, tail};
-use super::machine::{Disk, Machine, Running, Start};
+use super::machine::{Cable, Disk, Machine, Running, Start};
 use crate::host::say;
 
 pub(super) use handlaid::on_a_hand_laid_disk;
@@ -26,11 +28,21 @@ pub(super) struct Scenario {
 }
 
 /// All stories, in the order in which a machine may live through them.
-pub(super) const ALL: [Scenario; 8] = [
+pub(super) const ALL: [Scenario; 10] = [
     Scenario {
         name: "update",
         summary: "install, boot, upgrade, bless, roll back; /var is kept and /etc merged",
         run: update::update_and_back,
+    },
+    Scenario {
+        name: "tools",
+        summary: "aiosctl updates and goes back, with a person's approval; unsigned and altered images are refused before staging",
+        run: tools::by_aiosctl,
+    },
+    Scenario {
+        name: "neighbour",
+        summary: "nothing under /usr can be written; another machine sees only the port that was opened",
+        run: neighbour::scan,
     },
     Scenario {
         name: "no-orchestrator",
@@ -90,11 +102,16 @@ impl Life {
 
     /// The same, and logs what it writes.
     pub(super) fn begin_logged(bed: &Bed, disk: PathBuf, log: Option<PathBuf>) -> Result<Self> {
-        Self::begin_with(disk, log, Some(bed.images()))
+        Self::begin_with(disk, log, Some(bed.images()), None)
     }
 
-    /// A machine with this disk, and a second one with images if they are not on its own.
-    pub(super) fn begin_with(disk: PathBuf, log: Option<PathBuf>, images: Option<PathBuf>) -> Result<Self> {
+    /// A machine with this disk, a second one with images if they are not on its own, and a network if it has one.
+    pub(super) fn begin_with(
+        disk: PathBuf,
+        log: Option<PathBuf>,
+        images: Option<PathBuf>,
+        cable: Option<Cable>,
+    ) -> Result<Self> {
         let path = std::env::temp_dir().join(format!("aios-life-{}.sock", std::process::id()));
         let port = Port::open(&path)?;
         let machine = Machine {
@@ -115,6 +132,7 @@ impl Life {
             .collect(),
             port: Some(path),
             report: None,
+            cable,
             once: false,
         };
         let mut machine = machine.start()?;

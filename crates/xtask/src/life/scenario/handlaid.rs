@@ -8,7 +8,7 @@ use super::{BOOT, Life};
 
 /// 1 → bad, which falls back and says why → 2, blessed.
 pub(in crate::life) fn on_a_hand_laid_disk(disk: PathBuf) -> Result<()> {
-    let mut life = Life::begin_with(disk, None, None)?;
+    let mut life = Life::begin_with(disk, None, None, None)?;
     life.runs("1")?;
     life.offer("bad")?;
     upgrade(&mut life)?;

@@ -83,6 +83,7 @@ fn install(start: Start, mut disks: Vec<Disk>, target: &Path) -> Result<()> {
         console: console.clone(),
         port: None,
         report: None,
+        cable: None,
         once: true,
     };
     machine.start()?.wait(INSTALL)?;
