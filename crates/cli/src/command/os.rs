@@ -176,10 +176,10 @@ mod tests {
     #[test]
     fn an_image_is_written_as_the_tool_writes_it() {
         for (transport, image, written) in [
-            (None, "docker://quay.io/org/os:7", "quay.io/org/os:7"),
+            (None, "quay.io/org/os:7", "docker://quay.io/org/os:7"),
             (None, "oci:/srv/os:v2", "oci:/srv/os:v2"),
             (Some("oci"), "/srv/os", "oci:/srv/os"),
-            (Some("registry"), "quay.io/org/os:7", "quay.io/org/os:7"),
+            (Some("registry"), "quay.io/org/os:7", "docker://quay.io/org/os:7"),
         ] {
             assert_eq!(reference(transport, image).unwrap(), written);
         }

@@ -581,7 +581,7 @@ export interface components {
             critical: boolean;
             /** @description Whether it is started at boot. */
             enabled: boolean;
-            /** @description Last exit, or empty. */
+            /** @description Last exit and, where init knows more, why: `signal 9: out of memory`; or empty. */
             last_exit: string;
             /** @description Name. */
             name: string;
