@@ -80,7 +80,11 @@ pub const STATE: &[Entry] = &[
         "the same, of a worker with several namespaces",
     ),
     entry("worker/*/monitor.db", Database(1), "the same"),
-    entry("worker/*/pkg.db", Database(1), "the same, of packages that images add"),
+    entry(
+        "worker/*/pkg.db",
+        Database(1),
+        "the same, of packages that images add",
+    ),
     entry("worker/*/firewall.db", Database(1), "the same"),
     entry(
         "worker/net/pending.db",
@@ -136,7 +140,11 @@ pub const STATE: &[Entry] = &[
         "images that this machine made of what it can start; large, and of no use to another",
     ),
     entry("worker/os/build/**", Left, "where an image is being made"),
-    entry("worker/os/pkg/**", Left, "nothing: packages are only looked at from here"),
+    entry(
+        "worker/os/pkg/**",
+        Left,
+        "nothing: packages are only looked at from here",
+    ),
     entry(
         "guard/guard.db",
         Database(1),
