@@ -14,7 +14,7 @@ use xshell::Cmd;
 
 use crate::first_goal::{self, System};
 use crate::host::{Host, say};
-use crate::{image, process};
+use crate::{image, process, readiness};
 
 /// Name of the container, and what the names of all that belongs to it begin with.
 const NAME: &str = "aios";
@@ -227,21 +227,7 @@ impl Container<'_> {
     /// Names of services that should be ready and are not.
     fn not_ready(&self) -> Result<Vec<String>> {
         let text = self.ctl(&["--json", "service", "list"]).ignore_stderr().read()?;
-        let services: Vec<Value> = serde_json::from_str(&text)?;
-        ensure!(!services.is_empty(), "aios-init lists no service");
-        let text = |service: &Value, key: &str| {
-            service
-                .get(key)
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-                .to_owned()
-        };
-        Ok(services
-            .iter()
-            .filter(|service| service.get("enabled") != Some(&Value::Bool(false)))
-            .filter(|service| !matches!(text(service, "state").as_str(), "ready" | "listening"))
-            .map(|service| format!("{} ({})", text(service, "name"), text(service, "state")))
-            .collect())
+        readiness::waiting_for(&text)
     }
 
     /// Where the console is, and how agents run.

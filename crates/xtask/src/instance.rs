@@ -11,7 +11,7 @@ use xshell::{Cmd, cmd};
 
 use crate::first_goal::{self, System};
 use crate::host::{Host, say};
-use crate::{process, stage};
+use crate::{process, readiness, stage};
 
 /// Places that `configs/services` hide from services.
 const HIDDEN: [&str; 7] = ["/home", "/root", "/sysroot", "/boot", "/srv", "/mnt", "/media"];
@@ -164,20 +164,7 @@ impl<'h> Instance<'h> {
     /// Names of services that should be ready and are not.
     fn not_ready(&self) -> Result<Vec<String>> {
         let text = self.ctl(&["--json", "service", "list"]).ignore_stderr().read()?;
-        let services: Vec<serde_json::Value> = serde_json::from_str(&text)?;
-        let field = |service: &serde_json::Value, key: &str| {
-            service
-                .get(key)
-                .and_then(serde_json::Value::as_str)
-                .unwrap_or_default()
-                .to_owned()
-        };
-        ensure!(!services.is_empty(), "aios-init lists no service");
-        Ok(services
-            .iter()
-            .filter(|service| !matches!(field(service, "state").as_str(), "ready" | "listening"))
-            .map(|service| format!("{} ({})", field(service, "name"), field(service, "state")))
-            .collect())
+        readiness::waiting_for(&text)
     }
 
     /// Makes the person who runs this able to approve. Only root may enrol the first one.

@@ -27,6 +27,7 @@ mod oci_pack;
 mod page;
 mod process;
 mod python;
+mod readiness;
 mod setup;
 mod stage;
 mod system_test;
