@@ -11,7 +11,9 @@ fn no_service_holds_more_than_promised() {
     let Some(instance) = instance() else { return };
     let services = instance.json(&["service", "list"]);
     let mut names = Vec::new();
-    for service in services.as_array().expect("a list") {
+    let services = services.as_array().expect("a list");
+    // Others wait for the boot of a machine.
+    for service in services.iter().filter(|service| service["enabled"] == true) {
         let (name, held) = (string(service, "/name"), service["rss_bytes"].as_u64().unwrap());
         println!("{name}: {} KiB", held >> 10);
         assert!(held > 0 && held <= MOST, "{name} holds {held} bytes: {service:#}");
