@@ -85,6 +85,11 @@ impl ServiceView {
     pub fn healthy(&self) -> bool {
         matches!(self.state.as_str(), "ready" | "listening")
     }
+
+    /// Whether it is off, as its file says: nothing is missing without it.
+    pub fn off(&self) -> bool {
+        !self.enabled && self.state == "stopped"
+    }
 }
 
 /// A phase of the boot.

@@ -160,7 +160,9 @@ const QUESTIONS: &[(&[&str], Check)] = &[
         );
     }),
     (&["status"], |_, status| {
-        let services = list(&status["services"]).iter();
+        let services = list(&status["services"])
+            .iter()
+            .filter(|service| service["enabled"] == true);
         let mut names: Vec<String> = services.map(|service| string(service, "/name")).collect();
         names.sort();
         assert_eq!(names, SERVICES, "{status:#}");

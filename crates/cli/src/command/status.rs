@@ -96,9 +96,14 @@ fn document(glance: &Glance) -> Value {
 fn show(glance: &Glance, terminal: &mut Terminal) {
     match &glance.services {
         Ok(services) => {
-            let well = services.iter().filter(|service| service.healthy()).count();
-            part(terminal, "services", format!("{well} of {} well", services.len()));
-            for service in services.iter().filter(|service| !service.healthy()) {
+            let wanted = || services.iter().filter(|service| !service.off());
+            let well = wanted().filter(|service| service.healthy()).count();
+            part(
+                terminal,
+                "services",
+                format!("{well} of {} well", wanted().count()),
+            );
+            for service in wanted().filter(|service| !service.healthy()) {
                 let line = format!(
                     "  {} is {} {}",
                     one_line(&service.name),

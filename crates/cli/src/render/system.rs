@@ -49,7 +49,11 @@ fn number(value: u64) -> String {
 /// One service.
 pub(crate) fn service(terminal: &mut Terminal, service: &ServiceView) {
     let state = terminal.tone(
-        if service.healthy() { Tone::Good } else { Tone::Bad },
+        match () {
+            () if service.off() => Tone::Quiet,
+            () if service.healthy() => Tone::Good,
+            () => Tone::Bad,
+        },
         &one_line(&service.state),
     );
     let since = service
