@@ -2,8 +2,8 @@
 //!
 //! Nothing that aiOS starts waits for udev: device nodes are the kernel's own (devtmpfs), and disks of aiOS are mounted by
 //! then. But on a small machine its workers take more of the processor than all services together, just when those start.
-//! So udev has a control group of its own, which runs where nobody else wants the processor until the services are ready, and is
-//! an equal from then on.
+//! So udev has a control group of its own, which runs where nobody else wants the processor until the services are ready, but
+//! for some seconds at most: whoever asks udev something (`udevadm settle`) gives up when it does not answer. From then on it is an equal.
 
 use super::hardware::tool;
 use super::{Outcome, Setup};
@@ -17,8 +17,11 @@ use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use std::fs::File;
 use std::os::fd::AsFd;
 use std::path::Path;
+use std::time::Duration;
 
 const UDEVD: &str = "/usr/lib/systemd/systemd-udevd";
+/// As long as udev stands back at most: less than what `udevadm` waits for an answer.
+const BEHIND: Duration = Duration::from_secs(4);
 const UDEVADM: &str = "/usr/bin/udevadm";
 /// Below the root of the hierarchy, beside aiOS's.
 const GROUP: &str = "udev";
@@ -30,7 +33,10 @@ pub(super) fn start(world: &mut World, _: &mut Setup) -> Result<Outcome> {
         return Ok(Outcome::Skipped("no udev"));
     }
     match group(&world.machine, true)? {
-        Some(group) => within(&world.machine, &group)?,
+        Some(group) => {
+            within(&world.machine, &group)?;
+            end_in_time(&world.machine);
+        }
         None => tool(UDEVD, &["--daemon"])?,
     }
     tool(UDEVADM, &["trigger", "--type=subsystems", "--action=add"])?;
@@ -40,10 +46,27 @@ pub(super) fn start(world: &mut World, _: &mut Setup) -> Result<Outcome> {
 
 /// The services are ready: from now on what is plugged in is as urgent as anything.
 pub(crate) fn make_equal(world: &World) {
-    if world.own_machine
-        && let Err(error) = group(&world.machine, false)
-    {
+    if world.own_machine {
+        equal(&world.machine);
+    }
+}
+
+fn equal(machine: &Machine) {
+    if let Err(error) = group(machine, false) {
         tracing::warn!(%error, "udev still stands back behind services");
+    }
+}
+
+/// Has udev stand back no longer than it may, also where services take minutes.
+fn end_in_time(machine: &Machine) {
+    let machine = machine.clone();
+    let thread = std::thread::Builder::new().name("udev".into());
+    let spawned = thread.spawn(move || {
+        std::thread::sleep(BEHIND);
+        equal(&machine);
+    });
+    if let Err(error) = spawned {
+        tracing::warn!(%error, "udev stands back until the services are ready");
     }
 }
 
