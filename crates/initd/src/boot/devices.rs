@@ -60,14 +60,10 @@ fn equal(machine: &Machine) {
 /// Has udev stand back no longer than it may, also where services take minutes.
 fn end_in_time(machine: &Machine) {
     let machine = machine.clone();
-    let thread = std::thread::Builder::new().name("udev".into());
-    let spawned = thread.spawn(move || {
-        std::thread::sleep(BEHIND);
+    tokio::spawn(async move {
+        tokio::time::sleep(BEHIND).await;
         equal(&machine);
     });
-    if let Err(error) = spawned {
-        tracing::warn!(%error, "udev stands back until the services are ready");
-    }
 }
 
 /// Its group, which stands back or does not; none on a machine without that controller.
