@@ -29,7 +29,7 @@ mod sysctl;
 mod watch;
 
 pub(crate) use clock::save as save_clock;
-pub(crate) use devices::make_equal as end_of_start;
+pub(crate) use devices::{end_in_time as end_of_udevs_wait, make_equal as udev_is_equal};
 pub(crate) use dirs::of_service as dirs_of_service;
 
 use crate::error::Result;

@@ -140,6 +140,7 @@ async fn supervise(state: Option<&Path>) -> Result<()> {
     boot::before_services(&world, &mut specs, &mut boot)?;
     let (listener, served) = server::listen(&mut world)?;
     let tasks = Tasks::new();
+    boot::end_of_udevs_wait(&world, &tasks);
     let (events, inbox) = mpsc::channel(QUEUE);
     let mut manager = Manager::new(world, specs, order, boot, events.clone(), tasks.clone())?;
     manager.refused(&errors);

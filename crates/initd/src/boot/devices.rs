@@ -13,6 +13,7 @@ use aios_confine::cgroup::Cgroup;
 use aios_confine::machine::{Feature, Machine};
 use aios_confine::plan::Plan;
 use aios_confine::spawn::{Program, spawn};
+use aios_core::tasks::Tasks;
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use std::fs::File;
 use std::os::fd::AsFd;
@@ -33,10 +34,7 @@ pub(super) fn start(world: &mut World, _: &mut Setup) -> Result<Outcome> {
         return Ok(Outcome::Skipped("no udev"));
     }
     match group(&world.machine, true)? {
-        Some(group) => {
-            within(&world.machine, &group)?;
-            end_in_time(&world.machine);
-        }
+        Some(group) => within(&world.machine, &group)?,
         None => tool(UDEVD, &["--daemon"])?,
     }
     tool(UDEVADM, &["trigger", "--type=subsystems", "--action=add"])?;
@@ -57,12 +55,17 @@ fn equal(machine: &Machine) {
     }
 }
 
-/// Has udev stand back no longer than it may, also where services take minutes.
-fn end_in_time(machine: &Machine) {
-    let machine = machine.clone();
-    tokio::spawn(async move {
-        tokio::time::sleep(BEHIND).await;
-        equal(&machine);
+/// Has udev stand back no longer than it may, also where services take minutes or a supervisor died meanwhile.
+pub(crate) fn end_in_time(world: &World, tasks: &Tasks) {
+    if !world.own_machine {
+        return;
+    }
+    let (machine, token) = (world.machine.clone(), tasks.token());
+    tasks.spawn("udev", async move {
+        tokio::select! {
+            () = token.cancelled() => {}
+            () = tokio::time::sleep(BEHIND) => equal(&machine),
+        }
     });
 }
 

@@ -559,7 +559,7 @@ impl Manager {
             self.boot
                 .phases
                 .push(Phase::since("ready", boot::uptime_ms(), &missing));
-            boot::end_of_start(&self.world);
+            boot::udev_is_equal(&self.world);
             tracing::info!(missing = missing.join(" "), "boot finished");
             let seconds = boot::uptime_ms() / 1000;
             let text = match missing.is_empty() {
