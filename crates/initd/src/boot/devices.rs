@@ -33,12 +33,15 @@ pub(super) fn start(world: &mut World, _: &mut Setup) -> Result<Outcome> {
     if !Path::new(UDEVD).exists() {
         return Ok(Outcome::Skipped("no udev"));
     }
-    match group(&world.machine, true)? {
+    match group(&world.machine, false)? {
         Some(group) => within(&world.machine, &group)?,
         None => tool(UDEVD, &["--daemon"])?,
     }
+    // The daemon leaves its starter before it listens to the kernel: what is triggered before it answers is lost.
+    tool(UDEVADM, &["control", "--ping"])?;
     tool(UDEVADM, &["trigger", "--type=subsystems", "--action=add"])?;
     tool(UDEVADM, &["trigger", "--type=devices", "--action=add"])?;
+    group(&world.machine, true)?;
     Ok(Outcome::Done("events are handled in the background".into()))
 }
 
@@ -83,7 +86,7 @@ fn group(machine: &Machine, behind: bool) -> Result<Option<Cgroup>> {
     Ok(Some(group))
 }
 
-/// Starts the daemon in its group; it answers when it listens for the kernel's events.
+/// Starts the daemon in its group.
 fn within(machine: &Machine, group: &Cgroup) -> Result<()> {
     let null = File::options()
         .read(true)
