@@ -39,9 +39,9 @@ pub(super) fn start(world: &mut World, _: &mut Setup) -> Result<Outcome> {
     }
     // The daemon leaves its starter before it listens to the kernel: what is triggered before it answers is lost.
     tool(UDEVADM, &["control", "--ping"])?;
+    group(&world.machine, true)?;
     tool(UDEVADM, &["trigger", "--type=subsystems", "--action=add"])?;
     tool(UDEVADM, &["trigger", "--type=devices", "--action=add"])?;
-    group(&world.machine, true)?;
     Ok(Outcome::Done("events are handled in the background".into()))
 }
 
