@@ -23,7 +23,7 @@ use crate::pkg::status::State;
 use crate::pkg::{HOST, Pkg, canonical, history, specs};
 use crate::registry::ToolSpec;
 use crate::typed::{typed, unknown, value_of};
-use crate::worker::journal::{Journal, Past, State as Step};
+use crate::worker::journal::{Journal, Past};
 use crate::worker::{Call, Namespace, Prepared, Target};
 use aios_auth::capability::Access;
 use aios_core::clock::{Clock, SystemClock};
@@ -402,24 +402,14 @@ fn changed(had: &BTreeMap<String, String>, has: &BTreeMap<String, String>) -> Ve
 }
 
 fn call(past: Past) -> Result<PastCall> {
-    let execution = past.execution;
-    let result: Option<ChangeResult> = execution
-        .result
-        .as_deref()
-        .and_then(|text| serde_json::from_str(text).ok());
-    let state = match execution.state {
-        Step::Received | Step::Snapshotted => "running",
-        Step::Done => "done",
-        Step::RolledBack => "rolled_back",
-        Step::Undone => "undone",
-    };
-    Ok(PastCall {
-        task_id: execution.key.task.to_string(),
-        step: execution.key.step,
-        tool: execution.tool,
-        state: state.to_owned(),
-        time_ms: past.created_ms,
-        packages: result.map(|it| it.packages).unwrap_or_default(),
+    let result: Option<ChangeResult> = past.execution.result.as_deref().map(result_of).transpose()?;
+    let packages = result.map(|it| it.packages).unwrap_or_default();
+    Ok(history::past_call(past, packages))
+}
+
+fn result_of(text: &str) -> Result<ChangeResult> {
+    serde_json::from_str(text).map_err(|_| ToolError::Corrupt {
+        what: "result of a call in the journal of packages".to_owned(),
     })
 }
 

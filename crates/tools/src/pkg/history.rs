@@ -57,28 +57,33 @@ fn calls(pkg: &Pkg) -> Result<Vec<PastCall>> {
 }
 
 fn call(past: Past) -> Result<PastCall> {
-    let execution = past.execution;
-    let packages = match execution.plan.as_deref().map(plan_of).transpose()? {
+    let packages = match past.execution.plan.as_deref().map(plan_of).transpose()? {
         Some(plan) => plan
             .after
             .as_ref()
             .map_or_else(Vec::new, |after| changed(&plan.before, after)),
         None => Vec::new(),
     };
+    Ok(past_call(past, packages))
+}
+
+/// An execution of a journal as a call that changed these packages.
+pub(crate) fn past_call(past: Past, packages: Vec<Changed>) -> PastCall {
+    let execution = past.execution;
     let state = match execution.state {
         Step::Received | Step::Snapshotted => "running",
         Step::Done => "done",
         Step::RolledBack => "rolled_back",
         Step::Undone => "undone",
     };
-    Ok(PastCall {
+    PastCall {
         task_id: execution.key.task.to_string(),
         step: execution.key.step,
         tool: execution.tool,
         state: state.to_owned(),
         time_ms: past.created_ms,
         packages,
-    })
+    }
 }
 
 pub(crate) fn plan_of(text: &str) -> Result<Plan> {
