@@ -94,6 +94,8 @@ fn log_to_file() -> Result<()> {
         .create(&directory)
         .map_err(InitError::path("cannot make", &directory))?;
     let path = directory.join("aios-init.log");
+    // A supervisor writes little: once, when it starts, is often enough.
+    logs::rotate(&path).map_err(InitError::path("cannot set aside", &path))?;
     let file = std::fs::OpenOptions::new()
         .create(true)
         .append(true)

@@ -17,6 +17,7 @@ use crate::error::{InitError, Result};
 use crate::spec::Spec;
 use crate::sys;
 use aios_core::tasks::Tasks;
+pub(super) use file::rotate;
 use file::{LogFile, tail};
 use limit::Limit;
 use nix::fcntl::OFlag;

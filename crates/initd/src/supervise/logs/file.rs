@@ -150,7 +150,7 @@ impl LogFile {
             .is_some_and(|(_, end)| end.size >= ROTATE_BYTES)
         {
             self.open = None;
-            self.rotate()?;
+            set_aside(&self.path)?;
         }
         match &mut self.open {
             Some(open) => Ok(open),
@@ -169,17 +169,25 @@ impl LogFile {
             }
         }
     }
+}
 
-    fn rotate(&self) -> io::Result<()> {
-        let old = |number: u32| self.path.with_extension(format!("log.{number}"));
-        for number in (1..OLD_FILES).rev() {
-            match fs::rename(old(number), old(number + 1)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-        }
-        fs::rename(&self.path, old(1))
+/// Sets a log file aside if it has grown.
+pub(in crate::supervise) fn rotate(path: &Path) -> io::Result<()> {
+    match end_of(path) {
+        Some(end) if end.size >= ROTATE_BYTES => set_aside(path),
+        _ => Ok(()),
     }
+}
+
+fn set_aside(path: &Path) -> io::Result<()> {
+    let old = |number: u32| path.with_extension(format!("log.{number}"));
+    for number in (1..OLD_FILES).rev() {
+        match fs::rename(old(number), old(number + 1)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    fs::rename(path, old(1))
 }
 
 fn add(text: &mut String, time_ms: i64, line: &str) {
@@ -189,6 +197,24 @@ fn add(text: &mut String, time_ms: i64, line: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_log_that_has_grown_is_set_aside_and_the_oldest_goes() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.log");
+        rotate(&path).unwrap();
+        fs::write(&path, "short").unwrap();
+        rotate(&path).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"short");
+        for number in 1..=5_u8 {
+            fs::write(&path, vec![number; usize::try_from(ROTATE_BYTES).unwrap()]).unwrap();
+            rotate(&path).unwrap();
+            assert!(!path.exists());
+        }
+        let newest = |number: u32| fs::read(path.with_extension(format!("log.{number}"))).unwrap()[0];
+        assert_eq!((1..=OLD_FILES).map(newest).collect::<Vec<_>>(), [5, 4, 3]);
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 3);
+    }
 
     fn line(text: &str) -> Line {
         Line {
