@@ -17,9 +17,9 @@ use aios_auth::peer::{Roles, Users};
 use aios_core::clock::SystemClock;
 use aios_core::id::GoalId;
 use aios_core::paths::Paths;
+use aios_core::service::Failure;
 use aios_core::tasks::{self, Tasks};
 use aios_core::{config, ready, rpc};
-use anyhow::Context;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,11 +33,11 @@ const GRACE: Duration = Duration::from_secs(3);
 /// # Errors
 /// Configuration, runbooks, journal or socket are not usable; all of them are read before anything
 /// is served.
-pub async fn run(paths: Paths) -> anyhow::Result<()> {
+pub async fn run(paths: Paths) -> Result<(), Failure> {
     let settings: Config = config::load(&paths, "orchestrator")?;
     let users: Users = config::load(&paths, "users")?;
     let roles = Roles::resolve(&users)?;
-    let runbooks = runbook::load(&paths)?;
+    let runbooks = runbook::load(&paths).map_err(Error::from)?;
     let triggers = trigger::load(&paths).map_err(Error::from)?;
     let directory = paths.state_of("orchestrator");
     std::fs::create_dir_all(&directory).map_err(|source| Error::Io {
@@ -75,10 +75,12 @@ pub async fn run(paths: Paths) -> anyhow::Result<()> {
     let names = ["aios.orchestrator.v1.Orchestrator", "aios.agent.v1.AgentSession"];
     let server = rpc::serve(listener, routes, &names, owner.token());
     tokio::pin!(server);
-    ready::notify().context("telling the supervisor that the service is ready")?;
+    ready::notify().map_err(Failure::system(
+        "telling the supervisor that the service is ready",
+    ))?;
     tokio::select! {
         ended = &mut server => return Ok(ended?),
-        ended = tasks::termination() => ended?,
+        ended = tasks::termination() => ended.map_err(Failure::system("watching for signals"))?,
     }
     if let Err(error) = ready::stopping() {
         tracing::warn!(%error, "the supervisor could not be told");

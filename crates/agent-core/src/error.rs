@@ -8,6 +8,7 @@ use crate::runbook::RunbookError;
 use crate::schedule::ScheduleError;
 use aios_core::error::{Class, Coded, Report};
 use aios_core::id::GoalId;
+use aios_database::DatabaseError;
 
 /// An error of the orchestrator.
 #[derive(Debug, thiserror::Error)]
@@ -15,9 +16,9 @@ pub enum Error {
     /// The journal cannot be read or written.
     #[error("the goal journal cannot be used: {0}")]
     Journal(#[from] rusqlite::Error),
-    /// The journal's schema cannot be brought up to date.
-    #[error("the goal journal's schema: {0}")]
-    Migration(#[from] rusqlite_migration::Error),
+    /// The journal's database cannot be opened.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
     /// A stored row cannot be understood.
     #[error("the goal journal holds something that cannot be read: {0}")]
     Corrupt(String),
@@ -194,6 +195,14 @@ pub enum Error {
         /// What it has.
         what: Resource,
     },
+    /// A step would begin to change something when the window of its goal's schedule is over.
+    #[error("{tool} is not begun any more: the window of the schedule ended at {}", crate::model::cause::utc(*until_ms))]
+    WindowOver {
+        /// Tool.
+        tool: String,
+        /// End of the window, UTC milliseconds.
+        until_ms: i64,
+    },
     /// A schedule or trigger is wrong.
     #[error(transparent)]
     Schedule(#[from] ScheduleError),
@@ -238,7 +247,7 @@ impl Coded for Error {
     fn code(&self) -> &'static str {
         match self {
             Self::Journal(_) => "AIOS-ORCH-0001",
-            Self::Migration(_) => "AIOS-ORCH-0002",
+            Self::Database(error) => error.code(),
             Self::Corrupt(_) => "AIOS-ORCH-0003",
             Self::JournalClosed => "AIOS-ORCH-0004",
             Self::Apply(_) => "AIOS-ORCH-0005",
@@ -271,6 +280,7 @@ impl Coded for Error {
             Self::Analyze(_) => "AIOS-ORCH-0033",
             Self::LooksOnly { .. } => "AIOS-ORCH-0034",
             Self::Circle { .. } => "AIOS-ORCH-0069",
+            Self::WindowOver { .. } => "AIOS-ORCH-0071",
             Self::Schedule(error) => error.code(),
         }
     }
@@ -280,7 +290,8 @@ impl Coded for Error {
             Self::Journal(_) | Self::Io { .. } => {
                 "free space or repair the disk that holds the state directory; the goal goes on by itself"
             }
-            Self::Migration(_) | Self::Corrupt(_) => {
+            Self::Database(error) => return error.next_step(),
+            Self::Corrupt(_) => {
                 "keep a copy of the orchestrator's state directory and report this"
             }
             Self::JournalClosed | Self::ShuttingDown => "try again when the orchestrator runs",
@@ -311,6 +322,9 @@ impl Coded for Error {
             }
             Self::LooksOnly { .. } => "call it in a remedy of the runbook instead; nothing was changed",
             Self::Circle { .. } => "state the goal again when the other one has ended",
+            Self::WindowOver { .. } => {
+                "wait for the next window, or state the goal yourself with `aiosctl goal run` if it shall be now"
+            }
             Self::Cancelled => "state the goal again if it is still wanted",
             Self::NotUndoable { .. } => "look at what it changed with `aiosctl goal show ID`",
             Self::StepFailed { problem, .. } => return problem.next_step.clone(),
@@ -331,7 +345,8 @@ impl Coded for Error {
             {
                 Class::ResourceExhausted
             }
-            Self::Journal(_) | Self::Migration(_) | Self::Corrupt(_) | Self::Io { .. } => Class::Internal,
+            Self::Database(error) => error.class(),
+            Self::Journal(_) | Self::Corrupt(_) | Self::Io { .. } => Class::Internal,
             Self::JournalClosed | Self::Unreachable { .. } | Self::NoAgent { .. } | Self::ShuttingDown => {
                 Class::Unavailable
             }
@@ -339,6 +354,7 @@ impl Coded for Error {
             Self::Refused(_)
             | Self::NotYourTask { .. }
             | Self::NotApproved { .. }
+            | Self::WindowOver { .. }
             | Self::NotEnrolled { .. }
             | Self::NotYours { .. } => Class::PermissionDenied,
             Self::ClientId(_) => Class::AlreadyExists,

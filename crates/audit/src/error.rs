@@ -1,6 +1,7 @@
 //! What can go wrong with the log, each with a code and a next step.
 
 use aios_core::error::{Class, Coded};
+use aios_database::DatabaseError;
 use std::io;
 use std::path::PathBuf;
 
@@ -64,6 +65,9 @@ pub enum AuditError {
     /// The payload store failed.
     #[error("the payload store: {0}")]
     Store(#[from] rusqlite::Error),
+    /// The payload store cannot be opened.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
     /// A payload cannot be decrypted.
     #[error("the payload of record {seq} was altered")]
     PayloadAltered {
@@ -100,6 +104,7 @@ impl Coded for AuditError {
             Self::NoSuchRecord { .. } => "AIOS-AUDIT-0006",
             Self::NoPayload { .. } => "AIOS-AUDIT-0007",
             Self::Store(_) => "AIOS-AUDIT-0008",
+            Self::Database(error) => error.code(),
             Self::PayloadAltered { .. } => "AIOS-AUDIT-0009",
             Self::Canonical(_) => "AIOS-AUDIT-0010",
             Self::Random(_) => "AIOS-AUDIT-0011",
@@ -122,6 +127,7 @@ impl Coded for AuditError {
             Self::NoSuchRecord { .. } => "list what exists with `aiosctl audit tail`",
             Self::NoPayload { .. } => "nothing to do: the record itself is still there and proved",
             Self::Store(_) => "check the disk; the record itself is not affected",
+            Self::Database(error) => return error.next_step(),
             Self::PayloadAltered { .. } => "do not trust this payload; the record's digest still stands",
             Self::Canonical(_) => "send numbers below 2^53 and valid text",
             Self::Random(_) => "try again when the system has finished booting",
@@ -135,6 +141,7 @@ impl Coded for AuditError {
             Self::Io { .. } | Self::NotWritable { .. } | Self::Store(_) | Self::Closed | Self::Random(_) => {
                 Class::Unavailable
             }
+            Self::Database(error) => error.class(),
             Self::NoSuchRecord { .. } | Self::NoPayload { .. } => Class::NotFound,
             Self::Canonical(_) => Class::InvalidArgument,
             Self::Altered { .. }

@@ -6,6 +6,7 @@
 
 use crate::error::AuditError;
 use crate::hash::{Hash, salted};
+use aios_database::M;
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{ChaCha20Poly1305, Key, Nonce};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -75,6 +76,13 @@ fn number(seq: u64) -> i64 {
     i64::try_from(seq).unwrap_or(i64::MAX)
 }
 
+/// Numbered steps of its schema; only ever added to. The first stores have the table and no number.
+const STEPS: &[M<'_>] = &[M::up(
+    "CREATE TABLE IF NOT EXISTS payload (
+         seq INTEGER NOT NULL, side INTEGER NOT NULL, key BLOB NOT NULL, salt BLOB NOT NULL,
+         ciphertext BLOB NOT NULL, PRIMARY KEY (seq, side)) WITHOUT ROWID;",
+)];
+
 /// The store.
 #[derive(Debug)]
 pub(crate) struct PayloadStore {
@@ -84,15 +92,16 @@ pub(crate) struct PayloadStore {
 impl PayloadStore {
     /// Opens or makes the store, and drops what a crash left for records beyond `size`.
     pub(crate) fn open(path: &Path, size: u64) -> Result<Self, AuditError> {
-        let connection = Connection::open(path)?;
-        connection.busy_timeout(std::time::Duration::from_secs(5))?;
-        // A checkpoint every 16 MiB: it syncs megabytes, and the log waits for the same disk.
-        connection.execute_batch(
-            "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA secure_delete=ON;
-             PRAGMA cache_size=-1024; PRAGMA wal_autocheckpoint=4096;
-             CREATE TABLE IF NOT EXISTS payload (
-                 seq INTEGER NOT NULL, side INTEGER NOT NULL, key BLOB NOT NULL, salt BLOB NOT NULL,
-                 ciphertext BLOB NOT NULL, PRIMARY KEY (seq, side)) WITHOUT ROWID;",
+        let connection = aios_database::open(
+            path,
+            STEPS,
+            &[
+                ("synchronous", &"NORMAL"),
+                ("secure_delete", &true),
+                ("cache_size", &-1024),
+                // Every 16 MiB: it syncs megabytes, and the log waits for the same disk.
+                ("wal_autocheckpoint", &4096),
+            ],
         )?;
         connection.execute("DELETE FROM payload WHERE seq >= ?1", [number(size)])?;
         Ok(Self { connection })

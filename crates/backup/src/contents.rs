@@ -162,7 +162,7 @@ pub const STATE: &[Entry] = &[
     ),
     entry(
         "guard/audit/payloads.db",
-        Database(0),
+        Database(1),
         "inputs and outputs of logged calls, those that were not forgotten",
     ),
     entry(
@@ -282,7 +282,7 @@ mod tests {
         for (path, expected) in [
             ("guard/guard.db", Some(Database(1))),
             ("guard/guard.db-wal", Some(Left)),
-            ("guard/audit/payloads.db", Some(Database(0))),
+            ("guard/audit/payloads.db", Some(Database(1))),
             ("guard/audit/segments/00000000000000000000.log", Some(Log)),
             ("worker/fs/store/replaced", Some(Small)),
             ("worker/fs/store/ab/abcd", Some(Settled)),

@@ -1,14 +1,11 @@
 //! `aios-console`: see the library of this package.
 #![forbid(unsafe_code)]
 
-use aios_core::error::Report;
 use aios_core::service;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     service::main("aios-console", service::FEW_BLOCKING, |paths| async move {
-        aios_console::run(&paths)
-            .await
-            .map_err(|error| Report::of(&error))
+        aios_console::run(&paths).await
     })
 }

@@ -1,16 +1,66 @@
 //! How every service's process starts and ends.
 
+use crate::error::{Class, Coded, Report};
 use crate::paths::Paths;
-use crate::{tasks, telemetry};
-use std::fmt::Display;
+use crate::{ready, tasks, telemetry};
+use std::fmt;
 use std::future::Future;
+use std::io;
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// Work that waits for disks, for a service that has little of it: more waits its turn.
 pub const FEW_BLOCKING: usize = 8;
 
+/// Exit status of a service that would end the same way however often it is started: `EX_CONFIG` of `sysexits.h`(3head).
+/// The supervisor leaves it down.
+pub const EXIT_STAYS_DOWN: u8 = 78;
+/// Time in which the supervisor reads a last word: it believes none of a process that has ended.
+const HEARD: Duration = Duration::from_millis(100);
+
+/// Why a service ended, or could not start. Every error with a code becomes one.
+#[derive(Debug)]
+pub struct Failure {
+    why: String,
+    class: Class,
+}
+
+impl Failure {
+    /// For `map_err`: the system did not let the service do `what`.
+    pub fn system(what: &'static str) -> impl FnOnce(io::Error) -> Self {
+        move |error| Self {
+            why: format!("{what}: {error}"),
+            class: Class::Internal,
+        }
+    }
+
+    /// With the state as it is, starting again changes nothing.
+    fn code(&self) -> ExitCode {
+        match self.class {
+            Class::FailedPrecondition => ExitCode::from(EXIT_STAYS_DOWN),
+            _ => ExitCode::FAILURE,
+        }
+    }
+}
+
+impl<E: Coded> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self {
+            why: Report::of(&error).to_string(),
+            class: error.class(),
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.why)
+    }
+}
+
 /// The `main` of a service: logs, one thread that listens, at most `blocking` threads (at least 1) for
-/// work that waits for a disk; the process fails when the service does, with the reason as its last line.
+/// work that waits for a disk; the process fails when the service does, with the reason as its last line and as its
+/// last word to the supervisor.
 ///
 /// One thread, because a call costs a service less than handing it to another thread does.
 ///
@@ -19,28 +69,38 @@ pub const FEW_BLOCKING: usize = 8;
 pub fn main<S, E>(name: &'static str, blocking: usize, service: impl FnOnce(Paths) -> S) -> ExitCode
 where
     S: Future<Output = Result<(), E>>,
-    E: Display,
+    E: Into<Failure>,
 {
     telemetry::init(name);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .max_blocking_threads(blocking)
         .enable_all()
         .build();
-    let ended = match runtime {
-        Ok(runtime) => runtime.block_on(async {
-            tasks::listen_for_termination().map_err(|error| format!("no signal handlers: {error}"))?;
-            tokio::select! {
-                ended = service(Paths::from_env()) => ended.map_err(|error| format!("{error:#}")),
-                () = tasks::asked_while_starting() => Ok(()),
-            }
-        }),
-        Err(error) => Err(format!("the runtime could not be started: {error}")),
-    };
-    match ended {
-        Ok(()) => ExitCode::SUCCESS,
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
         Err(error) => {
-            tracing::error!(service = name, error, "ended");
-            ExitCode::FAILURE
+            tracing::error!(service = name, %error, "the runtime could not be started");
+            return ExitCode::FAILURE;
         }
-    }
+    };
+    runtime.block_on(async {
+        let ended = match tasks::listen_for_termination() {
+            Ok(()) => tokio::select! {
+                ended = service(Paths::from_env()) => ended.map_err(Into::into),
+                () = tasks::asked_while_starting() => Ok(()),
+            },
+            Err(error) => Err(Failure::system("no signal handlers")(error)),
+        };
+        match ended {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(failure) => {
+                tracing::error!(service = name, error = %failure, "ended");
+                match ready::status(&failure.why) {
+                    Ok(()) => tokio::time::sleep(HEARD).await,
+                    Err(error) => tracing::warn!(%error, "the supervisor could not be told"),
+                }
+                failure.code()
+            }
+        }
+    })
 }

@@ -16,6 +16,7 @@ use aios_core::config::ConfigError;
 use aios_core::error::{Class, Coded};
 use aios_core::id::{ExecutionKeyError, IdError};
 use aios_core::rpc::RpcError;
+use aios_database::DatabaseError;
 use std::io;
 use std::path::PathBuf;
 
@@ -70,9 +71,9 @@ pub enum GuardError {
     /// The database.
     #[error("the guard's database: {0}")]
     Store(#[from] rusqlite::Error),
-    /// The database's form.
-    #[error("the guard's database: {0}")]
-    Migration(#[from] rusqlite_migration::Error),
+    /// A database cannot be opened.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
     /// A file.
     #[error("cannot {what} {}: {source}", path.display())]
     Io {
@@ -331,7 +332,8 @@ impl Coded for GuardError {
             Self::ExecutionKey(error) => error.code(),
             Self::Config(error) => error.code(),
             Self::Rpc(error) => error.code(),
-            Self::Store(_) | Self::Migration(_) => "AIOS-GUARD-0001",
+            Self::Database(error) => error.code(),
+            Self::Store(_) => "AIOS-GUARD-0001",
             Self::Io { .. } => "AIOS-GUARD-0002",
             Self::Field { .. } => "AIOS-GUARD-0003",
             Self::Stranger { .. } => "AIOS-GUARD-0004",
@@ -380,7 +382,8 @@ impl Coded for GuardError {
             Self::ExecutionKey(error) => return error.next_step(),
             Self::Config(error) => return error.next_step(),
             Self::Rpc(error) => return error.next_step(),
-            Self::Store(_) | Self::Migration(_) | Self::Io { .. } => {
+            Self::Database(error) => return error.next_step(),
+            Self::Store(_) | Self::Io { .. } => {
                 "check that the guard's state directory exists, belongs to its user and has room"
             }
             Self::Field { .. } => "correct that field",
@@ -428,7 +431,8 @@ impl Coded for GuardError {
             Self::Trust(error) => error.class(),
             Self::Signed(error) => error.class(),
             Self::Rpc(error) => error.class(),
-            Self::Store(_) | Self::Migration(_) | Self::Io { .. } => Class::Unavailable,
+            Self::Database(error) => error.class(),
+            Self::Store(_) | Self::Io { .. } => Class::Unavailable,
             Self::Capability(_)
             | Self::Id(_)
             | Self::ExecutionKey(_)

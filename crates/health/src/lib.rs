@@ -14,6 +14,7 @@ pub mod checks;
 pub mod labels;
 pub mod news;
 
+use aios_core::error::{Class, Coded};
 use aios_core::paths::Paths;
 use aios_core::{config, rpc};
 use aios_proto::guard::v1::guard_client::GuardClient;
@@ -56,6 +57,33 @@ pub enum HealthError {
     /// What is wrong with the system.
     #[error("not healthy: {0}")]
     Unhealthy(String),
+}
+
+impl Coded for HealthError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Config(error) => error.code(),
+            Self::Supervisor(_) => "AIOS-HEALTH-0001",
+            Self::Unhealthy(_) => "AIOS-HEALTH-0002",
+        }
+    }
+
+    fn next_step(&self) -> String {
+        match self {
+            Self::Config(error) => return error.next_step(),
+            Self::Supervisor(_) => "look at init's log with `aiosctl service logs aios-init`",
+            Self::Unhealthy(_) => "look at what is named with `aiosctl service status`",
+        }
+        .to_owned()
+    }
+
+    fn class(&self) -> Class {
+        match self {
+            Self::Config(error) => error.class(),
+            Self::Supervisor(_) => Class::Unavailable,
+            Self::Unhealthy(_) => Class::Internal,
+        }
+    }
 }
 
 /// The services that are asked.

@@ -7,10 +7,10 @@ use crate::service::Service;
 use crate::working::Working;
 use aios_auth::peer::{Roles, Users};
 use aios_core::paths::Paths;
+use aios_core::service::Failure;
 use aios_core::tasks::{self, Tasks};
 use aios_core::{config, ready, rpc};
 use aios_proto::memory::v1::memory_server::MemoryServer;
-use anyhow::Context;
 use std::time::Duration;
 use tonic::service::Routes;
 
@@ -23,7 +23,7 @@ const GRACE: Duration = Duration::from_secs(3);
 ///
 /// # Errors
 /// Configuration, database or socket are not usable.
-pub async fn run(paths: Paths) -> anyhow::Result<()> {
+pub async fn run(paths: Paths) -> Result<(), Failure> {
     let settings: Config = config::load(&paths, "memory")?;
     let users: Users = config::load(&paths, "users")?;
     let roles = Roles::resolve(&users)?;
@@ -39,10 +39,12 @@ pub async fn run(paths: Paths) -> anyhow::Result<()> {
     let owner = Tasks::new();
     let server = rpc::serve(listener, routes, &["aios.memory.v1.Memory"], owner.token());
     tokio::pin!(server);
-    ready::notify().context("telling the supervisor that the service is ready")?;
+    ready::notify().map_err(Failure::system(
+        "telling the supervisor that the service is ready",
+    ))?;
     tokio::select! {
         ended = &mut server => return Ok(ended?),
-        ended = tasks::termination() => ended?,
+        ended = tasks::termination() => ended.map_err(Failure::system("watching for signals"))?,
     }
     if let Err(error) = ready::stopping() {
         tracing::warn!(%error, "the supervisor could not be told");

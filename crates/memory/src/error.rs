@@ -1,6 +1,7 @@
 //! What can go wrong in memory, with stable codes.
 
 use aios_core::error::{Class, Coded};
+use aios_database::DatabaseError;
 
 /// An error of memory.
 #[derive(Debug, thiserror::Error)]
@@ -8,9 +9,9 @@ pub enum Error {
     /// The database cannot be read or written.
     #[error("the working tier cannot be used: {0}")]
     Storage(#[from] rusqlite::Error),
-    /// The schema cannot be brought up to date.
-    #[error("the working tier's schema: {0}")]
-    Migration(#[from] rusqlite_migration::Error),
+    /// The database cannot be opened.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
     /// A field of a request is wrong.
     #[error("{field}: {problem}")]
     BadField {
@@ -54,7 +55,7 @@ impl Coded for Error {
     fn code(&self) -> &'static str {
         match self {
             Self::Storage(_) => "AIOS-MEMORY-0001",
-            Self::Migration(_) => "AIOS-MEMORY-0002",
+            Self::Database(error) => error.code(),
             Self::BadField { .. } => "AIOS-MEMORY-0003",
             Self::Gap { .. } => "AIOS-MEMORY-0004",
             Self::Closed => "AIOS-MEMORY-0005",
@@ -64,7 +65,8 @@ impl Coded for Error {
 
     fn next_step(&self) -> String {
         match self {
-            Self::Storage(_) | Self::Migration(_) | Self::Io { .. } => {
+            Self::Database(error) => return error.next_step(),
+            Self::Storage(_) | Self::Io { .. } => {
                 "free space or repair the disk; deleting memory's state directory is safe, it fills itself again"
             }
             Self::BadField { .. } => "correct the field and send the request again",
@@ -81,7 +83,8 @@ impl Coded for Error {
             {
                 Class::ResourceExhausted
             }
-            Self::Storage(_) | Self::Migration(_) | Self::Io { .. } => Class::Internal,
+            Self::Database(error) => error.class(),
+            Self::Storage(_) | Self::Io { .. } => Class::Internal,
             Self::BadField { .. } => Class::InvalidArgument,
             Self::Gap { .. } => Class::FailedPrecondition,
             Self::Closed => Class::Unavailable,

@@ -4,9 +4,9 @@
 
 use crate::error::Error;
 use aios_core::failpoint;
+use aios_database::M;
 use aios_proto::memory::v1::WorkingEvent;
 use rusqlite::{Connection, Row, params};
-use rusqlite_migration::{M, Migrations};
 use std::path::Path;
 
 const MIGRATIONS: &[M<'_>] = &[M::up(
@@ -39,13 +39,16 @@ impl Working {
     /// # Errors
     /// It cannot be opened or brought up to date.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        let mut connection = Connection::open(path)?;
-        // NORMAL: what a power cut takes is projected again from the journal.
-        connection.pragma_update(None, "journal_mode", "WAL")?;
-        connection.pragma_update(None, "synchronous", "NORMAL")?;
-        connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT)?;
-        connection.pragma_update(None, "cache_size", -512)?;
-        Migrations::from_slice(MIGRATIONS).to_latest(&mut connection)?;
+        let connection = aios_database::open(
+            path,
+            MIGRATIONS,
+            &[
+                // What a power cut takes is projected again from the journal.
+                ("synchronous", &"NORMAL"),
+                ("wal_autocheckpoint", &CHECKPOINT),
+                ("cache_size", &-512),
+            ],
+        )?;
         let position: i64 =
             connection.query_row("SELECT coalesce(max(seq), 0) FROM events", [], |row| row.get(0))?;
         Ok(Self {

@@ -1,13 +1,10 @@
 //! `aios-sandbox`: agents' containers and their front doors.
 
-use aios_core::error::Report;
 use aios_core::service;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     service::main("aios-sandbox", service::FEW_BLOCKING, |paths| async move {
-        aios_sandbox::run::run(&paths)
-            .await
-            .map_err(|error| Report::of(&error))
+        aios_sandbox::run::run(&paths).await
     })
 }

@@ -2,6 +2,7 @@
 
 use crate::service::error::ServiceError;
 use aios_core::error::{Class, Coded, Report};
+use aios_database::DatabaseError;
 use std::io;
 
 /// An error of the registry, the pipeline or a worker.
@@ -159,9 +160,9 @@ pub enum ToolError {
     /// The journal's database failed.
     #[error("the journal cannot be used")]
     Journal(#[from] rusqlite::Error),
-    /// The journal's schema could not be brought up to date.
-    #[error("the journal's schema cannot be brought up to date")]
-    Migration(#[from] rusqlite_migration::Error),
+    /// A database of the worker cannot be opened.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
     /// A stored text is not what was written.
     #[error("a stored record cannot be read: {what}")]
     Corrupt {
@@ -360,7 +361,7 @@ impl Coded for ToolError {
             Self::NotUndoable { .. } => "AIOS-TOOLS-0018",
             Self::UndoConflict { .. } => "AIOS-TOOLS-0019",
             Self::Journal(_) => "AIOS-TOOLS-0020",
-            Self::Migration(_) => "AIOS-TOOLS-0021",
+            Self::Database(error) => error.code(),
             Self::Corrupt { .. } => "AIOS-TOOLS-0022",
             Self::TooLarge { .. } => "AIOS-TOOLS-0023",
             Self::Auth(error) => error.code(),
@@ -409,9 +410,8 @@ impl Coded for ToolError {
             Self::UndoConflict { .. } => {
                 "put the place back as it was, or undo with `untouched_only` what nobody changed"
             }
-            Self::Journal(_) | Self::Migration(_) => {
-                "check space and permissions of the worker's state directory"
-            }
+            Self::Journal(_) => "check space and permissions of the worker's state directory",
+            Self::Database(error) => return error.next_step(),
             Self::TooLarge { .. } => "ask for less in one call",
             Self::Auth(error) => return error.next_step(),
             Self::Service(error) => return error.next_step(),
@@ -480,10 +480,10 @@ impl Coded for ToolError {
             Self::Service(error) => error.class(),
             Self::Pkg(error) => error.class(),
             Self::Os(error) => error.class(),
+            Self::Database(error) => error.class(),
             Self::BadOutput { .. }
             | Self::Io { .. }
             | Self::Journal(_)
-            | Self::Migration(_)
             | Self::Corrupt { .. }
             | Self::HalfDone { .. }
             | Self::Program { .. }

@@ -32,8 +32,8 @@ use aios_auth::peer::{Role, Roles, Users};
 use aios_auth::protected::Protected;
 use aios_auth::trust::TrustKeys;
 use aios_core::clock::SystemClock;
-use aios_core::error::Coded;
 use aios_core::paths::Paths;
+use aios_core::service::Failure;
 use aios_core::{config, ready, rpc, tasks};
 use aios_deployment::DeploymentId;
 use aios_proto::tools::v1::tool_registry_server::ToolRegistryServer;
@@ -72,13 +72,6 @@ pub const SPARE_THREADS: usize = 2;
 const TOOLS: &str = "aios.tools.v1.ToolRegistry";
 const WORKER: &str = "aios.worker.v1.Worker";
 
-/// Why a service ended or could not start.
-pub type Failure = Box<dyn Coded + Send + Sync>;
-
-fn failure(error: impl Coded + Send + Sync + 'static) -> Failure {
-    Box::new(error)
-}
-
 /// Runs the tool service.
 ///
 /// # Errors
@@ -99,13 +92,12 @@ pub async fn tools(paths: &Paths) -> Result<(), Failure> {
         Arc::new(SystemClock),
         GrpcGuard::of(paths),
         workers,
-    )
-    .map_err(failure)?;
+    )?;
     let owned = tasks::Tasks::new();
     let service = ToolRegistryServer::new(ToolsService::new(registry, roles, pipeline, owned.clone()))
         .max_decoding_message_size(LARGEST)
         .max_encoding_message_size(LARGEST);
-    let listener = rpc::listen("tools", &paths.socket("tools"), 0o660).map_err(failure)?;
+    let listener = rpc::listen("tools", &paths.socket("tools"), 0o660)?;
     let served = serve(vec![(listener, Routes::new(service))], TOOLS).await;
     if !owned.shutdown(ENDING).await {
         tracing::warn!("calls were still running at the end; their keys name them at the next start");
@@ -229,7 +221,7 @@ pub fn process_service(
 /// # Errors
 /// Configuration, keys, journal or socket.
 pub async fn worker_pkg(paths: &Paths) -> Result<(), Failure> {
-    let root: Root = config::load(paths, "pkg").map_err(failure)?;
+    let root: Root = config::load(paths, "pkg")?;
     worker(paths, |house| Ok(vec![house.listen("pkg", house.pkg(root)?)?])).await
 }
 
@@ -251,8 +243,8 @@ pub fn pkg_service(
 /// # Errors
 /// Configuration, keys, journal or socket.
 pub async fn worker_os(paths: &Paths) -> Result<(), Failure> {
-    let settings: Settings = config::load(paths, "os").map_err(failure)?;
-    let root: Root = config::load(paths, "pkg").map_err(failure)?;
+    let settings: Settings = config::load(paths, "os")?;
+    let root: Root = config::load(paths, "pkg")?;
     worker(paths, |house| {
         let os = Arc::new(house.images(settings)?);
         Ok(vec![
@@ -304,7 +296,7 @@ async fn worker(
     let roles = roles(paths)?;
     let keys = keys(paths, &roles).await?;
     let house = House { paths, keys, roles };
-    serve(namespaces(&house).map_err(failure)?, WORKER).await
+    serve(namespaces(&house)?, WORKER).await
 }
 
 /// What the namespaces of one worker process have in common.
@@ -414,8 +406,8 @@ impl House<'_> {
 }
 
 fn roles(paths: &Paths) -> Result<Roles, Failure> {
-    let users: Users = config::load(paths, "users").map_err(failure)?;
-    Roles::resolve(&users).map_err(failure)
+    let users: Users = config::load(paths, "users")?;
+    Roles::resolve(&users).map_err(Failure::from)
 }
 
 /// The guard's public keys; a service may start before the guard has published them.
@@ -426,7 +418,7 @@ async fn keys(paths: &Paths, roles: &Roles) -> Result<TrustKeys, Failure> {
         match TrustKeys::read(&file, roles.uid(Role::Guard)) {
             Ok(keys) => return Ok(keys),
             Err(error) if file.exists() || tokio::time::Instant::now() >= until => {
-                return Err(failure(error));
+                return Err(error.into());
             }
             Err(_) => tokio::time::sleep(KEYS_RETRY).await,
         }
@@ -445,11 +437,11 @@ async fn serve(sockets: Vec<(UnixListener, Routes)>, name: &'static str) -> Resu
         tracing::warn!(%error, "the supervisor could not be told that the service is ready");
     }
     tokio::select! {
-        ended = &mut servers => return ended.map(drop).map_err(failure),
+        ended = &mut servers => return ended.map(drop).map_err(Failure::from),
         asked = tasks::termination() => {
-            asked.map_err(|error| failure(ToolError::io("watch for", "signals", error)))?;
+            asked.map_err(Failure::system("watching for signals"))?;
         }
     }
     shutdown.cancel();
-    servers.await.map(drop).map_err(failure)
+    servers.await.map(drop).map_err(Failure::from)
 }

@@ -4,8 +4,8 @@
 //! only and are never edited once released.
 
 use crate::error::Error;
+use aios_database::M;
 use rusqlite::Connection;
-use rusqlite_migration::{M, Migrations};
 use std::path::Path;
 
 /// More than there are different statements, so that none is compiled twice.
@@ -78,29 +78,23 @@ const SCHEDULES: &str = "CREATE TABLE schedules (
 
 /// Opens the database at `path` and brings it up to date.
 pub(super) fn open(path: &Path) -> Result<Connection, Error> {
-    prepare(Connection::open(path)?)
-}
-
-pub(super) fn prepare(mut connection: Connection) -> Result<Connection, Error> {
-    // FULL: a goal that was answered for must survive a power cut.
-    connection.pragma_update(None, "journal_mode", "WAL")?;
-    connection.pragma_update(None, "synchronous", "FULL")?;
-    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT)?;
-    connection.pragma_update(None, "cache_size", -512)?;
+    let connection = aios_database::open(
+        path,
+        MIGRATIONS,
+        &[
+            // A goal that was answered for must survive a power cut.
+            ("synchronous", &"FULL"),
+            ("wal_autocheckpoint", &CHECKPOINT),
+            ("cache_size", &-512),
+        ],
+    )?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
-    connection.busy_timeout(std::time::Duration::from_secs(5))?;
-    Migrations::from_slice(MIGRATIONS).to_latest(&mut connection)?;
     Ok(connection)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_migration_applies() {
-        assert!(Migrations::from_slice(MIGRATIONS).validate().is_ok());
-    }
 
     #[test]
     fn a_journal_of_the_first_release_is_brought_up_to_a_fresh_one() {
@@ -111,14 +105,14 @@ mod tests {
             let rows = rows.query_map([], |row| row.get(0)).unwrap();
             rows.map(Result::unwrap).collect()
         };
-        let mut old = Connection::open_in_memory().unwrap();
-        Migrations::from_slice(&MIGRATIONS[..1])
-            .to_latest(&mut old)
-            .unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("journal.db");
+        let old = aios_database::open(&path, &MIGRATIONS[..1], &[]).unwrap();
         old.execute("INSERT INTO goals VALUES ('g', 'completed', 0, '', '{}')", [])
             .unwrap();
-        let old = prepare(old).unwrap();
-        let fresh = prepare(Connection::open_in_memory().unwrap()).unwrap();
+        drop(old);
+        let old = open(&path).unwrap();
+        let fresh = open(&directory.path().join("fresh.db")).unwrap();
         assert_eq!(schema(&old), schema(&fresh));
         let goals: u32 = old
             .query_row("SELECT count(*) FROM goals", [], |row| row.get(0))

@@ -80,7 +80,7 @@ impl Store {
     /// # Errors
     /// SQLite fails.
     pub fn in_memory(clock: Arc<dyn Clock>) -> Result<Self, Error> {
-        Self::new(schema::prepare(Connection::open_in_memory()?)?, clock)
+        Self::open(Path::new(":memory:"), clock)
     }
 
     fn new(connection: Connection, clock: Arc<dyn Clock>) -> Result<Self, Error> {

@@ -13,8 +13,8 @@ pub(crate) use persons::{CodeKind, Person};
 pub(crate) use tokens::TokenRow;
 
 use crate::error::GuardError;
-use rusqlite::{Connection, OptionalExtension, Transaction};
-use rusqlite_migration::{M, Migrations};
+use aios_database::M;
+use rusqlite::{Connection, OptionalExtension, ToSql, Transaction};
 use std::path::Path;
 
 /// Numbered steps of `guard.db`; only ever added to.
@@ -106,15 +106,14 @@ impl Store {
     }
 }
 
-fn open(path: &Path, synchronous: &str, steps: &'static [M<'static>]) -> Result<Connection, GuardError> {
-    let mut connection = Connection::open(path)?;
-    connection.pragma_update(None, "journal_mode", "WAL")?;
-    connection.pragma_update(None, "synchronous", synchronous)?;
-    connection.pragma_update(None, "secure_delete", true)?;
-    connection.pragma_update(None, "cache_size", -1024)?;
-    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT)?;
-    Migrations::from_slice(steps).to_latest(&mut connection)?;
-    Ok(connection)
+fn open(path: &Path, synchronous: &str, steps: &[M<'_>]) -> Result<Connection, GuardError> {
+    let settings: [(&str, &dyn ToSql); 4] = [
+        ("synchronous", &synchronous),
+        ("secure_delete", &true),
+        ("cache_size", &-1024),
+        ("wal_autocheckpoint", &CHECKPOINT),
+    ];
+    Ok(aios_database::open(path, steps, &settings)?)
 }
 
 /// SQLite's integers are signed; what does not fit is as large as can be.

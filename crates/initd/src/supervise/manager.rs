@@ -481,13 +481,22 @@ impl Manager {
         if out_of_memory && unit.why.is_empty() {
             "out of memory".clone_into(&mut unit.why);
         }
+        if unit.why.is_empty() && exit != "exit 0" && !unit.ready_since.is_set() {
+            // Its last word, before it was ever ready: what it could not start for.
+            unit.why.clone_from(&unit.status);
+        }
         unit.note_exit(exit, out_of_memory, Stamp::now());
         let pause = unit.ended(exit, Stamp::now());
+        let turned_away = unit.state == State::Failed && !unit.spec.on_demand();
         let why = unit.exits.back().map_or("", |exit| exit.why.as_str());
         let (run, state) = (unit.run, unit.state.word());
         tracing::info!(service = name, pid, exit, state, why, pause_ms = pause, "ended");
         if let Some(pause) = pause {
             self.after(name, run, pause, Timer::Pause);
+        }
+        if turned_away {
+            // Nobody will answer: whoever asks is to hear it at once, and not to wait.
+            self.close_sockets(name);
         }
     }
 

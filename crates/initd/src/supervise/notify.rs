@@ -122,7 +122,7 @@ fn parse(text: &str) -> Vec<Word> {
         ("RELOADING", "1") => Some(Word::Reloading),
         ("EXTEND_TIMEOUT_USEC", us) => us.parse::<u64>().ok().map(|us| Word::MoreTime(us / 1000)),
         ("STATUS", status) => Some(Word::Status(super::plain(
-            &status.chars().take(200).collect::<String>(),
+            &status.chars().take(400).collect::<String>(),
         ))),
         _ => None,
     };

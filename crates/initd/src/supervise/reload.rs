@@ -87,11 +87,15 @@ impl Manager {
         let other_sockets = next.socket != unit.spec.socket || next.user != unit.spec.user;
         unit.spec = Spec { enabled, ..next };
         if other_sockets {
-            // They are opened anew by the start.
-            for held in self.sockets.remove(name).unwrap_or_default() {
-                sockets::close(&held);
-                self.world.forget(&sockets::key(name, &held.name));
-            }
+            self.close_sockets(name);
+        }
+    }
+
+    /// Closes the sockets of a service; its next start opens them anew.
+    pub(super) fn close_sockets(&mut self, name: &str) {
+        for held in self.sockets.remove(name).unwrap_or_default() {
+            sockets::close(&held);
+            self.world.forget(&sockets::key(name, &held.name));
         }
     }
 }

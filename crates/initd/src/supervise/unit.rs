@@ -3,6 +3,7 @@
 use super::clock::Stamp;
 use crate::spec::{Ready, Restart, Spec};
 use aios_confine::Degradation;
+use aios_core::service::EXIT_STAYS_DOWN;
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -231,6 +232,7 @@ impl Unit {
             .back()
             .is_some_and(|exit| exit.why == super::watchdog::WHY);
         let again = match self.spec.restart {
+            _ if stays_down(exit) => false,
             Restart::Always => true,
             Restart::OnFailure => exit != "exit 0" || failed,
             Restart::Never => false,
@@ -260,6 +262,11 @@ impl Unit {
         self.next_start = now.plus(pause);
         pause
     }
+}
+
+/// Whether a service says by its exit status that starting it again would change nothing.
+fn stays_down(exit: &str) -> bool {
+    exit.strip_prefix("exit ").and_then(|code| code.parse().ok()) == Some(EXIT_STAYS_DOWN)
 }
 
 #[cfg(test)]
@@ -330,6 +337,8 @@ mod tests {
             (Restart::OnFailure, "exit 3", State::Backoff),
             (Restart::Never, "exit 3", State::Failed),
             (Restart::Never, "exit 0", State::Stopped),
+            (Restart::Always, "exit 78", State::Failed),
+            (Restart::OnFailure, "exit 78", State::Failed),
         ];
         for (rule, exit, wanted) in cases {
             let mut unit = running(rule);

@@ -1,6 +1,5 @@
 //! The tool service: registry and call pipeline, itself without privilege.
 
-use aios_core::error::Report;
 use aios_core::service;
 use aios_tools::registry::Registry;
 use aios_tools::run;
@@ -12,7 +11,7 @@ fn main() -> ExitCode {
         return print_registry();
     }
     service::main("aios-tools", service::FEW_BLOCKING, |paths| async move {
-        run::tools(&paths).await.map_err(|error| Report::of(&*error))
+        run::tools(&paths).await
     })
 }
 

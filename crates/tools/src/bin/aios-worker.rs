@@ -3,7 +3,6 @@
 //! One program, because most of each would be the same: an image carries it once, and the pages of its text are in
 //! memory once for all workers.
 
-use aios_core::error::Report;
 use aios_core::service;
 use aios_tools::run;
 use std::io::Write;
@@ -21,7 +20,7 @@ macro_rules! serve {
         service::main(
             concat!("aios-worker-", $name),
             threads($lanes),
-            |paths| async move { $worker(&paths).await.map_err(|error| Report::of(&*error)) },
+            |paths| async move { $worker(&paths).await },
         )
     };
 }

@@ -6,8 +6,8 @@
 
 use crate::error::{Result, ToolError};
 use aios_core::id::ExecutionKey;
+use aios_database::M;
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use rusqlite_migration::{M, Migrations};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -152,10 +152,7 @@ impl Pending {
     /// # Errors
     /// The file cannot be used.
     pub fn open(path: &Path, clock: Box<dyn BootClock>) -> Result<Self> {
-        let mut connection = Connection::open(path)?;
-        connection.pragma_update(None, "journal_mode", "WAL")?;
-        connection.pragma_update(None, "synchronous", "FULL")?;
-        Migrations::new(vec![M::up(SCHEMA)]).to_latest(&mut connection)?;
+        let connection = aios_database::open(path, &[M::up(SCHEMA)], &[("synchronous", &"FULL")])?;
         Ok(Self {
             connection: Mutex::new(connection),
             clock,

@@ -6,8 +6,8 @@
 use crate::error::{Result, ToolError};
 use aios_core::error::Report;
 use aios_core::id::ExecutionKey;
+use aios_database::M;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
-use rusqlite_migration::{M, Migrations};
 use std::path::Path;
 
 const SCHEMA: &str = "
@@ -127,11 +127,7 @@ impl Journal {
     /// # Errors
     /// The file cannot be used.
     pub fn open(path: &Path) -> Result<Self> {
-        let mut connection = Connection::open(path)?;
-        connection.pragma_update(None, "journal_mode", "WAL")?;
-        connection.pragma_update(None, "synchronous", "FULL")?;
-        connection.busy_timeout(std::time::Duration::from_secs(5))?;
-        Migrations::new(vec![M::up(SCHEMA)]).to_latest(&mut connection)?;
+        let connection = aios_database::open(path, &[M::up(SCHEMA)], &[("synchronous", &"FULL")])?;
         Ok(Self { connection })
     }
 
