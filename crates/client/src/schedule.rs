@@ -15,6 +15,8 @@ pub struct ScheduleView {
     pub cron: String,
     /// IANA name of the time zone that `cron` is in.
     pub time_zone: String,
+    /// Length of the window that begins at each planned time, milliseconds; 0 for none.
+    pub window_ms: u64,
     /// What the person wants.
     pub text: String,
     /// How much its goals ask: `manual`, `supervised` or `full`.
@@ -25,7 +27,7 @@ pub struct ScheduleView {
     pub added_by: String,
     /// Added at, RFC 3339.
     pub added_at: Option<String>,
-    /// Next planned time, RFC 3339.
+    /// When its next goal is stated, RFC 3339.
     pub next_at: Option<String>,
     /// The newest run.
     pub last_run: Option<ScheduleRunView>,
@@ -56,6 +58,7 @@ impl From<api::Schedule> for ScheduleView {
             schedule_id: schedule.schedule_id,
             cron: schedule.cron,
             time_zone: schedule.time_zone,
+            window_ms: schedule.window_ms,
             text: schedule.text,
             priority: schedule.priority,
             added_by: schedule.added_by,

@@ -17,6 +17,9 @@ pub enum Cause {
         schedule: ScheduleId,
         /// The planned time, UTC milliseconds.
         planned_ms: i64,
+        /// End of the schedule's window: nothing is begun to be changed from then on, UTC milliseconds.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until_ms: Option<i64>,
     },
     /// Something happened that a trigger answers.
     Event {
@@ -32,12 +35,25 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// From when on nothing is begun to be changed, UTC milliseconds; none where there is no such time.
+    pub fn until_ms(&self) -> Option<i64> {
+        match self {
+            Self::Schedule { until_ms, .. } => *until_ms,
+            Self::Person | Self::Event { .. } => None,
+        }
+    }
+
     /// A phrase for a person; empty when they stated it themselves.
     pub fn phrase(&self) -> String {
         match self {
             Self::Person => String::new(),
-            Self::Schedule { schedule, planned_ms } => {
-                format!("schedule {schedule}, planned for {}", utc(*planned_ms))
+            Self::Schedule {
+                schedule,
+                planned_ms,
+                until_ms,
+            } => {
+                let until = until_ms.map_or_else(String::new, |until| format!(" until {}", utc(until)));
+                format!("schedule {schedule}, planned for {}{until}", utc(*planned_ms))
             }
             Self::Event {
                 trigger,
@@ -68,10 +84,24 @@ mod tests {
         let cause = Cause::Schedule {
             schedule,
             planned_ms: 1_700_000_000_000,
+            until_ms: None,
         };
         assert_eq!(
             cause.phrase(),
             "schedule 01939f2e-0000-7000-8000-000000000001, planned for 2023-11-14T22:13:20Z"
+        );
+        let stored = serde_json::to_string(&cause).unwrap();
+        assert!(!stored.contains("until_ms"), "{stored}");
+        assert_eq!(serde_json::from_str::<Cause>(&stored).unwrap(), cause);
+        let cause = Cause::Schedule {
+            schedule,
+            planned_ms: 1_700_000_000_000,
+            until_ms: Some(1_700_003_600_000),
+        };
+        assert!(
+            cause.phrase().ends_with("until 2023-11-14T23:13:20Z"),
+            "{}",
+            cause.phrase()
         );
     }
 }

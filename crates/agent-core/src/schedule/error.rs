@@ -41,6 +41,9 @@ pub enum ScheduleError {
     /// The time zone is not known here.
     #[error("time_zone: `{0}` is not known on this machine")]
     Zone(String),
+    /// A window is too short or too long.
+    #[error("window_ms: {0} is not between a minute and a week")]
+    Window(u64),
     /// The trigger file cannot be read as one.
     #[error(transparent)]
     File(#[from] ConfigError),
@@ -74,6 +77,7 @@ impl Coded for ScheduleError {
             Self::Cron { .. } => "AIOS-ORCH-0064",
             Self::Never { .. } => "AIOS-ORCH-0065",
             Self::Zone(_) => "AIOS-ORCH-0066",
+            Self::Window(_) => "AIOS-ORCH-0070",
             Self::File(_) | Self::Read { .. } => "AIOS-ORCH-0067",
             Self::Trigger { .. } => "AIOS-ORCH-0068",
         }
@@ -92,6 +96,7 @@ impl Coded for ScheduleError {
                 "give minute, hour, day of month, month and day of week, such as `30 2 * * MON-FRI`"
                     .to_owned()
             }
+            Self::Window(_) => "give a window such as `2h`, or none".to_owned(),
             Self::Zone(_) => "give a name of the IANA time zone database, such as Europe/Berlin".to_owned(),
             Self::File(_) | Self::Read { .. } | Self::Trigger { .. } => {
                 "correct the file and restart the orchestrator".to_owned()
@@ -109,6 +114,7 @@ impl Coded for ScheduleError {
             | Self::Cron { .. }
             | Self::Never { .. }
             | Self::Zone(_)
+            | Self::Window(_)
             | Self::File(_)
             | Self::Trigger { .. } => Class::InvalidArgument,
         }

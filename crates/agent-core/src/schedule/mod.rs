@@ -4,6 +4,10 @@
 //! is settled once, in the transaction that stores its goal or the reason why there is none, so a crash neither loses
 //! nor doubles it. Of planned times that went by while nothing ran, the last one is caught up on, and no other.
 //!
+//! A schedule may have a *window*, which begins at each planned time. Its goal is stated somewhere in the first half, at
+//! a moment that the schedule's id says, so that machines with the same words do not all come at once and each has
+//! its own, always the same; and it changes nothing any more once the window is over, however late a person answers.
+//!
 //! Not here: what follows once a goal is stored; that is the engine's, as for every goal.
 
 pub mod cron;
@@ -28,6 +32,8 @@ const LATE_MS: i64 = 120_000;
 /// How far ahead of the clock the settled moment may be before the clock of before is taken to have been wrong,
 /// milliseconds.
 const CLOCK_WAS_WRONG_MS: i64 = 3_600_000;
+/// Shortest and longest window, milliseconds: a minute, a week.
+const WINDOWS_MS: std::ops::RangeInclusive<u64> = 60_000..=604_800_000;
 
 /// A goal that is stated again and again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +44,9 @@ pub struct Schedule {
     pub cron: String,
     /// IANA name of the time zone that the fields are in.
     pub time_zone: String,
+    /// Length of the window that begins at each planned time, milliseconds; 0 for none.
+    #[serde(default)]
+    pub window_ms: u64,
     /// The person's words.
     pub text: String,
     /// Autonomy of its goals.
@@ -87,11 +96,12 @@ impl Schedule {
     /// The stored expression or zone cannot be read.
     pub fn due(&self, now_ms: i64) -> Result<Option<Due>, ScheduleError> {
         let cron = self.parsed()?;
-        let Some(planned_ms) = cron.newest(self.settled_ms, now_ms) else {
+        let begun_ms = now_ms.saturating_sub(self.delay_ms());
+        let Some(planned_ms) = cron.newest(self.settled_ms, begun_ms) else {
             return Ok(None);
         };
         let first = cron.next(self.settled_ms).unwrap_or(planned_ms);
-        let remark = match (first < planned_ms, now_ms - planned_ms > LATE_MS) {
+        let remark = match (first < planned_ms, begun_ms - planned_ms > LATE_MS) {
             (true, _) => format!(
                 "caught up once; those planned from {} on went by unserved",
                 crate::model::cause::utc(first)
@@ -102,12 +112,29 @@ impl Schedule {
         Ok(Some(Due { planned_ms, remark }))
     }
 
-    /// The next planned time, UTC milliseconds.
+    /// When its next goal is stated, UTC milliseconds: the planned time, or where it has a window its own moment of that.
     ///
     /// # Errors
     /// As [`Schedule::due`].
     pub fn next(&self, now_ms: i64) -> Result<Option<i64>, ScheduleError> {
-        Ok(self.parsed()?.next(self.settled_ms.max(now_ms)))
+        let delay_ms = self.delay_ms();
+        let planned_ms = self
+            .parsed()?
+            .next(self.settled_ms.max(now_ms.saturating_sub(delay_ms)));
+        Ok(planned_ms.map(|planned_ms| planned_ms.saturating_add(delay_ms)))
+    }
+
+    /// End of the window that began at a planned time, UTC milliseconds; none without a window.
+    pub fn until_ms(&self, planned_ms: i64) -> Option<i64> {
+        let window_ms = i64::try_from(self.window_ms).unwrap_or(i64::MAX);
+        (window_ms > 0).then(|| planned_ms.saturating_add(window_ms))
+    }
+
+    /// How far into its windows it comes: somewhere in the first half, which leaves the second for the work.
+    fn delay_ms(&self) -> i64 {
+        // The lower half of a UUIDv7 is random, RFC 9562.
+        let (_, random) = self.id.as_uuid().as_u64_pair();
+        i64::try_from(random % (self.window_ms / 2 + 1)).unwrap_or_default()
     }
 
     /// Whether it was settled by a clock that was far ahead, and would now wait for that time to come again.
@@ -133,6 +160,7 @@ impl Schedule {
             cause: Cause::Schedule {
                 schedule: self.id,
                 planned_ms,
+                until_ms: self.until_ms(planned_ms),
             },
         }
     }
@@ -154,6 +182,8 @@ pub struct NewSchedule {
     pub cron: String,
     /// IANA name; empty means the machine's.
     pub time_zone: String,
+    /// Length of the window that begins at each planned time, milliseconds; 0 for none.
+    pub window_ms: u64,
     /// The person's words.
     pub text: String,
     /// Autonomy of its goals.
@@ -166,7 +196,7 @@ impl NewSchedule {
     /// The schedule, checked: it has a next time in a zone that this machine knows.
     ///
     /// # Errors
-    /// [`ScheduleError`] names what is wrong with the expression or the zone.
+    /// [`ScheduleError`] names what is wrong with the expression, the zone or the window.
     pub fn accept(self, id: ScheduleId, uid: u32, added_by: String, now_ms: i64) -> Result<Schedule, Error> {
         let time_zone = if self.time_zone.is_empty() {
             cron::machine_zone()
@@ -174,6 +204,9 @@ impl NewSchedule {
             self.time_zone
         };
         let parsed = Cron::parse(&self.cron, &time_zone)?;
+        if self.window_ms != 0 && !WINDOWS_MS.contains(&self.window_ms) {
+            return Err(ScheduleError::Window(self.window_ms).into());
+        }
         if parsed.next(now_ms).is_none() {
             return Err(ScheduleError::Never { cron: self.cron }.into());
         }
@@ -181,6 +214,7 @@ impl NewSchedule {
             id,
             cron: self.cron.split_whitespace().collect::<Vec<_>>().join(" "),
             time_zone,
+            window_ms: self.window_ms,
             text: self.text,
             autonomy: self.autonomy,
             priority: self.priority,

@@ -8,6 +8,7 @@ use crate::core::Core;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::journal::Settled;
+use crate::model::cause::utc;
 use aios_core::id::GoalId;
 use std::sync::Arc;
 use std::time::Duration;
@@ -106,7 +107,7 @@ impl Runner {
 
     async fn settle(&self, schedule: &Schedule, due: Due) -> Result<(), Error> {
         let planned_ms = due.planned_ms;
-        let settled = match self.objection(schedule).await? {
+        let settled = match self.objection(schedule, &due).await? {
             Some(reason) => {
                 self.core
                     .journal
@@ -134,7 +135,11 @@ impl Runner {
     }
 
     /// Why the goal must not be stated now, whatever the journal says.
-    async fn objection(&self, schedule: &Schedule) -> Result<Option<String>, Error> {
+    async fn objection(&self, schedule: &Schedule, due: &Due) -> Result<Option<String>, Error> {
+        let until_ms = schedule.until_ms(due.planned_ms);
+        if let Some(until_ms) = until_ms.filter(|until_ms| *until_ms <= self.core.clock.now_ms()) {
+            return Ok(Some(format!("its window ended at {}", utc(until_ms))));
+        }
         if let Some(stop) = self.core.guard_view.stopped() {
             return Ok(Some(format!("an emergency stop by {} is on", stop.by)));
         }

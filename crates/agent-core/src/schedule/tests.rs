@@ -21,6 +21,7 @@ fn schedule(cron: &str, settled: &str) -> Schedule {
     let new = NewSchedule {
         cron: cron.to_owned(),
         time_zone: "UTC".to_owned(),
+        window_ms: 0,
         text: "free space".to_owned(),
         autonomy: Autonomy::Supervised,
         priority: 5,
@@ -139,6 +140,7 @@ fn what_is_no_expression_says_what_is_wrong() {
     let never = NewSchedule {
         cron: "0 0 31 2 *".to_owned(),
         time_zone: "UTC".to_owned(),
+        window_ms: 0,
         text: "x".to_owned(),
         autonomy: Autonomy::Manual,
         priority: 5,
@@ -180,6 +182,50 @@ fn of_what_was_missed_the_last_is_caught_up_on_and_said_so() {
     let due = one.due(ms("2027-11-23T05:30:00Z")).unwrap().unwrap();
     assert_eq!(due.planned_ms, ms("2027-11-23T05:00:00Z"));
     assert!(due.remark.contains("2026-11-23T01:00:00Z"), "{}", due.remark);
+}
+
+#[test]
+fn a_window_is_begun_at_a_moment_of_its_first_half_that_stays() {
+    const WINDOW_MS: i64 = 7_200_000;
+    let planned = ms("2026-11-23T02:00:00Z");
+    let mut moments = std::collections::BTreeSet::new();
+    for _ in 0..100 {
+        let one = Schedule {
+            window_ms: WINDOW_MS.unsigned_abs(),
+            ..schedule("0 2 * * *", "2026-11-23T00:10:00Z")
+        };
+        let moment = one.next(ms("2026-11-23T00:10:00Z")).unwrap().unwrap();
+        assert!((planned..=planned + WINDOW_MS / 2).contains(&moment), "{moment}");
+        assert_eq!(one.next(moment - 1).unwrap(), Some(moment));
+        assert_eq!(one.due(moment - 1000).unwrap(), None);
+        let due = one.due(moment).unwrap().unwrap();
+        assert_eq!((due.planned_ms, due.remark.as_str()), (planned, ""));
+        assert_eq!(one.until_ms(due.planned_ms), Some(planned + WINDOW_MS));
+        assert_eq!(one.next(moment).unwrap(), Some(moment + 86_400_000));
+        moments.insert(moment);
+    }
+    assert!(moments.len() > 90, "hardly spread: {moments:?}");
+}
+
+#[test]
+fn a_window_of_seconds_or_months_is_refused() {
+    for window_ms in [1, 59_999, 604_800_001, u64::MAX] {
+        let new = NewSchedule {
+            cron: "0 2 * * *".to_owned(),
+            time_zone: "UTC".to_owned(),
+            window_ms,
+            text: "x".to_owned(),
+            autonomy: Autonomy::Manual,
+            priority: 5,
+        };
+        let error = new
+            .accept(ScheduleId::new(), 0, "root".to_owned(), 0)
+            .unwrap_err();
+        assert!(
+            error.to_string().contains("between a minute and a week"),
+            "{error}"
+        );
+    }
 }
 
 #[test]

@@ -21,6 +21,7 @@ impl Service {
         let new = NewSchedule {
             cron: request.cron,
             time_zone: request.time_zone,
+            window_ms: request.window_ms,
             text: requests::goal_text(request.text)?,
             autonomy: requests::autonomy(request.autonomy)?.unwrap_or(usual),
             priority: requests::priority(request.priority)?,
@@ -100,6 +101,7 @@ impl Service {
             added_at_ms: schedule.added_ms,
             next_at_ms: next.unwrap_or_default(),
             last_run: schedule.last.as_ref().map(run),
+            window_ms: schedule.window_ms,
         })
     }
 }

@@ -91,7 +91,7 @@ impl Steps {
                         "a step was done, and the guard asks whether it may be");
                     return Ok(None);
                 }
-                Attempt::Again => tokio::time::sleep(pause).await,
+                Attempt::Again | Attempt::Lifted => tokio::time::sleep(pause).await,
             }
         }
     }

@@ -32,7 +32,10 @@ const MINT_TRIES: u32 = 6;
 pub(super) enum Attempt {
     Ended(StepEnd),
     Ask(ApprovalRequired),
+    /// Nobody answered; it may have been begun.
     Again,
+    /// An emergency stop refused it, and is over.
+    Lifted,
 }
 
 impl Steps {
@@ -49,9 +52,15 @@ impl Steps {
         if self.cancel.is_cancelled() {
             return Ok(failed(Error::Cancelled.report()));
         }
-        let mut asked = 0;
+        let (mut asked, mut in_doubt) = (0, false);
         while asked < MAX_APPROVALS {
-            let end = match self.attempt(goal, step, call).await? {
+            // What may have been begun is seen to its end.
+            if !in_doubt && let Some(end) = self.out_of_window(goal, call).await? {
+                return Ok(end);
+            }
+            let attempt = self.attempt(goal, step, call).await?;
+            in_doubt = matches!(attempt, Attempt::Again);
+            let end = match attempt {
                 Attempt::Ended(end) => end,
                 Attempt::Ask(required) => {
                     asked += 1;
@@ -60,7 +69,7 @@ impl Steps {
                         None => continue,
                     }
                 }
-                Attempt::Again => {
+                Attempt::Again | Attempt::Lifted => {
                     let pause = Duration::from_millis(self.core.config.retry_ms);
                     if self.or_cancelled(tokio::time::sleep(pause)).await.is_ok() {
                         continue;
@@ -122,10 +131,26 @@ impl Steps {
         // The stop has revoked the token.
         self.token = None;
         match self.until_allowed().await {
-            Ok(()) => Ok(Attempt::Again),
+            Ok(()) => Ok(Attempt::Lifted),
             Err(Error::Cancelled) => Ok(Attempt::Ended(failed(Error::Cancelled.report()))),
             Err(error) => Err(error),
         }
+    }
+
+    /// The end of a step that would begin to change something after the window of the goal's schedule. Taking back what
+    /// was changed is never too late.
+    async fn out_of_window(&self, goal: &Goal, call: &Call) -> Result<Option<StepEnd>, Error> {
+        let over = |until_ms: &i64| *until_ms <= self.core.clock.now_ms();
+        let Some(until_ms) = goal.cause.until_ms().filter(over) else {
+            return Ok(None);
+        };
+        if call.kind == "undo" || call.dry_run || !self.changes(call).await? {
+            return Ok(None);
+        }
+        Ok(Some(denied(Error::WindowOver {
+            tool: call.name.clone(),
+            until_ms,
+        })))
     }
 
     async fn dispatch(&self, key: ExecutionKey, call: &Call, token: Vec<u8>) -> Result<CallResponse, Error> {

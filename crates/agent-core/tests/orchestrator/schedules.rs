@@ -214,6 +214,11 @@ async fn what_cannot_be_a_schedule_says_which_field_is_wrong() {
             "never",
         ),
         (
+            with(|it| it.window_ms = 5),
+            "AIOS-ORCH-0070",
+            "between a minute and a week",
+        ),
+        (
             with(|it| it.time_zone = "Mars/Olympus".to_owned()),
             "AIOS-ORCH-0066",
             "Mars",
@@ -247,6 +252,97 @@ async fn what_cannot_be_a_schedule_says_which_field_is_wrong() {
         assert_eq!(report_of(&status).code, code, "{id}");
     }
     assert!(list(&bench).await.is_empty());
+}
+
+/// A daily schedule with a window of a week: it is begun after half of that at the latest.
+async fn with_window(bench: &Bench) -> api::Schedule {
+    let window_ms = 7 * DAY.unsigned_abs();
+    let schedule = add(
+        bench,
+        api::AddScheduleRequest {
+            window_ms,
+            ..daily(GOAL)
+        },
+    )
+    .await;
+    assert_eq!(schedule.window_ms, window_ms);
+    miss(bench, 5);
+    schedule
+}
+
+#[tokio::test]
+async fn what_is_approved_after_the_window_is_not_begun_any_more() {
+    let Some(mut bench) = Bench::start().await else {
+        return;
+    };
+    bench.doubles.world().ask = true;
+    agent::keep_running(bench.socket());
+    let schedule = with_window(&bench).await;
+    wake(&bench).await;
+    let run = run_of(&bench, &schedule.schedule_id, |_| true).await;
+    let detail = bench.until(&run.goal_id, &[GoalState::AwaitingApproval]).await;
+    let until_ms = run.planned_at_ms + 7 * DAY;
+    assert!(detail.goal.unwrap().cause.contains(" until "));
+    bench.kill();
+    write(
+        &bench,
+        &format!(
+            "UPDATE events SET body = replace(body, '\"until_ms\":{until_ms}', '\"until_ms\":1')
+             WHERE body LIKE '%until_ms%'"
+        ),
+    );
+    bench.launch().await;
+    while bench.doubles.decide(true) == 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let goal = bench.ended(&run.goal_id).await.goal.unwrap();
+    assert_eq!(goal.state(), GoalState::Failed);
+    let error = goal.error.unwrap();
+    assert_eq!(error.code, "AIOS-ORCH-0071", "{error:?}");
+    assert!(bench.doubles.world().executions.is_empty());
+}
+
+#[tokio::test]
+async fn what_is_approved_within_the_window_is_done() {
+    let Some(bench) = Bench::start().await else { return };
+    bench.doubles.world().ask = true;
+    agent::keep_running(bench.socket());
+    let schedule = with_window(&bench).await;
+    wake(&bench).await;
+    let run = run_of(&bench, &schedule.schedule_id, |_| true).await;
+    bench.until(&run.goal_id, &[GoalState::AwaitingApproval]).await;
+    bench.doubles.decide(true);
+    let goal = bench.ended(&run.goal_id).await.goal.unwrap();
+    assert_eq!(goal.state(), GoalState::Completed, "{:?}", goal.error);
+}
+
+#[tokio::test]
+async fn a_window_that_went_by_is_not_caught_up_on() {
+    let Some(mut bench) = Bench::start().await else {
+        return;
+    };
+    let schedule = add(
+        &bench,
+        api::AddScheduleRequest {
+            window_ms: 60_000,
+            ..daily(GOAL)
+        },
+    )
+    .await;
+    bench.kill();
+    // As if it had been planned for noon of each New Year's Day.
+    write(
+        &bench,
+        "UPDATE schedules SET body = replace(body, '0 0 * * *', '0 12 1 1 *')",
+    );
+    miss(&bench, 800);
+    bench.launch().await;
+    let run = run_of(&bench, &schedule.schedule_id, |_| true).await;
+    assert!(
+        run.outcome == "skipped" && run.reason.contains("its window ended at"),
+        "{run:?}"
+    );
+    assert!(goals(&bench).await.is_empty());
 }
 
 fn as_user(bench: &Bench, who: Who) -> (OrchestratorClient<Channel>, Relay) {

@@ -1,6 +1,7 @@
 //! `aiosctl schedule …`
 
 use clap::{Args, Subcommand};
+use jiff::SignedDuration;
 
 use super::{Level, id_characters, sentence};
 
@@ -31,6 +32,10 @@ pub struct ScheduleAdd {
     /// Time zone that CRON is in, an IANA name [default: the machine's]
     #[arg(long, value_name = "ZONE", value_parser = sentence)]
     pub time_zone: Option<String>,
+    /// Begin a window of this length, `2h` or `90m`, at each time of CRON: the goal comes at a moment in its first half
+    /// that is this schedule's own, and changes nothing any more once it is over, however late you approve
+    #[arg(long, value_name = "LENGTH", value_parser = window)]
+    pub window: Option<u64>,
     /// From 0 (lowest) to 9
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=9))]
     pub priority: Option<u32>,
@@ -50,6 +55,15 @@ fn cron(text: &str) -> Result<String, String> {
         "five fields in one argument are expected, such as '30 2 * * MON-FRI', or a word such as @daily"
             .to_owned(),
     )
+}
+
+/// Milliseconds of `2h` or `1h30m`; how long it may be is the orchestrator's to judge.
+fn window(text: &str) -> Result<u64, String> {
+    let length: Option<SignedDuration> = text.parse().ok();
+    length
+        .and_then(|length| u64::try_from(length.as_millis()).ok())
+        .filter(|ms| *ms > 0)
+        .ok_or_else(|| "a length such as `2h`, `90m` or `1h 30m` is expected".to_owned())
 }
 
 fn schedule_id(text: &str) -> Result<String, String> {

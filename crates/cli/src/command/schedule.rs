@@ -42,6 +42,7 @@ async fn add(add: ScheduleAdd, instance: &Instance, terminal: &mut Terminal) -> 
         cron: add.cron,
         text: add.text,
         time_zone: add.time_zone.unwrap_or_default(),
+        window_ms: add.window.unwrap_or_default(),
         autonomy: autonomy(add.level).into(),
         priority: add.priority,
         proof: None,

@@ -2,6 +2,8 @@
 
 use aios_client::schedule::{ScheduleRunView, ScheduleView, SchedulesView};
 
+use jiff::SignedDuration;
+
 use super::table::{Table, fields};
 use super::text::{count, one_line, short_id, shorten};
 use crate::terminal::Terminal;
@@ -12,7 +14,7 @@ pub(crate) fn list(terminal: &mut Terminal, lists: &SchedulesView) {
     for schedule in &lists.schedules {
         table.row([
             short_id(&schedule.schedule_id),
-            one_line(&schedule.cron),
+            times(schedule),
             one_line(&schedule.time_zone),
             terminal.date(schedule.next_at.as_deref()),
             last(schedule.last_run.as_ref()),
@@ -84,6 +86,15 @@ fn last(run: Option<&ScheduleRunView>) -> String {
     }
 }
 
+/// `30 2 * * SUN for 2h`, with the length of the window.
+fn times(schedule: &ScheduleView) -> String {
+    let cron = one_line(&schedule.cron);
+    match i64::try_from(schedule.window_ms) {
+        Ok(0) | Err(_) => cron,
+        Ok(ms) => format!("{cron} for {:#}", SignedDuration::from_millis(ms)),
+    }
+}
+
 /// One that was just added.
 pub(crate) fn one(terminal: &mut Terminal, schedule: &ScheduleView) {
     let next = terminal.date(schedule.next_at.as_deref());
@@ -94,11 +105,7 @@ pub(crate) fn one(terminal: &mut Terminal, schedule: &ScheduleView) {
             ("text", one_line(&schedule.text)),
             (
                 "when",
-                format!(
-                    "{} in {}",
-                    one_line(&schedule.cron),
-                    one_line(&schedule.time_zone)
-                ),
+                format!("{} in {}", times(schedule), one_line(&schedule.time_zone)),
             ),
             ("next", next),
             ("level", schedule.autonomy.clone()),

@@ -40,6 +40,7 @@ pub(super) fn add(world: &World, request: AddScheduleRequest, person: String) ->
         added_at_ms: now_ms,
         next_at_ms: now_ms + DAY_MS,
         last_run: None,
+        window_ms: request.window_ms,
     };
     state.schedules.push(schedule.clone());
     Ok(schedule)

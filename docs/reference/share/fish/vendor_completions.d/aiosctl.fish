@@ -227,6 +227,7 @@ never\t'Never'"
 complete -c aiosctl -n "__fish_aiosctl_using_subcommand schedule; and __fish_seen_subcommand_from list" -l json -d 'Answer in JSON: one document, or one a line where the answer is a stream'
 complete -c aiosctl -n "__fish_aiosctl_using_subcommand schedule; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c aiosctl -n "__fish_aiosctl_using_subcommand schedule; and __fish_seen_subcommand_from add" -l time-zone -d 'Time zone that CRON is in, an IANA name [default: the machine\'s]' -r
+complete -c aiosctl -n "__fish_aiosctl_using_subcommand schedule; and __fish_seen_subcommand_from add" -l window -d 'Begin a window of this length, `2h` or `90m`, at each time of CRON: the goal comes at a moment in its first half that is this schedule\'s own, and changes nothing any more once it is over, however late you approve' -r
 complete -c aiosctl -n "__fish_aiosctl_using_subcommand schedule; and __fish_seen_subcommand_from add" -l priority -d 'From 0 (lowest) to 9' -r
 complete -c aiosctl -n "__fish_aiosctl_using_subcommand schedule; and __fish_seen_subcommand_from add" -l level -d 'How much to ask [default: the configured level, and at most supervised]' -r -f -a "manual\t'Ask for everything that changes something'
 supervised\t'Ask for what policy calls risky'
