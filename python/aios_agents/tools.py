@@ -1527,10 +1527,10 @@ class OsStatusResult(TypedDict):
     blessed: NotRequired[str | None]
     # When, UTC milliseconds.
     blessed_ms: NotRequired[int | None]
+    # What is being done that takes minutes, in words; `null` when nothing is.
+    doing: NotRequired[str | None]
     # Those that failed, the oldest first.
     failed: _List[OsFailed]
-    # What is being fetched now, in words; `null` when nothing is.
-    fetching: NotRequired[str | None]
     # What starts next: `running`, `staged`, `rollback`.
     next_boot: str
     # Further ones on the boot loader's menu.

@@ -10,22 +10,26 @@ use aios_client::approval::ApprovalView;
 use aios_client::goal::{EventView, GoalDetailView, GoalStateView, GoalView};
 use aios_client::{Failure, Kind};
 use aios_proto::guard::v1::ListApprovalsRequest;
-use aios_proto::orchestrator::v1::WatchGoalsRequest;
+use aios_proto::init::v1::GetServiceRequest;
+use aios_proto::orchestrator::v1::{GoalEvent, WatchGoalsRequest};
 use serde_json::Value;
 use tokio_stream::StreamExt;
+use tonic::{Status, Streaming};
 
 use super::{Ended, approval, goal as goals};
 use crate::args::Follow;
 use crate::exit::Exit;
 use crate::instance::Instance;
 use crate::render;
-use crate::terminal::Terminal;
+use crate::terminal::{Terminal, Tone};
 
 /// How often a broken watch is taken up again before the command gives up; with the pause between
 /// them, about half a minute: longer than a service takes to be restarted.
 const ATTEMPTS: u32 = 60;
 /// Pause between attempts.
 const PAUSE: Duration = Duration::from_millis(500);
+/// How often a service is asked what it is doing.
+const GLANCE: Duration = Duration::from_secs(1);
 
 /// Shows a goal to its end.
 pub(crate) async fn goal(goal: GoalView, how: Follow, instance: &Instance, terminal: &mut Terminal) -> Ended {
@@ -71,6 +75,8 @@ pub(crate) struct Show {
     events: bool,
     /// Whether the result alone is the answer in JSON.
     own: bool,
+    /// The service whose own words about what it is doing are shown meanwhile.
+    telling: Option<&'static str>,
 }
 
 impl Show {
@@ -80,6 +86,15 @@ impl Show {
             result,
             events: false,
             own: false,
+            telling: None,
+        }
+    }
+
+    /// Meanwhile, what this service says that it is doing.
+    pub(crate) fn telling(self, service: &'static str) -> Self {
+        Self {
+            telling: Some(service),
+            ..self
         }
     }
 
@@ -135,6 +150,8 @@ struct Watch {
     next_seq: u64,
     asked: BTreeSet<String>,
     attempts: u32,
+    /// What a service said last that it is doing.
+    doing: String,
 }
 
 impl Watch {
@@ -146,6 +163,7 @@ impl Watch {
             next_seq: 1,
             asked: BTreeSet::new(),
             attempts: 0,
+            doing: String::new(),
         }
     }
 
@@ -163,7 +181,7 @@ impl Watch {
             .watch_goals(request)
             .await?
             .into_inner();
-        while let Some(event) = stream.next().await {
+        while let Some(event) = self.next(&mut stream, instance, terminal).await {
             let event = EventView::from(event?);
             self.attempts = 0;
             self.next_seq = event.seq.saturating_add(1);
@@ -190,6 +208,54 @@ impl Watch {
         }
         tokio::time::sleep(PAUSE).await;
         Ok(None)
+    }
+
+    /// The next event. Until then, each second, what the service says that does the work.
+    async fn next(
+        &mut self,
+        stream: &mut Streaming<GoalEvent>,
+        instance: &Instance,
+        terminal: &mut Terminal,
+    ) -> Option<Result<GoalEvent, Status>> {
+        let Shown::Result(Show {
+            telling: Some(service),
+            ..
+        }) = self.shown
+        else {
+            return stream.next().await;
+        };
+        loop {
+            match tokio::time::timeout(GLANCE, stream.next()).await {
+                Ok(event) => return event,
+                // It is only news: a supervisor that does not answer keeps nobody from waiting.
+                Err(_) => drop(self.tell(service, instance, terminal).await),
+            }
+        }
+    }
+
+    async fn tell(
+        &mut self,
+        service: &str,
+        instance: &Instance,
+        terminal: &mut Terminal,
+    ) -> Result<(), Failure> {
+        let request = GetServiceRequest {
+            name: service.to_owned(),
+        };
+        let doing = instance
+            .services
+            .init()
+            .await?
+            .get_service(request)
+            .await?
+            .into_inner()
+            .status;
+        if doing != self.doing && !doing.is_empty() && !terminal.json() {
+            let text = terminal.tone(Tone::Quiet, &render::text::one_line(&doing));
+            terminal.note(text);
+        }
+        self.doing = doing;
+        Ok(())
     }
 
     async fn act(

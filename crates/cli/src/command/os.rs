@@ -22,6 +22,8 @@ use crate::terminal::Terminal;
 
 /// Reading more than this takes a while, which is told, bytes.
 const LONG: u64 = 256 << 20;
+/// The service that fetches and stages.
+const WORKER: &str = "aios-worker-os";
 
 /// Runs a verb.
 pub(crate) async fn run(verb: Os, instance: &Instance, terminal: &mut Terminal) -> Ended {
@@ -70,7 +72,7 @@ async fn alter(
     instance: &Instance,
     terminal: &mut Terminal,
 ) -> Ended {
-    let show = follow::Show::step_by_step(render::changed);
+    let show = follow::Show::step_by_step(render::changed).telling(WORKER);
     call(tool, &args, change.follow, show, instance, terminal).await
 }
 

@@ -62,7 +62,7 @@ struct Status {
     blessed: Option<String>,
     blessed_ms: Option<i64>,
     failed: Vec<Failed>,
-    fetching: Option<String>,
+    doing: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -175,8 +175,8 @@ pub(crate) fn status(terminal: &mut Terminal, value: &Value) {
         let base = format!("{} {version}", one_line(&base.image));
         terminal.line(format!("\nadded to {}: {}", base.trim_end(), names.join(", ")));
     }
-    if let Some(fetching) = &status.fetching {
-        terminal.line(format!("\nfetching: {}", one_line(fetching)));
+    if let Some(doing) = &status.doing {
+        terminal.line(format!("\n{}", one_line(doing)));
     }
     for failed in status.failed.iter().rev() {
         let head = terminal.tone(Tone::Bad, "failed");

@@ -87,12 +87,15 @@ async fn schedules_are_added_listed_with_triggers_and_removed() {
         "Europe/Berlin",
         "--level",
         "manual",
+        "--window",
+        "1h30m",
     ];
     let added = bench.run(&[&zone[..], &["--json"]].concat()).await.json();
     assert_eq!(
         (&added["cron"], &added["time_zone"], &added["autonomy"]),
         (&"@daily".into(), &"Europe/Berlin".into(), &"manual".into())
     );
+    assert_eq!(added["window_ms"], 5_400_000);
     insta::assert_snapshot!("schedule_list", bench.run(&["schedule", "list"]).await.stable());
     let id = added["schedule_id"].as_str().unwrap().to_owned();
     insta::assert_snapshot!(
@@ -106,6 +109,12 @@ async fn schedules_are_added_listed_with_triggers_and_removed() {
     assert!(
         gone.exit == Exit::Failed && gone.err.contains("there is no schedule"),
         "{gone:?}"
+    );
+    let wrong = bench.run(&["schedule", "add", "@daily", "free space", "--window", "soon"]);
+    let wrong = wrong.await;
+    assert!(
+        wrong.exit == Exit::Usage && wrong.err.contains("a length such as `2h`"),
+        "{wrong:?}"
     );
     let wrong = bench.run(&["schedule", "add", "99 * * * *", "free space"]).await;
     assert!(wrong.err.contains("the minute is not between"), "{wrong:?}");
@@ -402,6 +411,21 @@ async fn images_are_shown_as_a_person_likes_them_and_a_change_asks_first() {
     assert_eq!(document["next_boot"], "staged");
     let ran = bench.run(&["os", "upgrade"]).await;
     assert_eq!(ran.exit, Exit::NeedsApproval, "{ran:?}");
+}
+
+#[tokio::test]
+async fn while_an_image_is_fetched_its_worker_says_once_how_far_it_is() {
+    let bench = Bench::enrolled().await;
+    let (told, approved) = tokio::join!(bench.run(&["os", "upgrade", "--follow"]), async {
+        // Longer than the pause between two looks, twice.
+        tokio::time::sleep(std::time::Duration::from_millis(2500)).await;
+        let waiting = bench.run(&["approval", "list", "--json"]).await.json();
+        let approval = waiting[0]["approval_id"].as_str().unwrap().to_owned();
+        bench.run(&["approval", "approve", &approval]).await
+    });
+    assert_eq!(approved.exit, Exit::Done, "{approved:?}");
+    let line = "fetching: 3 layers are here, 40 % of the next (1000 bytes)";
+    assert_eq!(told.err.matches(line).count(), 1, "{told:?}");
 }
 
 #[tokio::test]

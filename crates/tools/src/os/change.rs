@@ -407,7 +407,7 @@ impl Os {
 
     /// Has bootc fetch and stage; answers what it said.
     pub(super) fn fetch(&self, switch: Option<&Reference>, budget: &Budget) -> Result<String> {
-        let patience = Patience::telling(budget, &self.activity);
+        let patience = self.activity.begin("fetching").patience(budget);
         let answer = match switch {
             None => self.bootc.change(&["upgrade", "--quiet"], true, &patience),
             Some(image) => {

@@ -38,7 +38,7 @@ impl Os {
             blessed: history.blessed.as_ref().map(|it| it.deployment.id.to_string()),
             blessed_ms: history.blessed.as_ref().map(|it| it.at_ms),
             failed: history.failed.iter().map(failed).collect(),
-            fetching: self.fetching(),
+            doing: self.activity.words(),
             running: now.booted,
             staged: now.staged,
             rollback: now.rollback,

@@ -5,6 +5,7 @@
 //! bootc is run as root, by an argument list, with an empty environment and a deadline. The worker itself is a user of
 //! its own, by which init knows who may ask it for the end.
 
+mod activity;
 mod change;
 pub(crate) mod derive;
 pub mod error;
@@ -24,6 +25,7 @@ use crate::registry::{About, ToolSpec};
 use crate::service::init::Init;
 use crate::typed::{bad_input, typed, unknown, value_of};
 use crate::worker::{Call, Expired, Namespace, Prepared, Target};
+use activity::{Activity, Doing};
 use aios_auth::level::Risk;
 use aios_core::id::TaskId;
 use aios_core::paths::Paths;
@@ -41,7 +43,7 @@ use settings::Settings;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Mutex, MutexGuard, TryLockError};
 use std::time::Duration;
 use types::{Changed, Check, ForceArgs, NoArgs, Status, SwitchArgs, UndoArgs};
 
@@ -79,7 +81,7 @@ pub struct Os {
     /// Where the boot partition is mounted while it is used.
     mount_point: PathBuf,
     mounting: Mutex<()>,
-    activity: Mutex<Option<Progress>>,
+    activity: Activity,
 }
 
 fn read_spec<I, O>(
@@ -211,7 +213,7 @@ impl Os {
             wish: state.join("reboot.json"),
             mount_point: state.join("esp"),
             mounting: Mutex::new(()),
-            activity: Mutex::new(None),
+            activity: Activity::default(),
             settings,
         })
     }
@@ -252,21 +254,6 @@ impl Os {
                 None
             }
         }
-    }
-
-    /// What is being fetched, in words.
-    fn fetching(&self) -> Option<String> {
-        let progress = self
-            .activity
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()?;
-        Some(format!(
-            "{} layers are here, {} of {} bytes of the next",
-            progress.steps + progress.steps_cached,
-            progress.bytes,
-            progress.bytes_total
-        ))
     }
 
     fn prepare_look(&self, call: &Call<'_>) -> Result<Prepared> {
@@ -381,24 +368,12 @@ fn canonical_undo(mut args: UndoArgs) -> Result<UndoArgs> {
 /// A program goes on while the call may.
 struct Patience<'a> {
     budget: &'a Budget,
-    activity: Option<&'a Mutex<Option<Progress>>>,
+    doing: Option<Doing<'a>>,
 }
 
 impl<'a> Patience<'a> {
     fn of(budget: &'a Budget) -> Self {
-        Self {
-            budget,
-            activity: None,
-        }
-    }
-
-    /// Whoever asks meanwhile is told how far it is.
-    fn telling(budget: &'a Budget, activity: &'a Mutex<Option<Progress>>) -> Self {
-        *activity.lock().unwrap_or_else(PoisonError::into_inner) = Some(Progress::default());
-        Self {
-            budget,
-            activity: Some(activity),
-        }
+        Self { budget, doing: None }
     }
 }
 
@@ -408,16 +383,8 @@ impl Watch for Patience<'_> {
     }
 
     fn progress(&self, progress: &Progress) {
-        if let Some(activity) = self.activity {
-            *activity.lock().unwrap_or_else(PoisonError::into_inner) = Some(progress.clone());
-        }
-    }
-}
-
-impl Drop for Patience<'_> {
-    fn drop(&mut self) {
-        if let Some(activity) = self.activity {
-            *activity.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        if let Some(doing) = &self.doing {
+            doing.progress(progress);
         }
     }
 }

@@ -157,8 +157,8 @@ pub struct Status {
     pub blessed_ms: Option<u64>,
     /// Those that failed, the oldest first.
     pub failed: Vec<Failed>,
-    /// What is being fetched now, in words; `null` when nothing is.
-    pub fetching: Option<String>,
+    /// What is being done that takes minutes, in words; `null` when nothing is.
+    pub doing: Option<String>,
 }
 
 /// Room for an image.

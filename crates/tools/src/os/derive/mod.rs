@@ -232,8 +232,15 @@ impl Os {
         // What nobody needs any more makes room.
         self.collect(budget)?;
         let workshop = Workshop::open(self)?;
+        let doing = self
+            .activity
+            .begin("fetching the image that packages are added to");
         let base = self.bring(&workshop, &plan.before, recipe, budget)?;
         failpoint::hit("worker.os.mid_derive");
+        drop(doing);
+        let doing = self
+            .activity
+            .begin(&format!("making an image with {}", names(recipe)));
         let from = base_tag(&recipe.base);
         let made = workshop.build(&from, &recipe.packages, budget);
         let made = made.map_err(|error| {
@@ -251,6 +258,7 @@ impl Os {
         let derived = self.images.put_derived(&base, &made.layout, &recipe, tag);
         let derived = derived.map_err(OsError::from)?;
         drop(workshop);
+        drop(doing);
         failpoint::hit("worker.os.derived");
         let source = Source::find(self, image, budget)?;
         self.not_known_bad(&source, *force)?;
