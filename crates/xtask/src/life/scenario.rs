@@ -4,6 +4,8 @@ mod failing;
 mod handlaid;
 mod iso;
 mod neighbour;
+mod packages;
+mod person;
 mod power;
 mod tools;
 mod update;
@@ -28,7 +30,7 @@ pub(super) struct Scenario {
 }
 
 /// All stories, in the order in which a machine may live through them.
-pub(super) const ALL: [Scenario; 10] = [
+pub(super) const ALL: [Scenario; 11] = [
     Scenario {
         name: "update",
         summary: "install, boot, upgrade, bless, roll back; /var is kept and /etc merged",
@@ -38,6 +40,11 @@ pub(super) const ALL: [Scenario; 10] = [
         name: "tools",
         summary: "aiosctl updates and goes back, with a person's approval; unsigned and altered images are refused before staging",
         run: tools::by_aiosctl,
+    },
+    Scenario {
+        name: "packages",
+        summary: "a package comes by an image that the machine makes, starts with it, and goes with it",
+        run: packages::by_image,
     },
     Scenario {
         name: "neighbour",
@@ -84,7 +91,7 @@ pub(super) const ALL: [Scenario; 10] = [
 /// Emulated, firmware to services takes about a minute on an idle machine.
 const BOOT: Duration = Duration::from_mins(10);
 /// The longest that a command may take.
-const COMMAND: Duration = Duration::from_mins(5);
+const COMMAND: Duration = Duration::from_mins(10);
 
 /// A machine that lives.
 pub(super) struct Life {
@@ -242,12 +249,13 @@ impl Life {
 
     /// Has a goal done; answers its id.
     pub(super) fn goal(&mut self) -> Result<String> {
-        let goal = self.json(&["aiosctl", "--json", "goal", "run", "check that aiOS works"])?;
-        let id = ["/goal_id", "/goal/goal_id", "/id"]
-            .iter()
-            .find_map(|at| goal.pointer(at)?.as_str());
+        let told = self.done(&["aiosctl", "--json", "goal", "run", "check that aiOS works"])?;
+        // A line for each event, of which the first says that it is stored.
+        let first: Value = serde_json::from_str(told.lines().next().unwrap_or_default())
+            .with_context(|| format!("no event: {told}"))?;
+        let id = first.pointer("/goal_id").and_then(Value::as_str);
         id.map(str::to_owned)
-            .with_context(|| format!("a goal without an id: {goal}"))
+            .with_context(|| format!("a goal without an id: {first}"))
     }
 
     /// Names of the boot loader's entries.

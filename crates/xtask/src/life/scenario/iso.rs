@@ -38,6 +38,8 @@ pub(super) fn install_and_boot(bed: &Bed, disk: PathBuf) -> Result<()> {
         disc: file.clone(),
     };
     install(disc, Vec::new(), &disk).context("from a drive")?;
+    // Firmware that remembers the drive tries that, and its own shell, before a stick that it has not seen.
+    std::fs::remove_file(&variables)?;
     let stick = Disk {
         file,
         serial: "stick",

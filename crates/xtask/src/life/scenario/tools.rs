@@ -1,24 +1,13 @@
 //! An update and the way back by aiOS's own commands, each approved by a person; before that, images that nobody may stage.
 
 use anyhow::{Context, Result, ensure};
-use serde_json::Value;
 use std::path::PathBuf;
 
+use super::Life;
+use super::person::{ADMIN, NEEDS_APPROVAL, approved, restart, say_yes, staged, words};
 use super::update::blessed;
-use super::{BOOT, Life};
 use crate::life::install::Bed;
 
-/// The first administrator, as a shell of theirs would run it.
-const ADMIN: [&str; 6] = [
-    "setpriv",
-    "--reuid=admin",
-    "--regid=admin",
-    "--init-groups",
-    "aiosctl",
-    "--json",
-];
-/// Exit code of aiosctl.
-const NEEDS_APPROVAL: i32 = 4;
 const IMAGE: &str = "/var/lib/life-image";
 const ALTERED: &str = "/var/lib/life-altered";
 
@@ -49,11 +38,6 @@ pub(super) fn by_aiosctl(bed: &Bed, disk: PathBuf) -> Result<()> {
     life.end()
 }
 
-/// One command from its parts.
-fn words<'a>(first: &[&'a str], then: &[&'a str]) -> Vec<&'a str> {
-    [first, then].concat()
-}
-
 /// Asks for an image that nobody may stage: a signature is looked for before a person is asked, and the layers are read once
 /// the person has said yes.
 fn refused(life: &mut Life, image: &str, code: &str) -> Result<()> {
@@ -72,59 +56,4 @@ fn refused(life: &mut Life, image: &str, code: &str) -> Result<()> {
     );
     ensure!(!staged(life)?, "it was refused and staged all the same");
     Ok(())
-}
-
-fn staged(life: &mut Life) -> Result<bool> {
-    let status = life.json(&["bootc", "status", "--json"])?;
-    Ok(status.pointer("/status/staged").is_some_and(|it| !it.is_null()))
-}
-
-/// Has something done that waits for a person, who says yes.
-fn approved(life: &mut Life, verb: &[&str]) -> Result<()> {
-    let goal = approve(life, verb)?;
-    let done = life.run(&words(&ADMIN, &["goal", "watch", &goal]))?;
-    ensure!(
-        done.code == 0,
-        "{} ended with {}: {}{}",
-        verb.join(" "),
-        done.code,
-        done.out,
-        done.err
-    );
-    Ok(())
-}
-
-/// Answers the goal that was approved.
-fn approve(life: &mut Life, verb: &[&str]) -> Result<String> {
-    let done = life.run(&words(&ADMIN, verb))?;
-    ensure!(
-        done.code == NEEDS_APPROVAL,
-        "{} asked nobody and ended with {}: {}{}",
-        verb.join(" "),
-        done.code,
-        done.out,
-        done.err
-    );
-    say_yes(life)
-}
-
-/// Approves what waits; answers its goal.
-fn say_yes(life: &mut Life) -> Result<String> {
-    let waiting = life.json(&words(&ADMIN, &["approval", "list"]))?;
-    let text = |name: &str| -> Result<String> {
-        let at = format!("/0/{name}");
-        let value = waiting.pointer(&at).and_then(Value::as_str);
-        value
-            .map(str::to_owned)
-            .with_context(|| format!("an approval without {name}: {waiting}"))
-    };
-    let (approval, goal) = (text("approval_id")?, text("goal_id")?);
-    life.done(&words(&ADMIN, &["approval", "approve", &approval]))?;
-    Ok(goal)
-}
-
-/// Starts the machine again by its own tool, which does so some seconds after it answered.
-fn restart(life: &mut Life) -> Result<()> {
-    approve(life, &["os", "reboot"])?;
-    life.next_boot(BOOT)
 }
