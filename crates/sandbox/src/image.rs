@@ -1,12 +1,20 @@
-//! The agent image. It comes with the distribution as an OCI layout, so that one swap of the system
-//! changes both; it is loaded when its digest is not there yet, and older ones are removed.
+//! The agent image. It comes with the distribution as an OCI layout, so that one swap of the system changes both; it is
+//! loaded when it is not there yet.
+//!
+//! Podman does not sync what it unpacks: after a power cut an image may be there by name, with empty files. So the name of
+//! the image that was synced is kept beside the store, and without it the whole store is made anew: there is
+//! nothing else in it.
 
 use serde::Deserialize;
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 
 use crate::error::SandboxError;
 use crate::podman::{Client, Layout};
+
+/// Beside the store: the id of the image that is wholly on the disk.
+const WHOLE: &str = "image";
 
 /// An image by its two names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,36 +75,71 @@ impl Image {
         })
     }
 
-    /// Loads the image of the layout unless it is there, and removes all others.
+    /// Empties a store that holds another image, or one that is not known to be wholly on the disk. Before Podman's
+    /// service starts.
     ///
     /// # Errors
-    /// The layout cannot be read, or Podman cannot load it.
-    pub async fn ensure(layout: &Path, podman: &Layout, client: &Client) -> Result<Self, SandboxError> {
-        let image = Self::of_layout(layout)?;
-        let there = client.images().await?;
-        if !there.iter().any(|it| it.id == image.id) {
-            tracing::info!(digest = image.digest, "loading the agent image");
-            // The REST API pulls from registries only, so this is the one command that is run. Podman names
-            // the image after the path, and takes no capitals in it: so the path is a short one.
-            let (directory, name) = (layout.parent(), layout.file_name());
-            let source = format!("oci:{}", name.unwrap_or_default().to_string_lossy());
-            let directory = directory.unwrap_or(Path::new("/"));
-            let loaded = podman.output(directory, &["pull", "--quiet", &source]).await?;
-            if !loaded.lines().any(|line| line == image.id) {
-                let why = format!("Podman loaded `{loaded}` instead of {}", image.id);
-                return Err(SandboxError::Image {
-                    path: layout.to_owned(),
-                    why,
-                });
-            }
+    /// It cannot be emptied.
+    pub async fn make_way(&self, podman: &Layout) -> Result<(), SandboxError> {
+        let whole = podman.state.join(WHOLE);
+        match fs::read_to_string(&whole) {
+            Ok(id) if id.trim() == self.id => return Ok(()),
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(SandboxError::file("read", &whole, error)),
         }
-        for old in there.iter().filter(|it| it.id != image.id) {
-            match client.remove_image(&old.id).await {
-                Ok(()) => tracing::info!(image = old.id, "removed an older agent image"),
-                Err(error) => tracing::warn!(%error, "an older agent image could not be removed"),
-            }
+        if podman.holds_images() {
+            tracing::info!(image = self.id, "the store of images is made anew");
+            podman.wipe().await?;
         }
-        Ok(image)
+        Ok(())
+    }
+
+    /// Loads the image of a layout unless it is there, and returns when it is on the disk.
+    ///
+    /// # Errors
+    /// Podman cannot load it, or it cannot be synced.
+    pub async fn ensure(&self, layout: &Path, podman: &Layout, client: &Client) -> Result<(), SandboxError> {
+        if client.images().await?.iter().any(|it| it.id == self.id) {
+            return Ok(());
+        }
+        let whole = podman.state.join(WHOLE);
+        forget(&whole).map_err(|error| SandboxError::file("remove", &whole, error))?;
+        tracing::info!(digest = self.digest, "loading the agent image");
+        // The REST API pulls from registries only, so this is the one command that is run. Podman names
+        // the image after the path, and takes no capitals in it: so the path is a short one.
+        let (directory, name) = (layout.parent(), layout.file_name());
+        let source = format!("oci:{}", name.unwrap_or_default().to_string_lossy());
+        let directory = directory.unwrap_or(Path::new("/"));
+        let loaded = podman.output(directory, &["pull", "--quiet", &source]).await?;
+        if !loaded.lines().any(|line| line == self.id) {
+            let why = format!("Podman loaded `{loaded}` instead of {}", self.id);
+            return Err(SandboxError::Image {
+                path: layout.to_owned(),
+                why,
+            });
+        }
+        note(&whole, &self.id).map_err(|error| SandboxError::file("write", &whole, error))
+    }
+}
+
+/// Writes down that an image is whole, once all of the file system that the store lies on is on the disk.
+fn note(whole: &Path, id: &str) -> io::Result<()> {
+    let directory = File::open(whole.parent().unwrap_or(Path::new("/")))?;
+    rustix::fs::syncfs(&directory)?;
+    let part = whole.with_extension("part");
+    let mut file = File::create(&part)?;
+    file.write_all(id.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&part, whole)?;
+    directory.sync_all()
+}
+
+fn forget(whole: &Path) -> io::Result<()> {
+    match fs::remove_file(whole) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+        Ok(()) => File::open(whole.parent().unwrap_or(Path::new("/")))?.sync_all(),
     }
 }
 

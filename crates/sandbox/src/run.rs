@@ -55,13 +55,15 @@ pub async fn run(paths: &Paths) -> Result<(), SandboxError> {
     }
     let layout = layout(paths, &config, &enforced);
     layout.prepare()?;
+    let image = Image::of_layout(&paths.vendor.join("agent-image"))?;
+    image.make_way(&layout).await?;
     let service = Service::start(layout.clone()).await?;
     let client = service.client();
     // Podman outlives the agents and ends last.
     let outer = Tasks::new();
     outer.spawn("podman", service.supervise(outer.token()));
     let inner = Tasks::new();
-    let served = serve(paths, &config, kinds, enforced, &layout, &client, &inner).await;
+    let served = serve(paths, &config, kinds, (image, enforced), &layout, &client, &inner).await;
     if !inner.shutdown(AGENTS_END).await {
         tracing::error!("agents did not end in time");
     }
@@ -104,14 +106,16 @@ async fn serve(
     paths: &Paths,
     config: &SandboxConfig,
     kinds: std::collections::BTreeMap<String, kind::Kind>,
-    enforced: Arc<Enforced>,
+    (image, enforced): (Image, Arc<Enforced>),
     layout: &Layout,
     client: &Client,
     tasks: &Tasks,
 ) -> Result<(), SandboxError> {
     remove_orphans(client).await;
     layout.remove_doors()?;
-    let image = Image::ensure(&paths.vendor.join("agent-image"), layout, client).await?;
+    image
+        .ensure(&paths.vendor.join("agent-image"), layout, client)
+        .await?;
     let guard = rpc::channel(&paths.socket("guard"));
     let (audit, sending) = Audit::new();
     let end_of_sending = Tasks::new();

@@ -17,7 +17,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use rig::{Rig, as_root, kind};
 use serde_json::Value;
-use std::fs;
+use std::fs::{self, File};
+use std::path::Path;
 
 const MAINTENANCE: &str = include_str!("../../../configs/agents/maintenance_agent.toml");
 
@@ -333,6 +334,55 @@ async fn when_all_is_killed_at_once_the_next_start_makes_a_new_agent() {
     assert_ne!(second.agent_id, first.agent_id);
     let listed = rig.podman_ps();
     assert_eq!(listed.lines().count(), 1, "{listed}");
+}
+
+/// Empties the files of all images, as a power cut does that comes before they are written out.
+fn cut_off(store: &Path) -> usize {
+    let mut emptied = 0;
+    let mut left = vec![store.join("overlay")];
+    while let Some(directory) = left.pop() {
+        for entry in fs::read_dir(directory).unwrap().flatten() {
+            let kind = entry.file_type().unwrap();
+            if kind.is_dir() {
+                left.push(entry.path());
+            } else if kind.is_file() && entry.path().components().any(|part| part.as_os_str() == "diff") {
+                File::options()
+                    .write(true)
+                    .open(entry.path())
+                    .unwrap()
+                    .set_len(0)
+                    .unwrap();
+                emptied += 1;
+            }
+        }
+    }
+    emptied
+}
+
+#[tokio::test]
+async fn images_that_a_power_cut_left_without_content_are_made_anew() {
+    if !as_root() {
+        return;
+    }
+    let mut rig = Rig::start(&[maintenance()]).await;
+    rig.agent("a running agent", |it| it.state == "running").await;
+    rig.end(Signal::SIGTERM);
+    let state = rig.root.path().join("var/sandbox");
+    let id = fs::read_to_string(state.join("image")).unwrap();
+    assert!(cut_off(&state.join("storage")) > 100);
+    fs::remove_file(state.join("image")).unwrap();
+    rig.launch().await;
+    rig.agent("a running agent of a new store", |it| it.state == "running")
+        .await;
+    assert_eq!(fs::read_to_string(state.join("image")).unwrap(), id);
+    rig.end(Signal::SIGTERM);
+    // What is known to be whole is not made anew.
+    let made = |state: &Path| fs::metadata(state.join("storage")).unwrap().created().unwrap();
+    let before = made(&state);
+    rig.launch().await;
+    rig.agent("a running agent of the same store", |it| it.state == "running")
+        .await;
+    assert_eq!(made(&state), before);
 }
 
 #[tokio::test]

@@ -283,16 +283,6 @@ impl Client {
         self.get("/images/json").await
     }
 
-    /// Removes an image that no container uses.
-    ///
-    /// # Errors
-    /// As [`Client::create`].
-    pub async fn remove_image(&self, id: &str) -> Result<(), PodmanError> {
-        self.send(Method::DELETE, &format!("/images/{id}?force=false"), None)
-            .await
-            .map(|_| ())
-    }
-
     /// The container's output: its last `last` lines, then what comes when `follow`.
     ///
     /// Podman 4 reads the tail of a log backwards, and hangs a line that was written in several pieces on the

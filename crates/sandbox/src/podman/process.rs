@@ -19,6 +19,10 @@ use crate::error::SandboxError;
 /// How long the socket may take to answer after the start; user-space is ten times slower in an
 /// emulated machine.
 const STARTING: Duration = Duration::from_secs(60);
+/// Images and containers, below the service's state.
+const STORE: &str = "storage";
+/// What Podman knows of containers, beside it.
+const DATABASE: &str = "libpod";
 const BETWEEN_TRIES: Duration = Duration::from_millis(50);
 /// How long the service gets to end by itself.
 const ENDING: Duration = Duration::from_secs(5);
@@ -93,14 +97,14 @@ impl Layout {
             "[containers]\nlog_driver = \"k8s-file\"\n\n[engine]\nruntime = {:?}\ncgroup_manager = \"cgroupfs\"\n\
              events_logger = \"file\"\nstatic_dir = {:?}\ntmp_dir = {:?}\nvolume_path = {:?}\n",
             self.runtime,
-            self.state.join("libpod"),
+            self.state.join(DATABASE),
             self.run.join("libpod"),
             self.state.join("volumes"),
         )
     }
 
     fn storage_conf(&self) -> String {
-        let storage = self.state.join("storage");
+        let storage = self.state.join(STORE);
         format!(
             "[storage]\ndriver = \"overlay\"\ngraphroot = {storage:?}\nrootless_storage_path = {storage:?}\n\
              runroot = {:?}\n",
@@ -154,6 +158,28 @@ impl Layout {
             return Err(failed(String::from_utf8_lossy(&stderr).trim().to_owned()));
         }
         Ok(String::from_utf8_lossy(&stdout).trim().to_owned())
+    }
+
+    /// Whether there is a store.
+    pub fn holds_images(&self) -> bool {
+        self.state.join(STORE).exists()
+    }
+
+    /// Removes the store, what Podman knows of containers, and what still runs of them.
+    ///
+    /// # Errors
+    /// Podman cannot do it.
+    pub async fn wipe(&self) -> Result<(), PodmanError> {
+        end_leftover(self);
+        let args = ["rm", "--all", "--force", "--time", "0"];
+        if let Err(error) = self.output(&self.state, &args).await {
+            tracing::warn!(%error, "containers of a store that cannot be used");
+        }
+        // Files of an image belong to subordinate users, and only root of their user namespace may remove them. Podman has
+        // the layers mounted on themselves in there.
+        let remove = format!("umount --lazy {STORE}/overlay 2>/dev/null; exec rm -rf -- {STORE} {DATABASE}");
+        let args = ["unshare", "sh", "-c", &remove];
+        self.output(&self.state, &args).await.map(drop)
     }
 
     /// Whether a container's monitor, or a podman command that it runs, is still there.
