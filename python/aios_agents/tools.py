@@ -4420,7 +4420,7 @@ class PkgTools:
 
         Args:
             reason: Why, one sentence; shown to the person beside the call.
-            timeout_ms: Time allowed; 0 for the tool's 600000 ms.
+            timeout_ms: Time allowed; 0 for the tool's 1800000 ms.
         """
         return cast(
             "PkgConfigureResult",
@@ -4497,7 +4497,7 @@ class PkgTools:
             versions: Exact version of some of them, `{"nginx": "1.22.1-9"}`; the others get the
                 newest.
             reason: Why, one sentence; shown to the person beside the call.
-            timeout_ms: Time allowed; 0 for the tool's 600000 ms.
+            timeout_ms: Time allowed; 0 for the tool's 1800000 ms.
         """
         return cast(
             "PkgInstallResult",
@@ -4546,7 +4546,7 @@ class PkgTools:
             names: Packages to remove.
             purge: Whether their configuration files are removed too.
             reason: Why, one sentence; shown to the person beside the call.
-            timeout_ms: Time allowed; 0 for the tool's 600000 ms.
+            timeout_ms: Time allowed; 0 for the tool's 1800000 ms.
         """
         return cast(
             "PkgRemoveResult",
@@ -4564,7 +4564,7 @@ class PkgTools:
             step: Step of the call.
             task_id: Task of the call.
             reason: Why, one sentence; shown to the person beside the call.
-            timeout_ms: Time allowed; 0 for the tool's 600000 ms.
+            timeout_ms: Time allowed; 0 for the tool's 1800000 ms.
         """
         return cast(
             "PkgRollbackResult",
@@ -4613,7 +4613,7 @@ class PkgTools:
             step: Step of the call.
             task_id: Task of the call.
             reason: Why, one sentence; shown to the person beside the call.
-            timeout_ms: Time allowed; 0 for the tool's 600000 ms.
+            timeout_ms: Time allowed; 0 for the tool's 1800000 ms.
         """
         return cast(
             "PkgUndoResult",

@@ -31,6 +31,8 @@ pub struct ServiceView {
     pub ready_ms: u64,
     /// Last exit and, where init knows more, why: `signal 9: out of memory`; or empty.
     pub last_exit: String,
+    /// What it says that it is doing, one sentence; or empty.
+    pub status: String,
     /// Resident memory, bytes.
     pub rss_bytes: u64,
     /// CPU time used, milliseconds.
@@ -64,6 +66,7 @@ impl From<init::ServiceInfo> for ServiceView {
             restarts: service.restarts,
             ready_ms: service.ready_ms,
             last_exit: last_exit(service.last_exit, service.exits.last()),
+            status: service.status,
             needs: service.needs,
             sockets: service.sockets,
             critical: service.critical,

@@ -69,6 +69,7 @@ pub(crate) fn service(terminal: &mut Terminal, service: &ServiceView) {
         &[
             ("service", one_line(&service.name)),
             ("state", state),
+            ("doing", one_line(&service.status)),
             ("enabled", yes_or_no(service.enabled)),
             ("pid", number(u64::from(service.pid))),
             ("user", one_line(&service.user)),

@@ -53,6 +53,8 @@ use std::path::{Path, PathBuf};
 pub const HOST: &str = "host";
 /// Taking back is not stopped by the caller's deadline, only by this one.
 const ROLLBACK_MS: u64 = 600_000;
+/// How long a change may take. On a machine of images it makes one, which writes the base twice: minutes on a slow disk.
+const CHANGE_MS: u64 = 1_800_000;
 /// Settling what a crash interrupted: nothing else is served meanwhile.
 const RECOVERY_MS: u64 = 120_000;
 
@@ -98,7 +100,7 @@ where
         idempotent: false,
         reversible,
         capability,
-        timeout_ms: 600_000,
+        timeout_ms: CHANGE_MS,
     })
 }
 

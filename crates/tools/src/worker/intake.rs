@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 /// Longest time that a call may be given, milliseconds.
-const LONGEST_MS: u64 = 600_000;
+const LONGEST_MS: u64 = 1_800_000;
 
 /// What a request asks for, understood but not yet resolved.
 #[derive(Debug, Clone)]

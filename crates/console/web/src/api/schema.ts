@@ -615,6 +615,8 @@ export interface components {
             sockets: string[];
             /** @description `stopped`, `waiting`, `starting`, `ready`, `stopping`, `backoff`, `failed`, `listening`. */
             state: string;
+            /** @description What it says that it is doing, one sentence; or empty. */
+            status: string;
             /** @description User it runs as. */
             user: string;
         };

@@ -28,7 +28,7 @@ echo 'deb [trusted=yes] http://127.0.0.1:8765 ./' >/etc/apt/sources.list.d/life.
 setsid python3 -m http.server 8765 --bind 127.0.0.1 >/dev/null 2>&1 </dev/null &
 "#;
 /// What the tool may take, and a little more; emulated, a build takes some minutes.
-const BUILD: Duration = Duration::from_mins(12);
+const BUILD: Duration = Duration::from_mins(35);
 
 pub(super) fn by_image(bed: &Bed, disk: PathBuf) -> Result<()> {
     let mut life = Life::begin(bed, disk)?;
