@@ -118,18 +118,12 @@ fn prepare(connection: &mut Connection, settings: &[(&str, &dyn ToSql)]) -> rusq
     Ok(())
 }
 
-/// By a connection that can only read: one that can write copies the write-ahead log into the file when it is closed.
 fn refuse_newer(path: &Path, steps: &[M<'_>]) -> Result<(), DatabaseError> {
     if !path.exists() {
         return Ok(());
     }
     let known = i64::try_from(steps.len()).unwrap_or(i64::MAX);
-    let found = (|| {
-        let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-        connection.busy_timeout(BUSY)?;
-        connection.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0))
-    })();
-    let found = found.map_err(|source| DatabaseError::Failed {
+    let found = schema(path).map_err(|source| DatabaseError::Failed {
         path: path.to_owned(),
         source,
     })?;
@@ -141,6 +135,24 @@ fn refuse_newer(path: &Path, steps: &[M<'_>]) -> Result<(), DatabaseError> {
         found,
         known,
     })
+}
+
+/// The number of a database's schema.
+fn schema(path: &Path) -> rusqlite::Result<i64> {
+    let read = |flags| {
+        let connection = Connection::open_with_flags(path, flags)?;
+        connection.busy_timeout(BUSY)?;
+        connection.pragma_query_value(None, "user_version", |row| row.get(0))
+    };
+    // A connection that can write copies the write-ahead log into the file when it is closed; one that can only read
+    // leaves all as it is.
+    match read(OpenFlags::SQLITE_OPEN_READ_ONLY) {
+        // The power was cut while the file was made, before it had such a log: what was begun is taken back first.
+        Err(rusqlite::Error::SqliteFailure(error, _)) if error.code == ErrorCode::ReadOnly => {
+            read(OpenFlags::SQLITE_OPEN_READ_WRITE)
+        }
+        other => other,
+    }
 }
 
 #[cfg(test)]
@@ -218,6 +230,39 @@ mod tests {
             .query_row("SELECT price FROM goods", [], |row| row.get(0))
             .unwrap();
         assert_eq!(price, 3);
+    }
+
+    #[test]
+    fn one_whose_making_was_cut_off_is_made() {
+        let (directory, left) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let path = directory.path().join("a.db");
+        let making = Connection::open(&path).unwrap();
+        // So small that the transaction reaches the file before its end.
+        making.pragma_update(None, "cache_size", 2).unwrap();
+        making
+            .execute_batch("CREATE TABLE other (text TEXT); BEGIN;")
+            .unwrap();
+        for _ in 0..200 {
+            making
+                .execute("INSERT INTO other VALUES (hex(randomblob(1000)))", [])
+                .unwrap();
+        }
+        for (name, bytes) in content(directory.path()) {
+            fs::write(left.path().join(name.file_name().unwrap()), bytes).unwrap();
+        }
+        let path = left.path().join("a.db");
+        assert!(left.path().join("a.db-journal").exists());
+        let read = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+        assert!(
+            read.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0))
+                .is_err()
+        );
+        drop(read);
+        let made = open(&path, OLD, &[]).unwrap();
+        let others: i64 = made
+            .query_row("SELECT count(*) FROM other", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(others, 0, "what was not committed is there");
     }
 
     #[test]
