@@ -1,6 +1,6 @@
 //! How every service's process starts and ends.
 
-use crate::error::{Class, Coded, Report};
+use crate::error::{Coded, Report};
 use crate::paths::Paths;
 use crate::{ready, tasks, telemetry};
 use std::fmt;
@@ -15,6 +15,8 @@ pub const FEW_BLOCKING: usize = 8;
 /// Exit status of a service that would end the same way however often it is started: `EX_CONFIG` of `sysexits.h`(3head).
 /// The supervisor leaves it down.
 pub const EXIT_STAYS_DOWN: u8 = 78;
+/// Code of the error about state that a newer version wrote. Every error that is made of it keeps the code.
+pub const NEWER_STATE: &str = "AIOS-DATABASE-0001";
 /// Time in which the supervisor reads a last word: it believes none of a process that has ended.
 const HEARD: Duration = Duration::from_millis(100);
 
@@ -22,7 +24,7 @@ const HEARD: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct Failure {
     why: String,
-    class: Class,
+    stays_down: bool,
 }
 
 impl Failure {
@@ -30,15 +32,15 @@ impl Failure {
     pub fn system(what: &'static str) -> impl FnOnce(io::Error) -> Self {
         move |error| Self {
             why: format!("{what}: {error}"),
-            class: Class::Internal,
+            stays_down: false,
         }
     }
 
-    /// With the state as it is, starting again changes nothing.
     fn code(&self) -> ExitCode {
-        match self.class {
-            Class::FailedPrecondition => ExitCode::from(EXIT_STAYS_DOWN),
-            _ => ExitCode::FAILURE,
+        if self.stays_down {
+            ExitCode::from(EXIT_STAYS_DOWN)
+        } else {
+            ExitCode::FAILURE
         }
     }
 }
@@ -47,7 +49,7 @@ impl<E: Coded> From<E> for Failure {
     fn from(error: E) -> Self {
         Self {
             why: Report::of(&error).to_string(),
-            class: error.class(),
+            stays_down: error.code() == NEWER_STATE,
         }
     }
 }

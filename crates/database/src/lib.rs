@@ -8,6 +8,7 @@
 //! Not here: what is in a database; that is its service's.
 
 use aios_core::error::{Class, Coded};
+use aios_core::service::NEWER_STATE;
 use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql};
 use rusqlite_migration::Migrations;
 use std::path::{Path, PathBuf};
@@ -55,7 +56,7 @@ pub enum DatabaseError {
 impl Coded for DatabaseError {
     fn code(&self) -> &'static str {
         match self {
-            Self::Newer { .. } => "AIOS-DATABASE-0001",
+            Self::Newer { .. } => NEWER_STATE,
             Self::Failed { .. } => "AIOS-DATABASE-0002",
             Self::Schema { .. } => "AIOS-DATABASE-0003",
         }

@@ -4,7 +4,8 @@
 mod common;
 
 use aios_proto::init::v1::ServiceRequest;
-use common::{Instance, is_root, python};
+use common::{Instance, eventually, is_root, python, signal};
+use nix::sys::signal::Signal;
 use std::io::Read;
 use std::os::unix::net::UnixStream;
 
@@ -56,6 +57,13 @@ async fn a_service_that_would_fail_again_stays_down_with_its_reason_and_turns_ca
     assert!(refused.is_err(), "{refused:?}");
     instance.until_state("other", "ready").await;
     assert_eq!(instance.out("runs").lines().count(), 1);
+    // Also after a successor opened everybody's sockets.
+    let supervisor = instance.supervisor();
+    signal(supervisor, Signal::SIGKILL);
+    eventually("another supervisor", || instance.supervisor() != supervisor).await;
+    instance.until_state("old", "failed").await;
+    let refused = UnixStream::connect(instance.path("run/old.sock"));
+    assert!(refused.is_err(), "{refused:?}");
     // A person mends it, and starts it again.
     std::fs::write(instance.path("out/mended"), "").unwrap();
     let old = ServiceRequest { name: "old".into() };

@@ -116,6 +116,8 @@ impl Manager {
         match known.state {
             State::Backoff => unit.state = State::Waiting,
             State::Listening => self.watch_sockets(name),
+            // Whoever asks what stays down is to hear it at once.
+            State::Failed if !unit.spec.on_demand() => self.close_sockets(name),
             // Its supervisor died while it started it.
             State::Starting if known.pid == 0 => {
                 launch::end_strays(&self.world, &unit.spec, unit.started)?;
