@@ -90,6 +90,8 @@ impl Image {
         }
         if podman.holds_images() {
             tracing::info!(image = self.id, "the store of images is made anew");
+            // First, so that what a kill leaves of the store is taken for whole by no image, the one before neither.
+            forget(&whole).map_err(|error| SandboxError::file("remove", &whole, error))?;
             podman.wipe().await?;
         }
         Ok(())
