@@ -1,6 +1,6 @@
 //! Putting the orchestrator together, and taking it apart again.
 
-use crate::callers::Callers;
+use crate::callers::{self, Callers};
 use crate::clients::Clients;
 use crate::config::Config;
 use crate::core::{Core, FreshIds};
@@ -51,12 +51,14 @@ pub async fn run(paths: Paths) -> Result<(), Failure> {
     let (journal, thread) = Journal::start(store)?;
     let clients = Clients::new(&paths);
     let locks = Locks::new(held(&journal).await?);
-    let callers = Callers::new(roles, clients.clone(), owner.clone());
+    let refusals = callers::refusals(&clients, owner.clone());
+    let callers = Callers::new(roles, clients.clone(), refusals.clone());
     let core = Arc::new(Core {
         guard_view: GuardView::start(clients.clone(), &settings, &owner),
         router: Router::start(&owner),
         clients,
         journal,
+        refusals,
         locks,
         runbooks,
         vendor: paths.vendor.clone(),

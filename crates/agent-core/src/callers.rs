@@ -62,6 +62,15 @@ impl Person {
 /// Names of persons by uid, and until when they hold.
 type Known = BTreeMap<u32, (String, Instant)>;
 
+/// Refusals of the orchestrator, of which the guard is told by tasks of `tasks`.
+pub fn refusals(clients: &Clients, tasks: Tasks) -> Refusals {
+    let guard = clients.clone();
+    Refusals::new("orchestrator.denied", tasks, move |request| {
+        let guard = guard.clone();
+        async move { guard.record(request).await.map_err(|error| error.status()) }
+    })
+}
+
 /// Decides who a caller is.
 #[derive(Clone)]
 pub struct Callers {
@@ -72,13 +81,8 @@ pub struct Callers {
 }
 
 impl Callers {
-    /// Knows the system's users; the guard knows persons, and is told of refusals by tasks of `tasks`.
-    pub fn new(roles: Roles, clients: Clients, tasks: Tasks) -> Self {
-        let guard = clients.clone();
-        let refusals = Refusals::new("orchestrator.denied", tasks, move |request| {
-            let guard = guard.clone();
-            async move { guard.record(request).await.map_err(|error| error.status()) }
-        });
+    /// Knows the system's users; the guard knows persons.
+    pub fn new(roles: Roles, clients: Clients, refusals: Refusals) -> Self {
         Self {
             roles,
             clients,

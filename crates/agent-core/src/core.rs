@@ -13,6 +13,7 @@ use crate::runbook::Runbook;
 use crate::trigger::Trigger;
 use aios_core::clock::Clock;
 use aios_core::id::{GoalId, ScheduleId, TaskId};
+use aios_core::rpc::Refusals;
 use aios_core::tasks::Tasks;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -49,6 +50,8 @@ pub struct Core {
     pub journal: Journal,
     /// The other services.
     pub clients: Clients,
+    /// What is refused, for the audit log.
+    pub refusals: Refusals,
     /// The agents.
     pub router: Router,
     /// Which goal is changing what.

@@ -10,6 +10,7 @@ use crate::model::state::StepState;
 use crate::model::{Goal, Task};
 use aios_core::failpoint;
 use aios_core::id::ExecutionKey;
+use aios_core::rpc::Refused;
 use aios_proto::common::v1 as common;
 use aios_proto::guard::v1::{ApprovalRequired, ApprovalState, MintRequest, MintResponse};
 use aios_proto::tools::v1::{CallRequest, CallResponse, UndoRequest, call_response};
@@ -147,10 +148,19 @@ impl Steps {
         if call.kind == "undo" || call.dry_run || !self.changes(call).await? {
             return Ok(None);
         }
-        Ok(Some(denied(Error::WindowOver {
+        let error = Error::WindowOver {
             tool: call.name.clone(),
             until_ms,
-        })))
+        };
+        let refused = Refused {
+            uid: Some(goal.uid),
+            rpc: "Call",
+            check: "window",
+            goal_id: goal.id.to_string(),
+            report: error.report(),
+        };
+        self.core.refusals.note(refused).await;
+        Ok(Some(denied(error)))
     }
 
     async fn dispatch(&self, key: ExecutionKey, call: &Call, token: Vec<u8>) -> Result<CallResponse, Error> {

@@ -7,7 +7,7 @@ use aios_core::paths::Paths;
 use aios_core::rpc::{Peer, report_of};
 use aios_core::tasks::Tasks;
 use aios_harness::{Relay, Who};
-use aios_orchestrator::callers::Callers;
+use aios_orchestrator::callers::{Callers, refusals};
 use aios_orchestrator::clients::Clients;
 use aios_proto::common::v1::{KeyProof, PersonProof, SessionProof, person_proof::Credential};
 use aios_proto::guard::v1 as guard;
@@ -30,7 +30,8 @@ fn callers(clients: Clients) -> Callers {
         (Role::Sandbox, SANDBOX),
         (Role::Tools, TOOLS),
     ]);
-    Callers::new(roles, clients, Tasks::new())
+    let refusals = refusals(&clients, Tasks::new());
+    Callers::new(roles, clients, refusals)
 }
 
 fn request_of(uid: u32, pid: u32) -> Request<()> {

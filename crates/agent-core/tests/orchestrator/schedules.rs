@@ -299,7 +299,19 @@ async fn what_is_approved_after_the_window_is_not_begun_any_more() {
     assert_eq!(goal.state(), GoalState::Failed);
     let error = goal.error.unwrap();
     assert_eq!(error.code, "AIOS-ORCH-0071", "{error:?}");
-    assert!(bench.doubles.world().executions.is_empty());
+    let world = bench.doubles.world();
+    assert!(world.executions.is_empty());
+    let denied = world
+        .recorded
+        .iter()
+        .find(|record| record.kind == "orchestrator.denied");
+    let denied = denied.expect("a denial is in the audit log");
+    assert_eq!(denied.goal_id, run.goal_id);
+    assert!(
+        denied.details_json.contains("AIOS-ORCH-0071"),
+        "{}",
+        denied.details_json
+    );
 }
 
 #[tokio::test]
