@@ -1543,6 +1543,8 @@ class OsStatusResult(TypedDict):
     running: OsDeployment
     # What the next shutdown finalizes and the next start tries.
     staged: NotRequired[OsDeployment | None]
+    # Packages that are there until the next start only.
+    transient: NotRequired[_List[OsAddedPackage]]
     # Set while what runs is on trial.
     trial: NotRequired[OsTrial | None]
 
@@ -1876,6 +1878,8 @@ class PkgInstallResult(TypedDict):
     image: NotRequired[PkgNewImage | None]
     # Packages that were changed, by name.
     packages: _List[PkgChanged]
+    # Whether they are there until the next start only.
+    transient: NotRequired[bool]
     # What an undo brings back, and what not.
     undo: str
 
@@ -1931,6 +1935,8 @@ class PkgRemoveResult(TypedDict):
     image: NotRequired[PkgNewImage | None]
     # Packages that were changed, by name.
     packages: _List[PkgChanged]
+    # Whether they are there until the next start only.
+    transient: NotRequired[bool]
     # What an undo brings back, and what not.
     undo: str
 
@@ -1946,6 +1952,8 @@ class PkgRollbackResult(TypedDict):
     image: NotRequired[PkgNewImage | None]
     # Packages that were changed, by name.
     packages: _List[PkgChanged]
+    # Whether they are there until the next start only.
+    transient: NotRequired[bool]
     # What an undo brings back, and what not.
     undo: str
 
@@ -1983,6 +1991,8 @@ class PkgUndoResult(TypedDict):
     image: NotRequired[PkgNewImage | None]
     # Packages that were changed, by name.
     packages: _List[PkgChanged]
+    # Whether they are there until the next start only.
+    transient: NotRequired[bool]
     # What an undo brings back, and what not.
     undo: str
 
@@ -4485,6 +4495,7 @@ class PkgTools:
         *,
         names: _List[str],
         recommends: bool | None = None,
+        transient: bool | None = None,
         versions: Mapping[str, Any] | None = None,
         reason: str,
         timeout_ms: int = 0,
@@ -4494,6 +4505,9 @@ class PkgTools:
         Args:
             names: Packages to install or to upgrade.
             recommends: Whether packages that they only recommend are installed too.
+            transient: Whether they are there at once and until the next start only. On a
+                machine of images alone, and for packages that bring nothing but what lies in
+                `/usr`.
             versions: Exact version of some of them, `{"nginx": "1.22.1-9"}`; the others get the
                 newest.
             reason: Why, one sentence; shown to the person beside the call.
@@ -4503,7 +4517,7 @@ class PkgTools:
             "PkgInstallResult",
             await self._caller.call_tool(
                 "pkg.install",
-                _given(names=names, recommends=recommends, versions=versions),
+                _given(names=names, recommends=recommends, transient=transient, versions=versions),
                 reason=reason,
                 timeout_ms=timeout_ms,
             ),

@@ -13,6 +13,7 @@
 //! | [`bootc`] | asking bootc what there is, and having it stage, roll back and collect |
 //! | [`image`] | references, and images in directories before they are laid out |
 //! | [`derived`] | images that were made here, of a base and packages that people added |
+//! | [`overlay`] | packages that lie over `/usr` until the next start |
 //! | [`signature`] | who stands for an image in a directory |
 //! | [`policy`] | what skopeo asks of the signature of an image of a registry |
 //! | [`history`] | what was tried, what was blessed, and what failed and must not be tried again |
@@ -36,6 +37,7 @@ pub mod history;
 pub mod id;
 pub mod image;
 pub mod loader;
+pub mod overlay;
 pub mod policy;
 pub mod signature;
 pub mod staged;

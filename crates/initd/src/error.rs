@@ -79,6 +79,9 @@ pub enum InitError {
     /// The caller may not do that.
     #[error("uid {0} may not change services")]
     Denied(u32),
+    /// The caller may not lay anything over the system.
+    #[error("uid {0} may not lay packages over /usr: only the worker of images may")]
+    NotImages(u32),
     /// A tool may not do that to a service of aiOS itself.
     #[error("a tool may not {change} {service}: {why}")]
     Core {
@@ -172,6 +175,7 @@ impl Coded for InitError {
             Self::System { .. } => "AIOS-INIT-0014",
             Self::Core { .. } => "AIOS-INIT-0015",
             Self::LeftOut(_) => "AIOS-INIT-0016",
+            Self::NotImages(_) => "AIOS-INIT-0018",
         }
     }
 
@@ -191,6 +195,9 @@ impl Coded for InitError {
             Self::Running(_) => "stop it with `make down`, or use another --state".into(),
             Self::NotRoot(_) => "start it with sudo".into(),
             Self::Denied(_) => "ask root or an enrolled person".into(),
+            Self::NotImages(_) => {
+                "call the tool pkg.install with `transient`, which a person approves".into()
+            }
             Self::Core { service, change, .. } => {
                 format!("an enrolled person may: `aiosctl service {change} {service}`")
             }
@@ -206,7 +213,7 @@ impl Coded for InitError {
     fn class(&self) -> Class {
         match self {
             Self::Unknown { .. } => Class::NotFound,
-            Self::Denied(_) | Self::Core { .. } => Class::PermissionDenied,
+            Self::Denied(_) | Self::NotImages(_) | Self::Core { .. } => Class::PermissionDenied,
             Self::Peer(error) => error.class(),
             Self::Deployment(error) => error.class(),
             Self::Nobody => Class::Unauthenticated,

@@ -13,6 +13,7 @@ mod logs;
 mod manager;
 mod memory;
 mod notify;
+mod overlay;
 mod persons;
 mod reload;
 mod requests;

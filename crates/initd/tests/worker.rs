@@ -6,7 +6,8 @@ mod common;
 use aios_core::rpc;
 use aios_proto::init::v1::init_client::InitClient;
 use aios_proto::init::v1::{
-    FinalizeAtShutdownRequest, ReloadServicesRequest, ServiceInfo, ServiceRequest, ShutdownRequest,
+    FinalizeAtShutdownRequest, LayPackagesRequest, ReloadServicesRequest, ServiceInfo, ServiceRequest,
+    ShutdownRequest,
 };
 use common::{Instance, eventually, is_root, python, signal};
 use nix::sys::signal::Signal;
@@ -116,6 +117,19 @@ async fn the_worker_of_images_ends_the_system_and_nothing_else() {
         let asked = instance
             .as_uid(uid, async |mut client| {
                 client.finalize_at_shutdown(FinalizeAtShutdownRequest {}).await
+            })
+            .await;
+        assert_eq!(rpc::report_of(&asked.unwrap_err()).code, wanted, "{uid}");
+    }
+    // Where no image runs even the worker lays nothing over /usr, and root asks in vain.
+    for (uid, wanted) in [
+        (IMAGES, "AIOS-INIT-0017"),
+        (STRANGER, "AIOS-INIT-0018"),
+        (0, "AIOS-INIT-0018"),
+    ] {
+        let asked = instance
+            .as_uid(uid, async |mut client| {
+                client.lay_packages(LayPackagesRequest::default()).await
             })
             .await;
         assert_eq!(rpc::report_of(&asked.unwrap_err()).code, wanted, "{uid}");

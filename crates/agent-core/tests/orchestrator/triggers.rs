@@ -144,6 +144,13 @@ impl Init for Supervisor {
         unasked()
     }
 
+    async fn lay_packages(
+        &self,
+        _: Request<init::LayPackagesRequest>,
+    ) -> Result<Response<init::LayPackagesResponse>, Status> {
+        unasked()
+    }
+
     async fn shutdown(
         &self,
         _: Request<init::ShutdownRequest>,

@@ -54,6 +54,8 @@ struct Status {
     base: Option<Base>,
     #[serde(default)]
     packages: Vec<Added>,
+    #[serde(default)]
+    transient: Vec<Added>,
     staged: Option<Deployment>,
     rollback: Option<Deployment>,
     others: Vec<Deployment>,
@@ -174,6 +176,10 @@ pub(crate) fn status(terminal: &mut Terminal, value: &Value) {
         let version = base.version.as_deref().map(one_line).unwrap_or_default();
         let base = format!("{} {version}", one_line(&base.image));
         terminal.line(format!("\nadded to {}: {}", base.trim_end(), names.join(", ")));
+    }
+    if !status.transient.is_empty() {
+        let names: Vec<String> = status.transient.iter().map(Added::name).collect();
+        terminal.line(format!("\nuntil the next start: {}", names.join(", ")));
     }
     if let Some(doing) = &status.doing {
         terminal.line(format!("\n{}", one_line(doing)));

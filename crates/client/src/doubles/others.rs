@@ -273,6 +273,9 @@ impl init::init_server::Init for InitDouble {
     ) -> Answer<init::FinalizeAtShutdownResponse> {
         Ok(Response::new(init::FinalizeAtShutdownResponse {}))
     }
+    async fn lay_packages(&self, _: Request<init::LayPackagesRequest>) -> Answer<init::LayPackagesResponse> {
+        Err(not_offered())
+    }
     async fn shutdown(&self, request: Request<init::ShutdownRequest>) -> Answer<init::ShutdownResponse> {
         match request.get_ref().kind.as_str() {
             "reboot" => Ok(Response::new(init::ShutdownResponse {})),

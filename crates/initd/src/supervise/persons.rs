@@ -108,6 +108,20 @@ impl Persons {
         self.check(request, rpc).await
     }
 
+    /// Lets the worker of images through, and nobody else: what lies over the system is part of it.
+    pub(super) async fn images<T>(
+        &self,
+        request: &Request<T>,
+        rpc: &'static str,
+    ) -> std::result::Result<(), Status> {
+        let uid = uid_of(request);
+        if self.os.is_some() && self.os == uid {
+            return Ok(());
+        }
+        let error = uid.map_or(InitError::Nobody, InitError::NotImages);
+        Err(self.refuse(uid, rpc, &error).await)
+    }
+
     /// Lets root through, confined or not, beside persons: what bootc asks, which a worker runs, changes nothing.
     pub(super) async fn root<T>(
         &self,

@@ -27,6 +27,7 @@ pub(crate) enum Request {
     Deployment(Reply<DeploymentInfo>),
     Health(Vec<String>, Reply<ReportHealthResponse>),
     Finalize(Reply<FinalizeAtShutdownResponse>),
+    Lay(String, Reply<()>),
     Shutdown(End, Reply<()>),
 }
 
@@ -109,6 +110,9 @@ impl Manager {
             Request::Health(problems, reply) => self.health(&problems, reply),
             Request::Finalize(reply) => {
                 let _gone = reply.send(self.may_finalize());
+            }
+            Request::Lay(name, reply) => {
+                let _gone = reply.send(self.lay_packages(&name));
             }
             Request::Shutdown(end, reply) => {
                 // PID 1 knows before the answer does.

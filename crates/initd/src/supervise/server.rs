@@ -12,9 +12,10 @@ use aios_core::tasks::Tasks;
 use aios_proto::init::v1::init_server::{Init, InitServer};
 use aios_proto::init::v1::{
     DeploymentInfo, FinalizeAtShutdownRequest, FinalizeAtShutdownResponse, GetBootRequest, GetBootResponse,
-    GetDeploymentRequest, GetServiceRequest, ListServicesRequest, ListServicesResponse, LogLine, LogsRequest,
-    ReloadServicesRequest, ReloadServicesResponse, ReportHealthRequest, ReportHealthResponse, ServiceInfo,
-    ServiceRequest, ShutdownRequest, ShutdownResponse,
+    GetDeploymentRequest, GetServiceRequest, LayPackagesRequest, LayPackagesResponse, ListServicesRequest,
+    ListServicesResponse, LogLine, LogsRequest, ReloadServicesRequest, ReloadServicesResponse,
+    ReportHealthRequest, ReportHealthResponse, ServiceInfo, ServiceRequest, ShutdownRequest,
+    ShutdownResponse,
 };
 use nix::unistd::{Gid, Group, chown};
 use std::os::fd::AsFd;
@@ -264,6 +265,16 @@ impl Init for Server {
     ) -> std::result::Result<Response<FinalizeAtShutdownResponse>, Status> {
         self.persons.root(&request, "FinalizeAtShutdown").await?;
         self.ask(Request::Finalize).await.map(Response::new)
+    }
+
+    async fn lay_packages(
+        &self,
+        request: tonic::Request<LayPackagesRequest>,
+    ) -> std::result::Result<Response<LayPackagesResponse>, Status> {
+        self.persons.images(&request, "LayPackages").await?;
+        let name = request.into_inner().name;
+        self.ask(|reply| Request::Lay(name, reply)).await?;
+        Ok(Response::new(LayPackagesResponse {}))
     }
 
     async fn shutdown(

@@ -374,6 +374,7 @@ impl Os {
         match &plan.work {
             Work::Nothing => {}
             Work::Derive { .. } => self.derive(plan, budget)?,
+            Work::Lay { .. } => self.lay(plan, budget)?,
             Work::Stage {
                 switch,
                 digests,
@@ -421,7 +422,7 @@ impl Os {
 
     /// Refuses when somebody changed what starts next since the plan was made.
     fn as_it_was(&self, plan: &Plan, budget: &Budget) -> Result<()> {
-        match plan.before.difference(&self.now(budget)?) {
+        match plan.work.difference(&plan.before, &self.now(budget)?) {
             None => Ok(()),
             Some(difference) => Err(ToolError::Changed {
                 path: HOST.to_owned(),
@@ -499,6 +500,7 @@ impl Os {
                 .staged
                 .as_ref()
                 .is_some_and(|it| it.image == image.to_string()),
+            Work::Lay { name, .. } => now.laid == *name,
             Work::Rollback => now.rollback_queued != plan.before.rollback_queued,
             Work::Unstage { id } => {
                 if now.staged.as_ref().is_some_and(|it| it.id == *id) {
@@ -533,6 +535,11 @@ impl Os {
                     self.tidy()?;
                     self.collect(budget)
                 }
+                Work::Lay { name, .. } => {
+                    self.take_off(plan, name.as_deref(), budget)?;
+                    self.tidy()?;
+                    self.collect(budget)
+                }
                 Work::Rollback => {
                     if self.now(budget)?.rollback_queued == plan.before.rollback_queued {
                         return Ok(());
@@ -557,6 +564,7 @@ impl Os {
 fn done(plan: &mut Plan, after: Photo) -> Result<()> {
     let (next_boot, next) = after.next();
     let then = match (&plan.work, next_boot) {
+        (Work::Lay { .. }, _) => "the next start has only what its image has",
         (Work::Reboot { .. }, _) => "the machine starts again in a few seconds",
         (_, "running") => "what runs starts again the next time",
         _ => "it starts the next time: `aiosctl os reboot` starts the machine again",

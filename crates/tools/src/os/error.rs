@@ -96,6 +96,12 @@ pub enum OsError {
         /// Why not.
         why: String,
     },
+    /// More than `/usr` would have to change.
+    #[error("these packages cannot be had until the next start only: they bring {what}")]
+    NotTransient {
+        /// Files elsewhere, users.
+        what: String,
+    },
     /// What a new image would stand on is not to be had.
     #[error("the image that the packages are added to cannot be had: {why}")]
     NoBase {
@@ -123,6 +129,7 @@ impl Coded for OsError {
             Self::NotWhole { .. } => "AIOS-OS-0011",
             Self::NotRebuilt { .. } => "AIOS-OS-0012",
             Self::NoBase { .. } => "AIOS-OS-0013",
+            Self::NotTransient { .. } => "AIOS-OS-0014",
             Self::Deployment(error) => error.code(),
         }
     }
@@ -153,6 +160,9 @@ impl Coded for OsError {
             Self::NotRebuilt { .. } => {
                 "take the package off with pkg.remove, or mend apt's sources, then call again; what runs stays as it is"
             }
+            Self::NotTransient { .. } => {
+                "install them without `transient`: the next start has them, and an undo drops them. Nothing was changed"
+            }
             Self::NoBase { .. } => "see `aiosctl os status`; os.upgrade fetches a newer one",
             Self::Otherwise { .. } => "see `aiosctl service logs aios-worker-os`, and report it",
             Self::Deployment(error) => return error.next_step(),
@@ -173,6 +183,7 @@ impl Coded for OsError {
             | Self::NotWhole { .. }
             | Self::NotRebuilt { .. }
             | Self::NoBase { .. }
+            | Self::NotTransient { .. }
             | Self::NoRoom { .. }
             | Self::NoRollback { .. }
             | Self::IsRollback { .. } => Class::FailedPrecondition,

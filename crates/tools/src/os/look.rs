@@ -21,7 +21,10 @@ impl Os {
     /// What there is, by bootc, the boot partition, init and the record.
     pub(super) fn status(&self, budget: &Budget) -> Result<Status> {
         let host = self.host(budget)?;
-        let now = Photo::of(&host)?;
+        let now = Photo {
+            laid: self.laid()?,
+            ..Photo::of(&host)?
+        };
         let history = self.history()?;
         let trial = self.tries_left(&now)?.map(|tries_left| Trial {
             tries_left,
@@ -32,6 +35,7 @@ impl Os {
         Ok(Status {
             base: recipe.as_ref().map(types::Base::of),
             packages: recipe.as_ref().map(AddedPackage::all).unwrap_or_default(),
+            transient: self.until_the_next_start(&now, recipe.as_ref())?,
             next_boot,
             trial,
             others: host.other_deployments.iter().filter_map(deployment).collect(),
@@ -43,6 +47,14 @@ impl Os {
             staged: now.staged,
             rollback: now.rollback,
         })
+    }
+
+    /// Packages that the image itself has not.
+    fn until_the_next_start(&self, now: &Photo, image: Option<&Recipe>) -> Result<Vec<AddedPackage>> {
+        let laid = self.laid_recipe(now)?;
+        let mut laid = laid.as_ref().map(AddedPackage::all).unwrap_or_default();
+        laid.retain(|it| !image.is_some_and(|image| image.packages.iter().any(|had| had.name == it.name)));
+        Ok(laid)
     }
 
     /// What an upgrade would bring, and what stands in its way.

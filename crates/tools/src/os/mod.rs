@@ -15,6 +15,7 @@ pub mod plan;
 mod reboot;
 pub mod settings;
 mod source;
+mod transient;
 pub mod types;
 mod undo;
 
@@ -68,6 +69,8 @@ pub struct Os {
     images: Images,
     /// Where they are made.
     workshop: PathBuf,
+    /// What lies over `/usr` until the next start.
+    transient: PathBuf,
     /// Held while what starts next is changed: packages are changed on a thread of their own.
     changing: Mutex<()>,
     /// Directories of keys that images are trusted by.
@@ -205,6 +208,7 @@ impl Os {
             },
             images: Images::at(state.join("images")),
             workshop: state.join("build"),
+            transient: state.join("transient"),
             changing: Mutex::new(()),
             init: Init::of(paths),
             keys: signature::key_dirs(paths),
@@ -230,7 +234,10 @@ impl Os {
     }
 
     fn now(&self, budget: &Budget) -> Result<Photo> {
-        Photo::of(&self.host(budget)?)
+        Ok(Photo {
+            laid: self.laid()?,
+            ..Photo::of(&self.host(budget)?)?
+        })
     }
 
     /// Waits until nobody else changes what starts next.

@@ -44,6 +44,9 @@ const LOOKED_AT: u32 = 500;
 const UNDO: &str = "pkg.undo drops the staged image, and what runs starts again as it is; once it was started, os.rollback \
      goes back to the image before";
 
+/// What an undo takes off.
+const UNDO_LAID: &str = "pkg.undo takes them off; the next start does so too";
+
 /// The namespace.
 pub struct Packages {
     os: Arc<Os>,
@@ -79,7 +82,12 @@ impl Packages {
     fn install(&self, call: &Call<'_>, args: InstallArgs) -> Result<Intent> {
         let required = granted(call, "install", &args.names)?;
         let before = self.os.now(call.budget)?;
-        let now = self.os.recipe_now(&before)?;
+        let mut now = self.os.recipe_now(&before)?;
+        if args.transient
+            && let Some(laid) = self.os.laid_recipe(&before)?
+        {
+            now = laid;
+        }
         let added = |name: &String| Added {
             name: name.clone(),
             version: args.versions.get(name).cloned(),
@@ -97,7 +105,7 @@ impl Packages {
         };
         let kind = "added-package";
         let identities: Vec<Identity> = new.iter().map(|it| identity(named(it), kind)).collect();
-        if before.staged.is_none() && new.iter().all(is_so) {
+        if (before.staged.is_none() || args.transient) && new.iter().all(is_so) {
             let summary = format!(
                 "Nothing to do: {} has {}",
                 before.booted.title(),
@@ -112,6 +120,22 @@ impl Packages {
             packages,
             ..now.clone()
         };
+        if args.transient {
+            let summary = format!(
+                "Make an image of {} with {}, and lay what it has more over /usr until the next start; nothing is staged",
+                now.follows,
+                names(&recipe)
+            );
+            let wish = Wish {
+                before,
+                now,
+                recipe,
+                identities,
+                required,
+                summary,
+            };
+            return self.os.intent_lay(call, wish);
+        }
         let summary = format!(
             "Make an image of {} with {}, and stage it for the next start; {} runs until then",
             now.follows,
@@ -273,9 +297,17 @@ impl Packages {
                 let recipe = self.os.images.recipe(image).map_err(OsError::from)?;
                 (had.clone(), recipe)
             }
+            Work::Lay {
+                had, recipe: Some(_), ..
+            } => {
+                let recipe = plan.after.as_ref().map(|after| self.os.laid_recipe(after));
+                (had.clone(), recipe.transpose()?.flatten())
+            }
             _ => (BTreeMap::new(), None),
         };
+        let transient = matches!(plan.work, Work::Lay { .. });
         let next = plan.after.as_ref().and_then(|after| after.staged.as_ref());
+        let next = next.filter(|_| !transient);
         let image = recipe.as_ref().zip(next).map(|(recipe, next)| NewImage {
             image: next.image.clone(),
             digest: next.digest.clone(),
@@ -287,8 +319,9 @@ impl Packages {
             packages: recipe.map(|it| changed(&had, &it.brought)).unwrap_or_default(),
             conffiles: Vec::new(),
             enablement: Vec::new(),
-            undo: UNDO.to_owned(),
+            undo: if transient { UNDO_LAID } else { UNDO }.to_owned(),
             image,
+            transient,
         })?;
         Ok(())
     }

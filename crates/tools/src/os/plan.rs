@@ -21,10 +21,13 @@ pub struct Photo {
     pub rollback: Option<Deployment>,
     /// Whether that one starts next.
     pub rollback_queued: bool,
+    /// What lies over `/usr` until the next start.
+    #[serde(default)]
+    pub laid: Option<String>,
 }
 
 impl Photo {
-    /// What bootc says.
+    /// What bootc says; it knows nothing of what lies over `/usr`.
     ///
     /// # Errors
     /// [`OsError::NotInstalled`].
@@ -38,6 +41,7 @@ impl Photo {
             staged: status.staged.as_ref().and_then(deployment),
             rollback: status.rollback.as_ref().and_then(deployment),
             rollback_queued: status.rollback_queued,
+            laid: None,
         })
     }
 
@@ -59,6 +63,31 @@ impl Photo {
             Some(format!("{} is staged now", word(&now.staged)))
         } else if self.rollback_queued != now.rollback_queued || self.rollback != now.rollback {
             Some(format!("{} starts next now", now.next().1.title()))
+        } else {
+            None
+        }
+    }
+}
+
+impl Work {
+    /// Whether an undo could undo it.
+    pub(crate) fn comes_back(&self) -> bool {
+        !matches!(self, Self::Unstage { .. } | Self::Lay { recipe: None, .. })
+    }
+
+    /// In what the machine differs from how it was, as far as this work has to do with it, in words.
+    pub(crate) fn difference(&self, then: &Photo, now: &Photo) -> Option<String> {
+        let Self::Lay { .. } = self else {
+            return then.difference(now);
+        };
+        let word = |it: &Photo| it.laid.clone().unwrap_or_else(|| "nothing".to_owned());
+        if then.booted.id != now.booted.id {
+            Some(format!("{} runs now", now.booted.title()))
+        } else if then.laid != now.laid {
+            let (then, now) = (word(then), word(now));
+            Some(format!(
+                "{now} lies over /usr now, and {then} did; a start takes away what lies there"
+            ))
         } else {
             None
         }
@@ -118,6 +147,15 @@ pub enum Work {
         upgrade: bool,
         /// Also when it failed here before.
         force: bool,
+    },
+    /// Packages are laid over `/usr` until the next start, instead of those that lie there.
+    Lay {
+        /// What lies there afterwards; `None` for nothing.
+        name: Option<String>,
+        /// What it is made of; `None` for what is there already.
+        recipe: Option<Recipe>,
+        /// Packages that there were before beside the base's.
+        had: BTreeMap<String, String>,
     },
     /// The two entries of the boot loader change places.
     Rollback,

@@ -141,6 +141,9 @@ pub struct Status {
     /// Those packages.
     #[serde(default)]
     pub packages: Vec<AddedPackage>,
+    /// Packages that are there until the next start only.
+    #[serde(default)]
+    pub transient: Vec<AddedPackage>,
     /// What the next shutdown finalizes and the next start tries.
     pub staged: Option<Deployment>,
     /// What os.rollback goes to.

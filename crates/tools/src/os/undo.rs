@@ -9,6 +9,7 @@ use crate::worker::{Call, Prepared, Target};
 use aios_auth::level::Risk;
 use aios_proto::common::v1::Identity;
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// What an undo is about to do.
 struct Way {
@@ -30,10 +31,15 @@ impl Os {
             Work::Unstage { .. } => {
                 Some("what was dropped has to be fetched again: use os.upgrade or os.switch")
             }
+            Work::Lay { recipe: None, .. } => {
+                Some("what was taken off has to be made again: use pkg.install")
+            }
             Work::Rollback if !plan.reversible => {
                 Some("an image on trial would count as trusted: use os.rollback")
             }
-            Work::Nothing | Work::Stage { .. } | Work::Derive { .. } | Work::Rollback => None,
+            Work::Nothing | Work::Stage { .. } | Work::Derive { .. } | Work::Lay { .. } | Work::Rollback => {
+                None
+            }
         };
         if let Some(why) = why_not {
             return Err(refused(why));
@@ -43,7 +49,7 @@ impl Os {
             .as_ref()
             .ok_or_else(|| refused("its journal entry does not say what it left"))?;
         let now = self.now(call.budget)?;
-        if let Some(differences) = after.difference(&now) {
+        if let Some(differences) = plan.work.difference(after, &now) {
             return Err(ToolError::UndoConflict {
                 key: target.key.to_string(),
                 differences,
@@ -56,6 +62,15 @@ impl Os {
                 },
                 identity(staged.id.clone(), "deployment"),
                 format!("drop {}, which is staged", staged.title()),
+            ),
+            (Work::Lay { name: Some(name), .. }, _) => (
+                Work::Lay {
+                    name: plan.before.laid.clone(),
+                    recipe: None,
+                    had: BTreeMap::new(),
+                },
+                identity(name.clone(), "packages"),
+                "take the packages off that were there until the next start".to_owned(),
             ),
             (Work::Rollback, _) => {
                 let next = plan.before.next().1;
@@ -78,7 +93,7 @@ impl Os {
 
     pub(crate) fn prepare_back(&self, call: &Call<'_>, target: &Target<Plan>) -> Result<Prepared> {
         let way = self.way_back(call, target)?;
-        let reversible = !matches!(way.work, Work::Unstage { .. });
+        let reversible = way.work.comes_back();
         Ok(Prepared {
             identities: vec![way.identity],
             required: target.required.clone(),
@@ -101,7 +116,7 @@ impl Os {
         same_identities(prepared, std::slice::from_ref(&way.identity))?;
         Ok(Plan {
             call: call.key.to_string(),
-            reversible: !matches!(way.work, Work::Unstage { .. }),
+            reversible: way.work.comes_back(),
             work: way.work,
             before: way.now,
             after: None,

@@ -255,6 +255,10 @@ pub struct InstallArgs {
     /// Whether packages that they only recommend are installed too.
     #[serde(default)]
     pub recommends: bool,
+    /// Whether they are there at once and until the next start only. On a machine of images alone, and for packages that bring
+    /// nothing but what lies in `/usr`.
+    #[serde(default)]
+    pub transient: bool,
 }
 
 /// Arguments of pkg.remove.
@@ -310,6 +314,9 @@ pub struct ChangeResult {
     /// The image that has them from the next start on, on a machine of images; `null` elsewhere.
     #[serde(default)]
     pub image: Option<NewImage>,
+    /// Whether they are there until the next start only.
+    #[serde(default)]
+    pub transient: bool,
 }
 
 /// A package that is still half done.

@@ -54,7 +54,13 @@ pub(crate) fn granted(call: &Call<'_>, required: &[Access]) -> Result<()> {
 /// Asks apt what the call would do.
 fn ask(pkg: &Pkg, call: &Call<'_>) -> Result<Asked> {
     let (action, names) = match call.tool {
-        "pkg.install" => ("install", typed::<InstallArgs>(call.tool, call.args)?.names),
+        "pkg.install" => {
+            let args: InstallArgs = typed(call.tool, call.args)?;
+            if args.transient {
+                return Err(PkgError::Stays.into());
+            }
+            ("install", args.names)
+        }
         "pkg.remove" => ("remove", typed::<RemoveArgs>(call.tool, call.args)?.names),
         other => return unknown(other),
     };
@@ -537,5 +543,6 @@ pub(crate) fn result(before: &Photo, after: &Photo) -> ChangeResult {
             .collect(),
         undo: UNDO.to_owned(),
         image: None,
+        transient: false,
     }
 }

@@ -76,6 +76,9 @@ pub enum PkgError {
     /// An image has no package that is half done.
     #[error("there is nothing to finish: this machine runs an image, in which no package is half done")]
     NothingHalf,
+    /// What is installed on an ordinary machine stays.
+    #[error("packages cannot be had until the next start only: this machine does not run an image")]
+    Stays,
     /// Somebody changed the packages since.
     #[error("packages were changed since: {differences}")]
     ChangedSince {
@@ -98,6 +101,7 @@ impl Coded for PkgError {
             Self::ChangedSince { .. } => "AIOS-PKG-0009",
             Self::NotAdded { .. } => "AIOS-PKG-0010",
             Self::NothingHalf => "AIOS-PKG-0011",
+            Self::Stays => "AIOS-PKG-0012",
         }
     }
 
@@ -114,6 +118,7 @@ impl Coded for PkgError {
             Self::NotAdded { .. } => {
                 "`aiosctl os status` lists what was added; an image without it is another image: os.switch"
             }
+            Self::Stays => "install them without `transient`, and take them off again with pkg.undo",
             Self::NothingHalf => "leave it; pkg.install and pkg.remove make another image",
             Self::ChangedSince { .. } => "look with pkg.history, and undo the later changes first",
         }
@@ -130,6 +135,7 @@ impl Coded for PkgError {
             | Self::Unsettled { .. }
             | Self::ChangedSince { .. }
             | Self::NotAdded { .. }
+            | Self::Stays
             | Self::NothingHalf => Class::FailedPrecondition,
             Self::Program { .. } | Self::NotReached { .. } => Class::Internal,
         }

@@ -8,8 +8,8 @@ use aios_core::paths::Paths;
 use aios_core::rpc;
 use aios_proto::init::v1::init_client::InitClient;
 use aios_proto::init::v1::{
-    DeploymentInfo, GetDeploymentRequest, GetServiceRequest, ListServicesRequest, LogLine, LogsRequest,
-    ServiceInfo, ServiceRequest, ShutdownRequest,
+    DeploymentInfo, GetDeploymentRequest, GetServiceRequest, LayPackagesRequest, ListServicesRequest,
+    LogLine, LogsRequest, ServiceInfo, ServiceRequest, ShutdownRequest,
 };
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -145,6 +145,17 @@ impl Init {
         self.once(budget, async |mut client: Client| {
             let kind = kind.to_owned();
             client.shutdown(ShutdownRequest { kind }).await.map(drop)
+        })
+    }
+
+    /// Lays what is unpacked under a name over `/usr`, or with an empty name nothing. Asked twice it changes nothing.
+    ///
+    /// # Errors
+    /// init refuses, cannot mount it, or does not answer.
+    pub fn lay_packages(&self, name: &str, budget: &Budget) -> Result<()> {
+        self.patiently(budget, async |mut client: Client| {
+            let name = name.to_owned();
+            client.lay_packages(LayPackagesRequest { name }).await.map(drop)
         })
     }
 

@@ -9,8 +9,8 @@ use aios_harness::client::{self, code};
 use aios_harness::{Instance, Options, Relay, Service, Who};
 use aios_proto::init::v1::init_client::InitClient;
 use aios_proto::init::v1::{
-    FinalizeAtShutdownRequest, ListServicesRequest, ReloadServicesRequest, ReportHealthRequest, ServiceInfo,
-    ServiceRequest, ShutdownRequest,
+    FinalizeAtShutdownRequest, LayPackagesRequest, ListServicesRequest, ReloadServicesRequest,
+    ReportHealthRequest, ServiceInfo, ServiceRequest, ShutdownRequest,
 };
 use aios_tests_deny::{garbage, start};
 use anyhow::{Context, Result};
@@ -150,6 +150,42 @@ async fn a_confined_process_with_the_persons_uid_changes_no_service_and_does_not
         }
     }
     assert_eq!(machine.state(&machine.root()).await?, "ready");
+    Ok(())
+}
+
+/// What lies over the system is the worker's of images alone: whoever else asks, root too, would go round approval and undo.
+#[tokio::test]
+async fn nobody_but_the_worker_of_images_lays_anything_over_the_system() -> Result<()> {
+    let Some(machine) = Machine::new().await? else {
+        return Ok(());
+    };
+    for (who, confined) in [
+        (Who::Person, false),
+        (Who::Stranger, false),
+        (Who::Of(Service::Tools), true),
+    ] {
+        let relay = machine.relay(who, confined)?;
+        let mut client = InitClient::new(relay.channel());
+        let request = LayPackagesRequest {
+            name: "mine".to_owned(),
+        };
+        let answer = client.lay_packages(request).await;
+        let status = answer
+            .err()
+            .with_context(|| format!("{who:?} laid something over /usr"))?;
+        assert_eq!(code(&status), "AIOS-INIT-0018", "{who:?}: {status:?}");
+        let uid = format!("\\\"uid\\\":{}", who.uid()?);
+        let records = client::audit_with_payloads(&machine.aios, 0).await?;
+        assert!(
+            records
+                .iter()
+                .map(ToString::to_string)
+                .any(|record| ["init.denied", "LayPackages", &uid]
+                    .iter()
+                    .all(|part| record.contains(*part))),
+            "{who:?} is not in the audit log: {records:#?}"
+        );
+    }
     Ok(())
 }
 

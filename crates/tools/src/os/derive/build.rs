@@ -35,11 +35,11 @@ const SHOWN: usize = 5;
 
 /// What came of a build.
 #[derive(Debug)]
-pub(super) struct Made {
+pub(in crate::os) struct Made {
     /// The image, in the throwaway directory.
-    pub(super) layout: Layout,
+    pub(in crate::os) layout: Layout,
     /// Packages that the base has not, with their versions.
-    pub(super) brought: BTreeMap<String, String>,
+    pub(in crate::os) brought: BTreeMap<String, String>,
 }
 
 /// A throwaway directory for builds.

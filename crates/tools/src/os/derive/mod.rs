@@ -23,7 +23,7 @@ use aios_core::id::ExecutionKey;
 use aios_deployment::derived::{Recipe, Take, base_tag};
 use aios_deployment::image::{Digest, Layout, Manifest, Reference};
 use aios_proto::common::v1::Identity;
-use build::Workshop;
+use build::{Made, Workshop};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What bootc calls what it exports.
@@ -49,8 +49,25 @@ pub(crate) struct Wish {
     pub(crate) summary: String,
 }
 
+/// An image that was just made, and lies nowhere else yet.
+pub(super) struct Fresh<'a> {
+    pub(super) base: Layout,
+    pub(super) built: Made,
+    _workshop: Workshop<'a>,
+}
+
+impl Fresh<'_> {
+    /// The layers that the base has not, unaltered.
+    pub(super) fn new_layers(&self) -> Result<impl Iterator<Item = &Digest>> {
+        self.built.layout.verify(&|_| true).map_err(OsError::from)?;
+        let below = self.base.manifest.layers.len();
+        let layers = self.built.layout.manifest.layers.iter().skip(below);
+        Ok(layers.map(|layer| &layer.digest))
+    }
+}
+
 /// The name of the image that a call makes.
-fn tag_of(key: &ExecutionKey) -> String {
+pub(super) fn tag_of(key: &ExecutionKey) -> String {
     format!("added-{}", key.to_string().replace('/', "-"))
 }
 
@@ -141,41 +158,46 @@ impl Os {
 
     /// The image that runs with another list of packages.
     pub(crate) fn intent_wish(&self, call: &Call<'_>, wish: Wish) -> Result<Intent> {
-        let Wish {
-            before,
-            now,
-            recipe,
-            identities,
-            required,
-            summary,
-        } = wish;
-        self.not_on_trial(&before)?;
-        change::nothing_staged(&before)?;
-        if recipe.packages.is_empty() {
+        self.not_on_trial(&wish.before)?;
+        change::nothing_staged(&wish.before)?;
+        if wish.recipe.packages.is_empty() {
             // Nothing but the base is left: that is an image that somebody else made.
-            let image = recipe.follows.clone();
+            let image = wish.recipe.follows.clone();
+            let switch = Some(image.clone());
             return self
-                .stage(before, Some(image.clone()), image, false, required, call.budget)
-                .map(|intent| intent.named(identities, &summary));
+                .stage(wish.before, switch, image, false, wish.required, call.budget)
+                .map(|intent| intent.named(wish.identities, &wish.summary));
         }
-        match self.origin(&before, &recipe, call.budget)? {
-            Origin::Here(base) => self.has_room_to_build(&base.manifest, 0)?,
-            Origin::Source(source) => self.has_room_to_build(&source.manifest, source.sizes(self).0)?,
-            // How large it is turns out when it is written.
-            Origin::Export => {}
-        }
+        self.has_room_for(&wish, call.budget)?;
         let work = Work::Derive {
             image: self.images.reference(&tag_of(&call.key)),
-            had: now.brought,
-            list_before: now.packages,
+            had: wish.now.brought,
+            list_before: wish.now.packages,
             recipe: Recipe {
                 brought: BTreeMap::new(),
-                ..recipe
+                ..wish.recipe
             },
             upgrade: false,
             force: false,
         };
-        Ok(Intent::derive(work, before, identities, required, summary, None))
+        Ok(Intent::derive(
+            work,
+            wish.before,
+            wish.identities,
+            wish.required,
+            wish.summary,
+            None,
+        ))
+    }
+
+    /// Room for making what is wished for.
+    pub(super) fn has_room_for(&self, wish: &Wish, budget: &Budget) -> Result<()> {
+        match self.origin(&wish.before, &wish.recipe, budget)? {
+            Origin::Here(base) => self.has_room_to_build(&base.manifest, 0),
+            Origin::Source(source) => self.has_room_to_build(&source.manifest, source.sizes(self).0),
+            // How large it is turns out when it is written.
+            Origin::Export => Ok(()),
+        }
     }
 
     /// Room for Podman's store, and for what stays here of a base that is fetched.
@@ -229,36 +251,17 @@ impl Os {
         else {
             return Err(ToolError::Defect("no image is to be made".to_owned()));
         };
-        // What nobody needs any more makes room.
-        self.collect(budget)?;
-        let workshop = Workshop::open(self)?;
-        let doing = self
-            .activity
-            .begin("fetching the image that packages are added to");
-        let base = self.bring(&workshop, &plan.before, recipe, budget)?;
-        failpoint::hit("worker.os.mid_derive");
-        drop(doing);
-        let doing = self
-            .activity
-            .begin(&format!("making an image with {}", names(recipe)));
-        let from = base_tag(&recipe.base);
-        let made = workshop.build(&from, &recipe.packages, budget);
-        let made = made.map_err(|error| {
-            if *upgrade {
-                not_rebuilt(error, recipe)
-            } else {
-                error
-            }
-        })?;
+        let made = self.made(&plan.before, recipe, *upgrade, budget)?;
         let recipe = Recipe {
-            brought: made.brought,
+            brought: made.built.brought.clone(),
             ..recipe.clone()
         };
         let tag = self.images.tag(image).unwrap_or_default();
-        let derived = self.images.put_derived(&base, &made.layout, &recipe, tag);
+        let derived = self
+            .images
+            .put_derived(&made.base, &made.built.layout, &recipe, tag);
         let derived = derived.map_err(OsError::from)?;
-        drop(workshop);
-        drop(doing);
+        drop(made);
         failpoint::hit("worker.os.derived");
         let source = Source::find(self, image, budget)?;
         self.not_known_bad(&source, *force)?;
@@ -268,6 +271,41 @@ impl Os {
         let said = self.fetch(Some(image), budget)?;
         failpoint::hit("worker.os.mid_effect");
         self.right_one(image, &source.digests(), &said, budget)
+    }
+
+    /// Makes an image of a recipe, in a workshop that is open while somebody has the answer.
+    pub(super) fn made(
+        &self,
+        before: &Photo,
+        recipe: &Recipe,
+        upgrade: bool,
+        budget: &Budget,
+    ) -> Result<Fresh<'_>> {
+        // What nobody needs any more makes room.
+        self.collect(budget)?;
+        let workshop = Workshop::open(self)?;
+        let doing = self
+            .activity
+            .begin("fetching the image that packages are added to");
+        let base = self.bring(&workshop, before, recipe, budget)?;
+        failpoint::hit("worker.os.mid_derive");
+        drop(doing);
+        let _doing = self
+            .activity
+            .begin(&format!("making an image with {}", names(recipe)));
+        let built = workshop.build(&base_tag(&recipe.base), &recipe.packages, budget);
+        let built = built.map_err(|error| {
+            if upgrade {
+                not_rebuilt(error, recipe)
+            } else {
+                error
+            }
+        })?;
+        Ok(Fresh {
+            base,
+            built,
+            _workshop: workshop,
+        })
     }
 
     /// bootc refuses what is laid out as the image to go back to, which it knows by its content.
@@ -360,6 +398,7 @@ impl Os {
         let tags: BTreeSet<String> = images
             .filter_map(|it| self.images.tag(&it.image).map(str::to_owned))
             .collect();
+        self.collect_laid()?;
         Ok(self.images.keep(&tags).map_err(OsError::from)?)
     }
 

@@ -152,7 +152,7 @@ impl Bed {
         Self {
             workers: ["os", IMAGE_PACKAGES]
                 .map(|name| WorkerClient::new(rpc::channel(&paths.worker_socket(name)))),
-            supervisor: Supervisor::start(&paths, &tasks, 7),
+            supervisor: Supervisor::start(&paths, &machine.root(), &tasks, 7),
             machine,
             home,
             guard,

@@ -3,8 +3,10 @@
 use aios_core::paths::Paths;
 use aios_core::rpc;
 use aios_core::tasks::Tasks;
+use aios_deployment::overlay;
 use aios_proto::init::v1 as init;
 use aios_proto::init::v1::init_server::{Init, InitServer};
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use tokio_stream::Stream;
@@ -17,12 +19,18 @@ pub(crate) struct Supervisor {
     ends: Arc<Mutex<Vec<String>>>,
     /// Whether what runs is on trial until then.
     deadline_ms: i64,
+    state: PathBuf,
+    root: PathBuf,
 }
 
 impl Supervisor {
-    pub(crate) fn start(paths: &Paths, tasks: &Tasks, deadline_ms: i64) -> Self {
+    /// `root` is where it lays packages: in the table of mounts, and nowhere else.
+    pub(crate) fn start(paths: &Paths, root: &Path, tasks: &Tasks, deadline_ms: i64) -> Self {
+        std::fs::create_dir_all(root.join("proc/self")).unwrap();
         let double = Self {
             deadline_ms,
+            state: paths.state.clone(),
+            root: root.to_owned(),
             ..Self::default()
         };
         let listener = rpc::listen("init", &paths.socket("init"), 0o660).unwrap();
@@ -100,6 +108,23 @@ impl Init for Supervisor {
         _: Request<init::ReportHealthRequest>,
     ) -> Answer<init::ReportHealthResponse> {
         unasked()
+    }
+    async fn lay_packages(
+        &self,
+        request: Request<init::LayPackagesRequest>,
+    ) -> Answer<init::LayPackagesResponse> {
+        let name = request.into_inner().name;
+        let dir = overlay::dir(&self.state).join(&name);
+        if !name.is_empty() && !dir.join("usr").is_dir() {
+            return Err(Status::failed_precondition(format!(
+                "{} has no usr",
+                dir.display()
+            )));
+        }
+        let line = format!("72 47 0:42 / /usr ro - overlay {} ro\n", overlay::source(&name));
+        let table = if name.is_empty() { "" } else { &line };
+        std::fs::write(self.root.join("proc/self/mountinfo"), table).unwrap();
+        Ok(Response::new(init::LayPackagesResponse {}))
     }
     async fn finalize_at_shutdown(
         &self,

@@ -8,3 +8,4 @@ mod init;
 mod package_crashes;
 mod packages;
 mod refusals;
+mod transient;

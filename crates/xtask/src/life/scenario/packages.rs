@@ -36,16 +36,8 @@ pub(super) fn by_image(bed: &Bed, disk: PathBuf) -> Result<()> {
     life.healthy()?;
     life.done(&["aiosctl", "person", "enrol", "--user", "admin"])?;
     life.done(&["sh", "-c", SOURCE])?;
-    let args = r#"{"names": ["life-hello"]}"#;
-    let goal = approve(&mut life, &["tool", "call", "pkg.install", args])?;
-    life.until("the image with the package is made", BUILD, |life| {
-        let detail = life.json(&words(&ADMIN, &["goal", "show", &goal]))?;
-        match detail.pointer("/goal/state").and_then(|state| state.as_str()) {
-            Some("completed") => Ok(true),
-            Some("failed" | "cancelled") => bail!("{detail:#}"),
-            _ => Ok(false),
-        }
-    })?;
+    until_the_next_start(&mut life)?;
+    install(&mut life, r#"{"names": ["life-hello"]}"#)?;
     ensure!(staged(&mut life)?, "the image with the package is not staged");
     let missing = life.run(&[PROGRAM])?;
     ensure!(missing.code != 0, "what runs was changed");
@@ -68,4 +60,44 @@ pub(super) fn by_image(bed: &Bed, disk: PathBuf) -> Result<()> {
     let gone = life.run(&[PROGRAM])?;
     ensure!(gone.code != 0, "the package is still there after going back");
     life.end()
+}
+
+/// Has a package installed, and waits for it.
+fn install(life: &mut Life, args: &str) -> Result<String> {
+    let goal = approve(life, &["tool", "call", "pkg.install", args])?;
+    life.until("the package is there", BUILD, |life| {
+        let detail = life.json(&words(&ADMIN, &["goal", "show", &goal]))?;
+        match detail.pointer("/goal/state").and_then(|state| state.as_str()) {
+            Some("completed") => Ok(true),
+            Some("failed" | "cancelled") => bail!("{detail:#}"),
+            _ => Ok(false),
+        }
+    })?;
+    Ok(goal)
+}
+
+/// There at once, for services too, with `/usr` as read-only as before, and gone after an undo.
+fn until_the_next_start(life: &mut Life) -> Result<()> {
+    let goal = install(life, r#"{"names": ["life-hello"], "transient": true}"#)?;
+    let said = life.done(&[PROGRAM])?;
+    ensure!(said.trim() == "hello from a package", "{PROGRAM} says {said}");
+    ensure!(!staged(life)?, "something was staged");
+    let guard = life.done(&[
+        "sh",
+        "-c",
+        &format!("nsenter -t $(pgrep -x aios-guard) -m -- ls {PROGRAM}"),
+    ])?;
+    ensure!(guard.trim() == PROGRAM, "services do not see it: {guard}");
+    let written = life.run(&["touch", "/usr/bin/other"])?;
+    ensure!(written.code != 0, "/usr can be written");
+    let status = life.json(&words(&ADMIN, &["os", "status"]))?;
+    let names = status.pointer("/transient").map(ToString::to_string);
+    ensure!(
+        names.is_some_and(|it| it.contains("life-hello")),
+        "os.status does not name it: {status:#}"
+    );
+    approved(life, &["goal", "undo", &goal]).context("taking it off")?;
+    let gone = life.run(&[PROGRAM])?;
+    ensure!(gone.code != 0, "the package is still there after the undo");
+    Ok(())
 }
