@@ -117,7 +117,7 @@ fn table(host: &Host, disk: &Path) -> Result<()> {
 }
 
 /// Writes a file system's file into a disk, and leaves its holes holes.
-fn insert(file: &Path, disk: &Path, at: u64) -> Result<()> {
+pub(super) fn insert(file: &Path, disk: &Path, at: u64) -> Result<()> {
     let (from, to) = (
         std::fs::File::open(file)?,
         std::fs::File::options().write(true).open(disk)?,

@@ -5,8 +5,9 @@ use anyhow::{Context, Result, ensure};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::handlaid::insert;
 use super::images;
-use super::machine::{Disk, Machine, Start};
+use super::machine::{Disk, Machine, ROOT, Start};
 use crate::cached::Inputs;
 use crate::host::{Host, say};
 use crate::image::{mounted, take};
@@ -15,8 +16,11 @@ use crate::image::{mounted, take};
 const SIZE: u64 = 12 << 30;
 /// Emulated, an installation takes one to two minutes on an idle machine.
 const LIMIT: Duration = Duration::from_mins(15);
-/// Size of the disk that the installer boots from.
+/// Size of the file system that the installer boots from.
 const INSTALLER: &str = "3G";
+/// Where its partition begins, bytes.
+const FIRST: u64 = 1 << 20;
+const SECTOR: u64 = 512;
 
 /// The images of one life, and the disk on which the first is installed.
 pub(crate) struct Bed {
@@ -68,11 +72,14 @@ impl Bed {
 
     fn install(&self, host: &Host, image: &str) -> Result<()> {
         let installer = images::build(host, image, "install")?;
-        let (root, kernel) = (self.dir.join("installer.ext4"), self.dir.join("vmlinuz"));
-        mounted::with(host, &installer, |tree| {
-            take::kernel(host, tree, &kernel)?;
-            take::ext4(host, tree, &root, INSTALLER)
+        let (root, kernel) = (self.dir.join("installer.raw"), self.dir.join("vmlinuz"));
+        let tree = self.dir.join("installer.tree");
+        mounted::with(host, &installer, |mounted| {
+            take::kernel(host, mounted, &kernel)?;
+            take::ext4(host, mounted, &tree, INSTALLER)
         })?;
+        partitioned(host, &tree, &root)?;
+        std::fs::remove_file(tree)?;
         say("life: installing by bootc in a virtual machine (one to two minutes)");
         let target = self.dir.join("target.raw");
         std::fs::File::create(&target)?.set_len(SIZE)?;
@@ -112,6 +119,23 @@ impl Bed {
         std::fs::rename(target, self.installed())?;
         Ok(())
     }
+}
+
+/// A disk with one partition, by whose number the kernel finds it.
+fn partitioned(host: &Host, file: &Path, disk: &Path) -> Result<()> {
+    let (sh, size) = (&host.shell, std::fs::metadata(file)?.len());
+    // Before it and after it there is room for the table.
+    std::fs::File::create(disk)?.set_len(FIRST + size + FIRST)?;
+    let sectors = (FIRST / SECTOR, size / SECTOR);
+    let script = format!(
+        "label: gpt\nstart={}, size={}, uuid={ROOT}\n",
+        sectors.0, sectors.1
+    );
+    xshell::cmd!(sh, "sfdisk --quiet {disk}")
+        .stdin(script)
+        .quiet()
+        .run()?;
+    insert(file, disk, FIRST)
 }
 
 /// The last lines of a text.

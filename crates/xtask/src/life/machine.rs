@@ -13,8 +13,10 @@ const QEMU: &str = "qemu-system-x86_64";
 const FIRMWARE: &str = "/usr/share/OVMF/OVMF_CODE_4M.fd";
 /// Its variables as they are on a new machine.
 const VARIABLES: &str = "/usr/share/OVMF/OVMF_VARS_4M.fd";
-/// A kernel, when no firmware starts one.
-const DIRECT: &str = "root=/dev/nvme0n1 rootfstype=ext4 rw init=/usr/lib/aios/bin/aios-init devtmpfs.mount=1 console=ttyS0 panic=-1 quiet";
+/// The partition that a kernel starts from when no firmware does. The kernel finds several disks at the same time: which of them
+/// is the first is luck.
+pub(super) const ROOT: &str = "A105A105-0000-4000-8000-000000000003";
+const DIRECT: &str = "root=PARTUUID=A105A105-0000-4000-8000-000000000003 rootfstype=ext4 rw init=/usr/lib/aios/bin/aios-init devtmpfs.mount=1 console=ttyS0 panic=-1 quiet";
 
 /// A disk.
 #[derive(Debug, Clone)]
