@@ -535,8 +535,10 @@ impl Os {
                     self.tidy()?;
                     self.collect(budget)
                 }
-                Work::Lay { name, .. } => {
-                    self.take_off(plan, name.as_deref(), budget)?;
+                Work::Lay { name, recipe, .. } => {
+                    // What an undo goes back to is an earlier call's.
+                    let own = recipe.as_ref().and(name.as_deref());
+                    self.take_off(plan, own, budget)?;
                     self.tidy()?;
                     self.collect(budget)
                 }

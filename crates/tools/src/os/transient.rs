@@ -40,6 +40,8 @@ const OF_EVERY_BUILD: [&str; 13] = [
     "etc/resolv.conf",
     "etc/shadow",
 ];
+/// aiOS itself.
+const OWN: &str = "usr/lib/aios";
 /// Most of them that an error lists.
 const SHOWN: usize = 5;
 
@@ -172,17 +174,13 @@ impl Os {
         Ok(left)
     }
 
-    /// Takes back what a call laid over `/usr`, or was about to.
-    pub(super) fn take_off(&self, plan: &Plan, name: Option<&str>, budget: &Budget) -> Result<()> {
+    /// Takes back what a call laid over `/usr`, or was about to. `own` is what it unpacked.
+    pub(super) fn take_off(&self, plan: &Plan, own: Option<&str>, budget: &Budget) -> Result<()> {
         if self.laid()? != plan.before.laid {
             self.init
                 .lay_packages(plan.before.laid.as_deref().unwrap_or_default(), budget)?;
         }
-        match name {
-            // What an undo goes back to is that of an earlier call.
-            Some(name) if plan.before.laid.as_deref() != Some(name) => remove(&self.transient.join(name)),
-            _ => Ok(()),
-        }
+        own.map_or(Ok(()), |own| remove(&self.transient.join(own)))
     }
 
     /// Removes what nothing goes back to any more: once nothing lies over `/usr`, nothing does.
@@ -229,7 +227,7 @@ enum Whose {
     Packages,
     /// Nobody's.
     Builds,
-    /// A file that only a new image can bring, or take away.
+    /// A file that only a new image can bring, replace or take away.
     Elsewhere,
 }
 
@@ -242,6 +240,8 @@ fn whose<R: io::Read>(path: &Path, entry: &Entry<'_, R>) -> Whose {
     match top.as_deref() {
         // A layer says so of what it takes away from those below it.
         Some("usr") if name.starts_with(".wh.") => Whose::Elsewhere,
+        // What runs this machine comes by a signed image alone.
+        Some("usr") if path.starts_with(OWN) && !entry.header().entry_type().is_dir() => Whose::Elsewhere,
         Some("usr") => Whose::Packages,
         None => Whose::Builds,
         Some(top) if NOT_LAID_OUT.contains(&top) => Whose::Builds,

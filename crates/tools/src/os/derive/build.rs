@@ -14,6 +14,7 @@ use aios_deployment::bootc::Bootc;
 use aios_deployment::derived::Added;
 use aios_deployment::image::Layout;
 use nix::mount::{MntFlags, umount2};
+use rustix::process::{Resource, getrlimit};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
@@ -126,9 +127,10 @@ impl<'a> Workshop<'a> {
             format!("--volume={}:/etc/apt:O", sources.display()),
             format!("--iidfile={}", ids.display()),
             format!("--file={}", work.join("Containerfile").display()),
-            work.display().to_string(),
         ];
-        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let (limits, context) = (limits(), work.display().to_string());
+        let args = args.iter().chain(&limits).chain([&context]);
+        let args: Vec<&str> = args.map(String::as_str).collect();
         if let Err(error) = self.run(&podman, &args, budget) {
             return Err(self.why(&work, wanted, error));
         }
@@ -189,6 +191,16 @@ impl Drop for Workshop<'_> {
             tracing::warn!(error = %error.report(), "what an image was made with still takes room");
         }
     }
+}
+
+/// Podman's own limits for a build are higher than this service's, and it has no privilege to raise them.
+fn limits() -> Vec<String> {
+    let own = [("nofile", Resource::Nofile), ("nproc", Resource::Nproc)];
+    let finite = |(name, resource)| {
+        let limit = getrlimit(resource);
+        Some(format!("--ulimit={name}={}:{}", limit.current?, limit.maximum?))
+    };
+    own.into_iter().filter_map(finite).collect()
 }
 
 /// apt's arguments.

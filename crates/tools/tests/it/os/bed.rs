@@ -167,7 +167,22 @@ impl Bed {
     }
 
     async fn start(&mut self) {
-        let process = Command::new(env!("CARGO_BIN_EXE_aios-worker"))
+        // Like the service: it may not raise a limit that is lower than what Podman has for builds.
+        let limited: &[&str] = if rustix::process::geteuid().is_root() {
+            &[
+                "prlimit",
+                "--nofile=4096:4096",
+                "--nproc=20000:20000",
+                "setpriv",
+                "--inh-caps=-sys_resource",
+                "--bounding-set=-sys_resource",
+            ]
+        } else {
+            &["env"]
+        };
+        let process = Command::new(limited[0])
+            .args(&limited[1..])
+            .arg(env!("CARGO_BIN_EXE_aios-worker"))
             .arg("os")
             .envs(self.paths.to_env())
             .env("AIOS_FAILPOINT_DIR", self.home.path().join("failpoints"))

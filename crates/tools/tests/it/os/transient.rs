@@ -149,6 +149,14 @@ async fn what_needs_more_than_usr_is_refused_with_what_it_needs() {
         said.contains("the user hello") && !said.contains("/etc/"),
         "{said}"
     );
+    // And nobody lays a program over one of ours.
+    let ours = Deb {
+        files: &[("/usr/lib/aios/bin/aios-guard", "exit 0\n")],
+        ..Deb::default()
+    };
+    house.publish("ours", "1.0", &ours);
+    let said = refused(&house, "pkg.install", args(&["ours"]), "AIOS-OS-0014").await;
+    assert!(said.contains("/usr/lib/aios/bin/aios-guard"), "{said}");
 }
 
 #[tokio::test]
