@@ -468,20 +468,33 @@ fn how(status: ExitStatus) -> String {
     }
 }
 
-/// The last line that says what is wrong, or else the last line of all.
+/// The last line that says what is wrong, or else the last line of all. Where that tells no more than with which status
+/// a program ended, what was said before it comes first.
 fn last_words(errors: &str, out: &str) -> String {
-    let lines = || {
-        out.lines()
-            .chain(errors.lines())
-            .map(str::trim)
-            .filter(|line| !line.is_empty())
+    let lines: Vec<&str> = out
+        .lines()
+        .chain(errors.lines())
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect();
+    let telling = lines
+        .iter()
+        .rposition(|line| line.to_ascii_lowercase().contains("error"));
+    let Some(last) = telling.or(lines.len().checked_sub(1)) else {
+        return "it said nothing".to_owned();
     };
-    let telling = lines().rfind(|line| line.to_ascii_lowercase().contains("error"));
-    let said = telling
-        .or_else(|| lines().next_back())
-        .unwrap_or("it said nothing");
-    let said = said.strip_prefix("error: ").unwrap_or(said);
+    let said = lines[last].strip_prefix("error: ").unwrap_or(lines[last]);
+    let said = match last.checked_sub(1) {
+        Some(before) if only_a_status(said) => format!("{}: {said}", lines[before]),
+        _ => said.to_owned(),
+    };
     said.chars().filter(|c| !c.is_control()).take(SAID).collect()
+}
+
+/// As Podman ends when what it ran has said why, and it does not.
+fn only_a_status(line: &str) -> bool {
+    line.rsplit_once("exit status ")
+        .is_some_and(|(_, number)| number.parse::<u8>().is_ok())
 }
 
 #[expect(

@@ -105,6 +105,15 @@ fn a_failure_says_what_the_program_said_last() {
         error.to_string(),
         "sh upgrade failed (exit 3): Upgrading: no room"
     );
+    let script =
+        "echo 'setting a limit: not permitted' >&2; echo 'Error: building: exit status 1' >&2; exit 125";
+    let error = shell(home.path(), script)
+        .change(&["build"], false, &patiently(&|| false))
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "sh build failed (exit 125): setting a limit: not permitted: Error: building: exit status 1"
+    );
     let missing = Bootc {
         command: vec!["/nowhere/bootc".to_owned()],
         ..bootc

@@ -31,6 +31,11 @@ const BASE: &str = "base";
 const CAPABILITIES: &str = "chown,dac_override,dac_read_search,fowner,fsetid,kill,setfcap,setgid,setuid";
 /// The date of every file that a build adds, as in the image's own build: the same packages make the same layer.
 const EPOCH: &str = "1767225600";
+/// Most open files and processes that Podman has for itself, and fewer processes where the kernel has fewer numbers for
+/// them.
+const PODMAN_MOST: u64 = 1_048_576;
+/// Numbers for processes of a kernel that does not tell.
+const LEAST_PIDS: u64 = 32_768;
 /// Most of them that an error lists.
 const SHOWN: usize = 5;
 
@@ -193,14 +198,23 @@ impl Drop for Workshop<'_> {
     }
 }
 
-/// Podman's own limits for a build are higher than this service's, and it has no privilege to raise them.
+/// The limits of a build, which Podman's own would raise above this service's. Podman also lowers its own to these bounds
+/// before it starts anything, and what it runs cannot be above it either.
 fn limits() -> Vec<String> {
-    let own = [("nofile", Resource::Nofile), ("nproc", Resource::Nproc)];
-    let finite = |(name, resource)| {
-        let limit = getrlimit(resource);
-        Some(format!("--ulimit={name}={}:{}", limit.current?, limit.maximum?))
-    };
-    own.into_iter().filter_map(finite).collect()
+    let pids = fs::read_to_string("/proc/sys/kernel/pid_max").ok();
+    let pids = pids
+        .and_then(|text| text.trim().parse().ok())
+        .unwrap_or(LEAST_PIDS);
+    [
+        ("nofile", Resource::Nofile, PODMAN_MOST),
+        ("nproc", Resource::Nproc, PODMAN_MOST.min(pids)),
+    ]
+    .map(|(name, resource, most)| {
+        let own = getrlimit(resource);
+        let [soft, hard] = [own.current, own.maximum].map(|it| it.map_or(most, |own| own.min(most)));
+        format!("--ulimit={name}={soft}:{hard}")
+    })
+    .into()
 }
 
 /// apt's arguments.

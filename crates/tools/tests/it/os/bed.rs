@@ -167,12 +167,12 @@ impl Bed {
     }
 
     async fn start(&mut self) {
-        // Like the service: it may not raise a limit that is lower than what Podman has for builds.
+        // Like the service: it may not raise a limit, whether it is lower than what Podman has for builds, or whether Podman
+        // has lowered its own.
         let limited: &[&str] = if rustix::process::geteuid().is_root() {
             &[
                 "prlimit",
                 "--nofile=4096:4096",
-                "--nproc=20000:20000",
                 "setpriv",
                 "--inh-caps=-sys_resource",
                 "--bounding-set=-sys_resource",
