@@ -140,6 +140,7 @@ pub const STATE: &[Entry] = &[
         "images that this machine made of what it can start; large, and of no use to another",
     ),
     entry("worker/os/build/**", Left, "where an image is being made"),
+    entry("worker/os/transient/**", Left, "packages until the next start"),
     entry(
         "worker/os/pkg/**",
         Left,
