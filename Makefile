@@ -49,7 +49,7 @@ test: setup-test build test-rust test-python test-page test-system test-vm ## Ru
 test-rust: build
 	$(XTASK) docs --check
 	$(XTASK) agent-image
-	$(XTASK) test-rust
+	cargo nextest run --release --workspace --no-fail-fast -E 'not package(aios-tests-e2e)'
 
 test-python: build
 	cd python && ../.venv/bin/python -m pytest tests/ -v

@@ -28,7 +28,6 @@ mod page;
 mod process;
 mod python;
 mod readiness;
-mod rust_tests;
 mod setup;
 mod stage;
 mod system_test;
@@ -86,8 +85,6 @@ enum Command {
     Run(instance::RunArgs),
     /// Starts aiOS here in the background.
     Up,
-    /// Runs the Rust tests that need no instance, with root's privileges where they need them.
-    TestRust,
     /// Runs the end-to-end tests on an instance of their own.
     TestSystem {
         /// Only this file of tests, `kills`
@@ -140,7 +137,6 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Docs(args) => docs::run(&host, &args)?,
         Command::Run(args) => instance::run(&host, &args)?,
         Command::Up => instance::up(&host)?,
-        Command::TestRust => rust_tests::run(&host)?,
         Command::TestSystem { only } => system_test::run(&host, only.as_deref())?,
         Command::Eval { words } => system_test::eval(&host, &words)?,
         Command::Down => instance::down(&host)?,
