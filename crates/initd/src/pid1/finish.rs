@@ -126,27 +126,28 @@ pub(super) fn rest(time: Duration) {
     }
 }
 
-/// Unmounts what can be unmounted, deepest first, and makes the rest read-only.
+/// Makes file systems read-only, which closes their journals, and unmounts what can be unmounted, the latest first.
+///
+/// In this order, because an overlay holds the file systems below it by mounts that nobody can name: after the last
+/// unmount such a one would live on, open, out of reach. That is the root of a machine that bootc installed.
 fn unmount_all() {
     let table = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let keep = ["/", "/proc", "/sys", "/dev", "/run"];
     let mut targets: Vec<&str> = table.lines().filter_map(|line| line.split(' ').nth(4)).collect();
     targets.reverse();
-    for target in targets {
-        if keep.contains(&target) || umount2(target, MntFlags::empty()).is_ok() {
-            continue;
+    for target in targets.into_iter().filter(|target| !keep.contains(target)) {
+        let flags = MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY;
+        let closed = remount(target, flags);
+        if umount2(target, MntFlags::empty()).is_err() && !closed {
+            // A file system that is still written to stays; it was flushed before.
+            remount(target, flags | MsFlags::MS_BIND);
         }
-        read_only(target);
     }
-    read_only("/");
+    remount("/", MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY);
     sync();
 }
 
-fn read_only(target: &str) {
-    let flags = MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY;
-    if mount(None::<&str>, target, None::<&str>, flags, None::<&str>).is_err() {
-        let bound = flags | MsFlags::MS_BIND;
-        // A file system that is still written to stays; it was flushed before.
-        let _flushed = mount(None::<&str>, target, None::<&str>, bound, None::<&str>);
-    }
+/// Whether it did.
+fn remount(target: &str, flags: MsFlags) -> bool {
+    mount(None::<&str>, target, None::<&str>, flags, None::<&str>).is_ok()
 }
