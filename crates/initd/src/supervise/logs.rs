@@ -176,6 +176,8 @@ impl Capture {
             limit: Limit::new(Stamp::now().mono_ms, dropped),
             file: LogFile::new(log.to_path_buf()),
         };
+        // Opened ahead: later there may be no descriptor left. What cannot be opened is tried again with the first line.
+        let _now_or_later = capture.file.end();
         capture.pass_on(false);
         capture
     }
