@@ -228,6 +228,7 @@ mod tests {
             if name == "aios-sshd" {
                 // Whoever signs in is a person, not a confined process.
                 assert!(spec.machine_only && !spec.enabled && !spec.confine.capabilities.is_empty());
+                assert_eq!(spec.confine.apparmor, name);
                 continue;
             }
             if spec.confine.setuid_helpers {
