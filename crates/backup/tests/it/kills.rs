@@ -1,6 +1,6 @@
 //! A restore that is killed.
 
-use crate::scene::Scene;
+use crate::scene::{Scene, is_root};
 use aios_core::exchange;
 use aios_core::paths::Paths;
 use std::fs;
@@ -49,6 +49,9 @@ fn killed_at(root: &Path, point: &str) -> bool {
 
 #[tokio::test]
 async fn refused_when_not_root_or_where_directories_cannot_change_places() {
+    if !is_root() {
+        return;
+    }
     let scene = Scene::new().await;
     scene.create(&[]).unwrap();
     let program = std::env::current_exe().unwrap();
@@ -83,6 +86,9 @@ async fn refused_when_not_root_or_where_directories_cannot_change_places() {
 
 #[tokio::test]
 async fn killed_anywhere_the_machine_has_wholly_the_old_state_or_the_new_one() {
+    if !is_root() {
+        return;
+    }
     for (point, new) in [
         ("restore.unpacked", false),
         ("restore.before_state", false),

@@ -1,6 +1,6 @@
 //! What comes back, and what does not.
 
-use crate::scene::{Scene, refused};
+use crate::scene::{Scene, is_root, refused};
 use aios_audit::verify::verify_dir;
 use aios_audit::{Durability, Record};
 use aios_backup::BackupError;
@@ -11,6 +11,9 @@ use std::process::{Command, Stdio};
 
 #[tokio::test]
 async fn what_was_backed_up_comes_back_and_the_old_state_stays_beside() {
+    if !is_root() {
+        return;
+    }
     let scene = Scene::new().await;
     scene.sql("orchestrator/journal.db", "INSERT INTO step VALUES (1, 'done')");
     let made = scene.create(&[]).unwrap();
@@ -73,6 +76,9 @@ async fn what_was_backed_up_comes_back_and_the_old_state_stays_beside() {
 
 #[tokio::test]
 async fn what_was_taken_away_since_does_not_return() {
+    if !is_root() {
+        return;
+    }
     let scene = Scene::new().await;
     scene.create(&[]).unwrap();
     scene.sql(
@@ -119,6 +125,9 @@ async fn what_was_taken_away_since_does_not_return() {
 
 #[tokio::test]
 async fn a_policy_older_than_one_that_was_in_force_is_not_put_back() {
+    if !is_root() {
+        return;
+    }
     let scene = Scene::new().await;
     fs::write(scene.paths.etc.join("policy.toml"), "epoch = 2\n").unwrap();
     scene.create(&[]).unwrap();
@@ -161,6 +170,9 @@ async fn a_policy_older_than_one_that_was_in_force_is_not_put_back() {
 
 #[tokio::test]
 async fn a_damaged_state_is_no_obstacle() {
+    if !is_root() {
+        return;
+    }
     let scene = Scene::new().await;
     scene.create(&[]).unwrap();
     scene.write(
@@ -183,6 +195,9 @@ async fn a_damaged_state_is_no_obstacle() {
 
 #[tokio::test]
 async fn an_empty_machine_takes_all_of_it() {
+    if !is_root() {
+        return;
+    }
     let scene = Scene::new().await;
     scene.create(&[]).unwrap();
     fs::remove_dir_all(&scene.paths.state).unwrap();
@@ -198,6 +213,9 @@ async fn an_empty_machine_takes_all_of_it() {
 
 #[tokio::test]
 async fn refused_while_anything_of_it_runs() {
+    if !is_root() {
+        return;
+    }
     let scene = Scene::new().await;
     scene.create(&[]).unwrap();
     let database = fs::File::open(scene.paths.state.join("orchestrator/journal.db")).unwrap();
@@ -218,6 +236,9 @@ async fn refused_while_anything_of_it_runs() {
 
 #[tokio::test]
 async fn a_dry_run_checks_everything_and_leaves_nothing() {
+    if !is_root() {
+        return;
+    }
     let scene = Scene::new().await;
     scene.create(&[]).unwrap();
     scene.sql("orchestrator/journal.db", "INSERT INTO step VALUES (2, 'done')");
@@ -230,6 +251,9 @@ async fn a_dry_run_checks_everything_and_leaves_nothing() {
 
 #[tokio::test]
 async fn what_the_list_does_not_know_is_copied_and_named() {
+    if !is_root() {
+        return;
+    }
     let scene = Scene::new().await;
     scene.write("tools/grown.db", "grown");
     let made = scene.create(&[]).unwrap();
@@ -244,6 +268,9 @@ async fn what_the_list_does_not_know_is_copied_and_named() {
 
 #[tokio::test]
 async fn one_backup_or_restore_at_a_time() {
+    if !is_root() {
+        return;
+    }
     let scene = Scene::new().await;
     scene.create(&[]).unwrap();
     let lock = fs::File::open(scene.paths.state.join("backup/lock")).unwrap();
@@ -258,6 +285,9 @@ async fn one_backup_or_restore_at_a_time() {
 
 #[tokio::test]
 async fn persons_who_came_since_stay() {
+    if !is_root() {
+        return;
+    }
     let scene = Scene::new().await;
     scene.write("persons/1000/key", "one who left");
     scene.create(&[]).unwrap();

@@ -10,6 +10,11 @@ use std::path::Path;
 /// A package of the base.
 pub(crate) const BASE: [(&str, &str); 1] = [("base-files", "13")];
 
+/// Whether this process may build and mount images; if not, the test has run again as root and passed.
+pub(crate) fn is_root() -> bool {
+    aios_tests_root::as_root().unwrap()
+}
+
 /// A machine, and packages that it can get.
 pub(crate) struct House {
     pub(crate) bed: Bed,

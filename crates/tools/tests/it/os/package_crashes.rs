@@ -1,7 +1,7 @@
 //! The worker is killed at every point of making an image with packages, and while Podman works: the change then happened once or
 //! not at all.
 
-use super::house::House;
+use super::house::{House, is_root};
 use crate::common::{Answer, result};
 use aios_tests_packages::Deb;
 use serde_json::json;
@@ -19,6 +19,9 @@ const POINTS: [&str; 7] = [
 
 #[tokio::test]
 async fn an_image_is_staged_once_or_not_at_all_wherever_the_worker_is_killed() {
+    if !is_root() {
+        return;
+    }
     let mut house = House::with_process().await;
     house.publish("libhello", "3.1", &Deb::default());
     let (old, before) = (house.bed.photo(), house.bed.starts());
@@ -45,6 +48,9 @@ async fn an_image_is_staged_once_or_not_at_all_wherever_the_worker_is_killed() {
 
 #[tokio::test]
 async fn podman_does_not_go_on_for_a_worker_that_is_gone() {
+    if !is_root() {
+        return;
+    }
     let mut house = House::with_process().await;
     house.publish(
         "slow",

@@ -2,7 +2,7 @@
 //! bootc's command line.
 
 use super::bed::{Bed, key};
-use super::house::{BASE, House, hello, refused, text, with_hello};
+use super::house::{BASE, House, hello, is_root, refused, text, with_hello};
 use crate::common::{code, result};
 use aios_core::id::ExecutionKey;
 use aios_tests_packages::{Deb, system};
@@ -11,6 +11,9 @@ use std::fs;
 
 #[tokio::test]
 async fn an_installed_package_is_in_an_image_made_of_the_one_that_runs_which_starts_next() {
+    if !is_root() {
+        return;
+    }
     let house = with_hello().await;
     let told = house.install(&["hello"]).await;
     let names: Vec<&str> = told["packages"]
@@ -54,6 +57,9 @@ async fn an_installed_package_is_in_an_image_made_of_the_one_that_runs_which_sta
 
 #[tokio::test]
 async fn what_a_package_leaves_in_var_and_in_the_list_of_users_is_made_at_the_next_start() {
+    if !is_root() {
+        return;
+    }
     let house = with_hello().await;
     house.install(&["hello"]).await;
     let places = house
@@ -91,6 +97,9 @@ async fn what_a_package_leaves_in_var_and_in_the_list_of_users_is_made_at_the_ne
 
 #[tokio::test]
 async fn scripts_of_packages_have_no_privilege_that_mounts_or_makes_devices() {
+    if !is_root() {
+        return;
+    }
     let house = with_hello().await;
     house.install(&["hello"]).await;
     let caps = house.staged_file("usr/share/hello-caps").unwrap();
@@ -104,6 +113,9 @@ async fn scripts_of_packages_have_no_privilege_that_mounts_or_makes_devices() {
 
 #[tokio::test]
 async fn an_undo_drops_the_image_and_nothing_of_it_remains() {
+    if !is_root() {
+        return;
+    }
     let house = with_hello().await;
     let old = house.bed.photo();
     let key = house
@@ -118,6 +130,9 @@ async fn an_undo_drops_the_image_and_nothing_of_it_remains() {
 
 #[tokio::test]
 async fn a_package_that_cannot_be_had_is_told_in_apts_own_words_and_nothing_is_staged() {
+    if !is_root() {
+        return;
+    }
     let house = with_hello().await;
     let args = |name: &str| json!({ "names": [name] });
     let said = refused(&house, "pkg.install", args("absent"), "AIOS-OS-0010").await;
@@ -160,6 +175,9 @@ async fn a_package_that_cannot_be_had_is_told_in_apts_own_words_and_nothing_is_s
 
 #[tokio::test]
 async fn an_image_that_is_not_whole_is_not_laid_out() {
+    if !is_root() {
+        return;
+    }
     let house = House::new().await;
     let args = |name: &str| json!({ "names": [name] });
     let kernel = Deb {
@@ -236,6 +254,9 @@ async fn a_machine_that_bootc_did_not_install_gets_no_image() {
 
 #[tokio::test]
 async fn nothing_is_made_during_a_trial_or_while_something_is_staged_or_without_room() {
+    if !is_root() {
+        return;
+    }
     let house = with_hello().await;
     let args = json!({ "names": ["hello"] });
     house.install(&["libhello"]).await;
@@ -269,6 +290,9 @@ async fn nothing_is_made_during_a_trial_or_while_something_is_staged_or_without_
 
 #[tokio::test]
 async fn an_upgrade_has_the_packages_too_and_a_base_without_them_is_told_before_anything_is_staged() {
+    if !is_root() {
+        return;
+    }
     let house = with_hello().await;
     house.install(&["hello"]).await;
     house.bed.machine.restart().unwrap();
@@ -318,6 +342,9 @@ async fn an_upgrade_has_the_packages_too_and_a_base_without_them_is_told_before_
 
 #[tokio::test]
 async fn without_the_place_that_it_came_from_bootc_writes_out_what_runs() {
+    if !is_root() {
+        return;
+    }
     let house = with_hello().await;
     let store = house.bed.machine.store().display().to_string();
     house
@@ -349,6 +376,9 @@ async fn without_the_place_that_it_came_from_bootc_writes_out_what_runs() {
 
 #[tokio::test]
 async fn a_base_of_a_registry_is_fetched_with_the_digest_that_runs() {
+    if !is_root() {
+        return;
+    }
     let system = system::archive(&BASE).unwrap();
     let bed = Bed::with_system(&system, |section| {
         format!("{section}unsigned = [\"docker://quay.io/org/*\"]\n")
@@ -389,6 +419,9 @@ async fn a_base_of_a_registry_is_fetched_with_the_digest_that_runs() {
 
 #[tokio::test]
 async fn the_history_speaks_of_images_and_a_rollback_brings_back_an_earlier_list() {
+    if !is_root() {
+        return;
+    }
     let house = with_hello().await;
     house
         .bed

@@ -1,6 +1,6 @@
 //! Packages until the next start: real Podman, apt and dpkg, a double of bootc's command line, and of init a table of mounts.
 
-use super::house::{House, hello, refused, text, with_hello};
+use super::house::{House, hello, is_root, refused, text, with_hello};
 use crate::common::{Answer, code, result};
 use aios_tests_packages::Deb;
 use serde_json::{Value, json};
@@ -42,6 +42,9 @@ fn transient(house: &House) -> PathBuf {
 
 #[tokio::test]
 async fn a_package_until_the_next_start_is_there_at_once_and_stages_nothing() {
+    if !is_root() {
+        return;
+    }
     let house = with_strace().await;
     let before = house.bed.photo();
     let told = house.bed.done("pkg.install", args(&["strace"])).await;
@@ -80,6 +83,9 @@ async fn a_package_until_the_next_start_is_there_at_once_and_stages_nothing() {
 
 #[tokio::test]
 async fn a_second_call_has_what_the_first_had_too_and_undoing_it_goes_back_to_that() {
+    if !is_root() {
+        return;
+    }
     let house = with_strace().await;
     let first = house.bed.change("pkg.install", args(&["strace"])).await;
     let one = laid(&house).unwrap();
@@ -109,6 +115,9 @@ async fn a_second_call_has_what_the_first_had_too_and_undoing_it_goes_back_to_th
 
 #[tokio::test]
 async fn a_start_takes_them_away_and_an_undo_says_so() {
+    if !is_root() {
+        return;
+    }
     let house = with_strace().await;
     let key = house.bed.change("pkg.install", args(&["strace"])).await;
     house.bed.machine.restart().unwrap();
@@ -124,6 +133,9 @@ async fn a_start_takes_them_away_and_an_undo_says_so() {
 
 #[tokio::test]
 async fn what_needs_more_than_usr_is_refused_with_what_it_needs() {
+    if !is_root() {
+        return;
+    }
     let house = with_hello().await;
     let said = refused(&house, "pkg.install", args(&["hello"]), "AIOS-OS-0014").await;
     for part in [
@@ -161,6 +173,9 @@ async fn what_needs_more_than_usr_is_refused_with_what_it_needs() {
 
 #[tokio::test]
 async fn an_ordinary_install_stays_possible_beside_them() {
+    if !is_root() {
+        return;
+    }
     let house = with_strace().await;
     house.bed.done("pkg.install", args(&["strace"])).await;
     let dir = laid(&house);
@@ -173,6 +188,9 @@ async fn an_ordinary_install_stays_possible_beside_them() {
 
 #[tokio::test]
 async fn wherever_the_worker_is_killed_they_are_there_once_or_not_at_all() {
+    if !is_root() {
+        return;
+    }
     let mut house = House::with_process().await;
     house.publish("plain", "1.0", &Deb::default());
     let before = house.bed.photo();
