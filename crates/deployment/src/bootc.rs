@@ -480,12 +480,14 @@ fn last_words(errors: &str, out: &str) -> String {
     let telling = lines
         .iter()
         .rposition(|line| line.to_ascii_lowercase().contains("error"));
-    let Some(last) = telling.or(lines.len().checked_sub(1)) else {
+    let until = telling.map_or(lines.len(), |last| last + 1);
+    let mut backwards = lines.iter().take(until).rev();
+    let Some(last) = backwards.next() else {
         return "it said nothing".to_owned();
     };
-    let said = lines[last].strip_prefix("error: ").unwrap_or(lines[last]);
-    let said = match last.checked_sub(1) {
-        Some(before) if only_a_status(said) => format!("{}: {said}", lines[before]),
+    let said = last.strip_prefix("error: ").unwrap_or(last);
+    let said = match backwards.next() {
+        Some(before) if only_a_status(said) => format!("{before}: {said}"),
         _ => said.to_owned(),
     };
     said.chars().filter(|c| !c.is_control()).take(SAID).collect()
