@@ -173,6 +173,13 @@ pub(crate) fn readable(host: &Host, dir: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Copies a disk and leaves its holes holes.
+pub(crate) fn copy(from: &Path, to: &Path) -> Result<()> {
+    let sh = Shell::new()?;
+    cmd!(sh, "cp --sparse=always {from} {to}").quiet().run()?;
+    Ok(())
+}
+
 /// Prints one line for the person who runs the task.
 pub(crate) fn say(line: &str) {
     // A closed pipe must not turn a finished task into a failed one.

@@ -13,6 +13,7 @@ mod apart;
 mod base;
 mod bench_boot;
 mod cached;
+mod closed;
 mod container;
 mod deny;
 mod docs;

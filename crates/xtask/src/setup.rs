@@ -31,7 +31,14 @@ const IMAGE: &[&str] = &[
     "xorriso",
 ];
 /// Boot them.
-const VM: &[&str] = &["qemu-system-x86", "ovmf", "e2fsprogs", "fdisk", "mtools"];
+const VM: &[&str] = &[
+    "qemu-system-x86",
+    "ovmf",
+    "e2fsprogs",
+    "fdisk",
+    "mtools",
+    "openssh-client",
+];
 /// Measure beside what others made.
 const BENCH: &[&str] = &["restic"];
 /// Test the page in a real browser.

@@ -17,7 +17,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use crate::host::{Host, say};
+use crate::closed;
+use crate::host::{Host, copy, say};
 use crate::image;
 
 /// How the guest's instructions run.
@@ -76,8 +77,13 @@ pub(crate) fn run(host: &Host, args: &Args) -> Result<ExitCode> {
     let boot = disk::ensure(host, &name, args.disk.as_deref())?;
     let machine = qemu::Machine {
         kernel: boot.kernel,
-        disk: boot.disk,
-        keep_writes: args.disk.is_some(),
+        // A test writes to a copy, which is looked at afterwards.
+        disk: if args.test {
+            boot.scratch
+        } else {
+            boot.disk.clone()
+        },
+        keep_writes: args.test || args.disk.is_some(),
         kvm: kvm(args.accel),
         memory_mib: args.memory_mib,
         // The self-test enrols a person of its own.
@@ -91,8 +97,11 @@ pub(crate) fn run(host: &Host, args: &Args) -> Result<ExitCode> {
         return machine.interactive();
     }
     let log = host.cache.join("vm/serial.log");
-    let (outcome, serial) = attempt(&machine, &log, Duration::from_secs(args.timeout_s))?;
-    let verdict = report::verdict(&outcome, &serial);
+    let (outcome, serial) = attempt(&machine, &boot.disk, &log, Duration::from_secs(args.timeout_s))?;
+    let verdict = report::verdict(&outcome, &serial).and_then(|passed| {
+        closed::all(&machine.disk).map_err(|error| format!("after the power-off: {error:#}"))?;
+        Ok(passed)
+    });
     match &verdict {
         Ok(passed) => say(&format!("{passed} passed, 0 failed")),
         Err(reason) => {
@@ -116,10 +125,16 @@ pub(crate) fn run(host: &Host, args: &Args) -> Result<ExitCode> {
 }
 
 /// Boots once, or again where the emulator broke the guest's kernel.
-fn attempt(machine: &qemu::Machine, log: &Path, limit: Duration) -> Result<(qemu::Outcome, String)> {
+fn attempt(
+    machine: &qemu::Machine,
+    disk: &Path,
+    log: &Path,
+    limit: Duration,
+) -> Result<(qemu::Outcome, String)> {
     let mut attempts = 1..=ATTEMPTS;
     loop {
         let number = attempts.next().unwrap_or(ATTEMPTS);
+        copy(disk, &machine.disk)?;
         let outcome = machine.test(log, limit)?;
         let serial = std::fs::read(log).with_context(|| log.display().to_string())?;
         let serial = String::from_utf8_lossy(&serial).into_owned();

@@ -10,7 +10,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use super::install::copy;
+use crate::host::copy;
 
 /// `sjfwshr`, little endian: what a log begins with.
 const MAGIC: u64 = 0x006a_7366_7773_6872;

@@ -9,9 +9,8 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use super::images;
-use super::install::copy;
 use crate::cached::Inputs;
-use crate::host::{Host, say};
+use crate::host::{Host, copy, say};
 use crate::image::{mounted, take};
 
 /// Bytes of a sector, and where the partitions lie, in sectors.

@@ -9,7 +9,7 @@ use super::handlaid::insert;
 use super::images;
 use super::machine::{Disk, Machine, ROOT, Start};
 use crate::cached::Inputs;
-use crate::host::{Host, say};
+use crate::host::{Host, copy, say};
 use crate::image::{mounted, take};
 
 /// Apparent size of the disk that is installed on; the file is sparse.
@@ -100,7 +100,8 @@ impl Bed {
             console: console.clone(),
             port: None,
             report: Some(report.clone()),
-            cable: None,
+            network: None,
+            given: Vec::new(),
             once: true,
         };
         machine.start()?.wait(LIMIT)?;
@@ -145,11 +146,4 @@ pub(super) fn tail(text: &str, count: usize) -> String {
         .get(lines.len().saturating_sub(count)..)
         .unwrap_or_default()
         .join("\n")
-}
-
-/// Copies a disk and leaves its holes holes.
-pub(super) fn copy(from: &Path, to: &Path) -> Result<()> {
-    let sh = xshell::Shell::new()?;
-    xshell::cmd!(sh, "cp --sparse=always {from} {to}").quiet().run()?;
-    Ok(())
 }

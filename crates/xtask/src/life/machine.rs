@@ -31,6 +31,15 @@ pub(crate) struct Disk {
     pub(crate) log: Option<PathBuf>,
 }
 
+/// What its only card is plugged into.
+#[derive(Debug, Clone)]
+pub(crate) enum Network {
+    /// Another machine.
+    Cable(Cable),
+    /// This machine, which gives addresses by DHCP and reaches the guest's port for SSH at this one of its own.
+    Host(u16),
+}
+
 /// One end of a cable between two machines.
 #[derive(Debug, Clone)]
 pub(crate) struct Cable {
@@ -63,7 +72,9 @@ pub(crate) struct Machine {
     /// Where the first virtio console goes, when it has one.
     pub(crate) report: Option<PathBuf>,
     /// Its only network, when it has one.
-    pub(crate) cable: Option<Cable>,
+    pub(crate) network: Option<Network>,
+    /// Strings that firmware hands to the guest (SMBIOS type 11).
+    pub(crate) given: Vec<String>,
     /// Whether a guest that starts again ends the machine instead.
     pub(crate) once: bool,
 }
@@ -138,14 +149,12 @@ impl Machine {
             command.args(["-chardev", &format!("socket,id=port,path={}", port.display())]);
             command.args(["-device", "virtserialport,chardev=port,name=org.aios.test"]);
         }
-        if let Some(cable) = &self.cable {
-            let (server, mac) = if cable.first { ("on", 1) } else { ("off", 2) };
-            let net = format!(
-                "stream,id=net,server={server},addr.type=unix,addr.path={}",
-                cable.socket.display()
-            );
-            let card = format!("virtio-net-pci,netdev=net,mac=52:54:00:00:00:0{mac}");
-            command.args(["-netdev", &net, "-device", &card]);
+        if let Some(network) = &self.network {
+            plug_in(&mut command, network);
+        }
+        for text in &self.given {
+            // QEMU separates options by commas, and doubled ones are the text's own.
+            command.args(["-smbios", &format!("type=11,value={}", text.replace(',', ",,"))]);
         }
         let log = OpenOptions::new()
             .create(true)
@@ -159,6 +168,21 @@ impl Machine {
             .context("start QEMU: run `cargo xtask setup --for vm` first")?;
         Ok(Running { child })
     }
+}
+
+/// Gives the machine its card.
+fn plug_in(command: &mut Command, network: &Network) {
+    let (net, mac) = match network {
+        Network::Cable(Cable { socket, first }) => {
+            let (server, mac) = if *first { ("on", 1) } else { ("off", 2) };
+            let socket = socket.display();
+            let net = format!("stream,id=net,server={server},addr.type=unix,addr.path={socket}");
+            (net, mac)
+        }
+        Network::Host(port) => (format!("user,id=net,hostfwd=tcp:127.0.0.1:{port}-:22"), 1),
+    };
+    let card = format!("virtio-net-pci,netdev=net,mac=52:54:00:00:00:0{mac}");
+    command.args(["-netdev", &net, "-device", &card]);
 }
 
 /// Has the machine start by firmware, with its own variables, which are made when missing.

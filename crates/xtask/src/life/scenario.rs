@@ -2,6 +2,7 @@
 
 mod failing;
 mod handlaid;
+mod headless;
 mod iso;
 mod neighbour;
 mod packages;
@@ -17,7 +18,8 @@ use std::time::Duration;
 
 use super::guest::{Done, Guest, Hello, Port};
 use super::install::{Bed, tail};
-use super::machine::{Cable, Disk, Machine, Running, Start};
+use super::machine::{Disk, Machine, Network, Running, Start};
+use crate::closed;
 use crate::host::say;
 
 pub(super) use handlaid::on_a_hand_laid_disk;
@@ -30,7 +32,7 @@ pub(super) struct Scenario {
 }
 
 /// All stories, in the order in which a machine may live through them.
-pub(super) const ALL: [Scenario; 11] = [
+pub(super) const ALL: [Scenario; 12] = [
     Scenario {
         name: "update",
         summary: "install, boot, upgrade, bless, roll back; /var is kept and /etc merged",
@@ -50,6 +52,11 @@ pub(super) const ALL: [Scenario; 11] = [
         name: "neighbour",
         summary: "nothing under /usr can be written; another machine sees only the port that was opened",
         run: neighbour::scan,
+    },
+    Scenario {
+        name: "headless",
+        summary: "a machine without a screen is given a key by firmware or a disk: its holder gets in, and nobody else",
+        run: headless::sign_in,
     },
     Scenario {
         name: "no-orchestrator",
@@ -93,9 +100,24 @@ const BOOT: Duration = Duration::from_mins(10);
 /// The longest that a command may take.
 const COMMAND: Duration = Duration::from_mins(10);
 
+/// What a machine has beside its disk.
+#[derive(Default)]
+pub(super) struct Fittings {
+    /// Where every write to the disk is logged.
+    pub(super) log: Option<PathBuf>,
+    /// A second disk with images, if they are not on its own.
+    pub(super) images: Option<PathBuf>,
+    /// One more disk, which nobody asked for.
+    pub(super) extra: Option<PathBuf>,
+    pub(super) network: Option<Network>,
+    /// What firmware hands to it.
+    pub(super) given: Vec<String>,
+}
+
 /// A machine that lives.
 pub(super) struct Life {
     machine: Running,
+    disk: PathBuf,
     guest: Guest,
     /// The boot that runs.
     hello: Hello,
@@ -109,37 +131,43 @@ impl Life {
 
     /// The same, and logs what it writes.
     pub(super) fn begin_logged(bed: &Bed, disk: PathBuf, log: Option<PathBuf>) -> Result<Self> {
-        Self::begin_with(disk, log, Some(bed.images()), None)
+        let images = Some(bed.images());
+        let fittings = Fittings {
+            log,
+            images,
+            ..Fittings::default()
+        };
+        Self::begin_with(disk, fittings)
     }
 
-    /// A machine with this disk, a second one with images if they are not on its own, and a network if it has one.
-    pub(super) fn begin_with(
-        disk: PathBuf,
-        log: Option<PathBuf>,
-        images: Option<PathBuf>,
-        cable: Option<Cable>,
-    ) -> Result<Self> {
+    /// The same, with all that the machine has.
+    pub(super) fn begin_with(disk: PathBuf, fittings: Fittings) -> Result<Self> {
+        let other = |file: Option<PathBuf>, serial| {
+            file.map(|file| Disk {
+                file,
+                serial,
+                keep: false,
+                log: None,
+            })
+        };
         let path = std::env::temp_dir().join(format!("aios-life-{}.sock", std::process::id()));
         let port = Port::open(&path)?;
         let machine = Machine {
             start: Start::Firmware(disk.with_extension("vars")),
             console: disk.with_extension("console"),
             disks: std::iter::once(Disk {
-                file: disk,
+                file: disk.clone(),
                 serial: "disk",
                 keep: true,
-                log,
+                log: fittings.log,
             })
-            .chain(images.map(|file| Disk {
-                file,
-                serial: "images",
-                keep: false,
-                log: None,
-            }))
+            .chain(other(fittings.images, "images"))
+            .chain(other(fittings.extra, "extra"))
             .collect(),
             port: Some(path),
             report: None,
-            cable,
+            network: fittings.network,
+            given: fittings.given,
             once: false,
         };
         let mut machine = machine.start()?;
@@ -147,6 +175,7 @@ impl Life {
         let hello = guest.hello(&mut machine, None, BOOT)?;
         let mut life = Self {
             machine,
+            disk,
             guest,
             hello,
         };
@@ -265,9 +294,10 @@ impl Life {
         Ok(text.split_whitespace().map(str::to_owned).collect())
     }
 
-    /// Powers off in order, and waits for it.
+    /// Powers off in order, waits for it, and sees that every file system was closed.
     pub(super) fn end(mut self) -> Result<()> {
         self.guest.last(&["systemctl", "poweroff"])?;
-        self.machine.wait(Duration::from_mins(3))
+        self.machine.wait(Duration::from_mins(3))?;
+        closed::all(&self.disk)
     }
 }

@@ -14,6 +14,8 @@ const SIZE: &str = "4G";
 pub(super) struct Boot {
     pub(super) kernel: PathBuf,
     pub(super) disk: PathBuf,
+    /// Where a copy of it may be made.
+    pub(super) scratch: PathBuf,
 }
 
 /// What an image gets beside what it is.
@@ -69,6 +71,7 @@ pub(super) fn ensure(host: &Host, image: &str, kept: Option<&Path>) -> Result<Bo
     let dir = cache.join(id.chars().take(16).collect::<String>());
     let boot = Boot {
         kernel: dir.join("vmlinuz"),
+        scratch: dir.join("scratch.ext4"),
         disk: kept.map_or_else(|| dir.join("root.ext4"), |path| host.root.join(path)),
     };
     if !dir.join("root.ext4").exists() {

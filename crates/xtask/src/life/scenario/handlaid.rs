@@ -4,11 +4,11 @@ use anyhow::{Context, Result, ensure};
 use std::path::PathBuf;
 
 use super::update::{HEALTHY, blessed, upgrade};
-use super::{BOOT, Life};
+use super::{BOOT, Fittings, Life};
 
 /// 1 → bad, which falls back and says why → 2, blessed.
 pub(in crate::life) fn on_a_hand_laid_disk(disk: PathBuf) -> Result<()> {
-    let mut life = Life::begin_with(disk, None, None, None)?;
+    let mut life = Life::begin_with(disk, Fittings::default())?;
     life.runs("1")?;
     life.offer("bad")?;
     upgrade(&mut life)?;

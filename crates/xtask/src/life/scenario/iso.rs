@@ -85,7 +85,8 @@ fn install(start: Start, mut disks: Vec<Disk>, target: &Path) -> Result<()> {
         console: console.clone(),
         port: None,
         report: None,
-        cable: None,
+        network: None,
+        given: Vec::new(),
         once: true,
     };
     machine.start()?.wait(INSTALL)?;

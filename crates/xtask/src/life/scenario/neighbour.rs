@@ -3,9 +3,9 @@
 use anyhow::{Context, Result, ensure};
 use std::path::PathBuf;
 
-use super::Life;
+use super::{Fittings, Life};
 use crate::life::install::Bed;
-use crate::life::machine::Cable;
+use crate::life::machine::{Cable, Network};
 
 const ADDRESS: &str = "10.77.0.1";
 /// Both have somebody who listens on every address; policy opens one of them.
@@ -15,16 +15,18 @@ const CLOSED: u16 = 5556;
 pub(super) fn scan(bed: &Bed, disk: PathBuf) -> Result<()> {
     let socket = bed.dir().join("cable.sock");
     let _old = std::fs::remove_file(&socket);
-    let end = |first| {
-        Some(Cable {
+    let end = |first| Fittings {
+        images: Some(bed.images()),
+        network: Some(Network::Cable(Cable {
             socket: socket.clone(),
             first,
-        })
+        })),
+        ..Fittings::default()
     };
-    let mut life = Life::begin_with(disk, None, Some(bed.images()), end(true))?;
+    let mut life = Life::begin_with(disk, end(true))?;
     nothing_to_write(&mut life)?;
     let other = bed.disk("neighbour-other")?;
-    let mut other = Life::begin_with(other, None, Some(bed.images()), end(false))?;
+    let mut other = Life::begin_with(other, end(false))?;
     addressed(&mut life, ADDRESS)?;
     addressed(&mut other, "10.77.0.2")?;
     for port in [OPENED, CLOSED] {

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use super::update::blessed;
 use super::{BOOT, Life};
-use crate::host::say;
+use crate::host::{copy, say};
 use crate::life::cut::{Chance, Log};
-use crate::life::install::{Bed, copy};
+use crate::life::install::Bed;
 
 /// Cuts in each part of the story; there are five parts.
 const CUTS: usize = 4;
