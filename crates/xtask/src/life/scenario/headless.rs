@@ -2,10 +2,11 @@
 //! gets further than that.
 
 use anyhow::{Context, Result, ensure};
-use std::io::Write;
-use std::net::TcpListener;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use super::{Fittings, Life};
 use crate::life::install::Bed;
@@ -31,7 +32,7 @@ pub(super) fn sign_in(bed: &Bed, disk: PathBuf) -> Result<()> {
     door.lets_in("by-firmware")?;
     door.keeps_out(&other)?;
     door.leads_to_the_console_alone()?;
-    closed_state(&mut life)?;
+    no_other_door(&mut life)?;
     life.end()?;
 
     let files = [
@@ -55,8 +56,7 @@ pub(super) fn sign_in(bed: &Bed, disk: PathBuf) -> Result<()> {
 
 /// A machine whose port for SSH is reached from here, when all of it is there.
 fn started(bed: &Bed, disk: PathBuf, fittings: Fittings, key: PathBuf) -> Result<(Life, Door)> {
-    // Free when it is asked for; QEMU says so if somebody else was quicker.
-    let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
+    let port = free_port()?;
     let fittings = Fittings {
         images: Some(bed.images()),
         network: Some(Network::Host(port)),
@@ -74,12 +74,13 @@ struct Door {
 }
 
 impl Door {
-    fn ssh(&self, key: &Path, options: &[&str], then: &[&str], input: &str) -> Result<Output> {
+    fn command(&self, key: &Path, options: &[&str]) -> Command {
         let mut ssh = Command::new("ssh");
         ssh.arg("-i").arg(key).args(["-p", &self.port.to_string()]);
         for option in [
             "BatchMode=yes",
             "ConnectTimeout=60",
+            "ExitOnForwardFailure=yes",
             "IdentitiesOnly=yes",
             "LogLevel=ERROR",
             "StrictHostKeyChecking=no",
@@ -87,25 +88,22 @@ impl Door {
         ] {
             ssh.args(["-o", option]);
         }
-        ssh.args(options).args(then);
-        let mut child = ssh
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .context("start ssh: run `cargo xtask setup --for vm` first")?;
-        let mut stdin = child.stdin.take().context("ssh's input")?;
-        // One that is turned away reads nothing.
-        let _unread = stdin.write_all(input.as_bytes());
-        drop(stdin);
-        Ok(child.wait_with_output()?)
+        ssh.args(options).stdin(Stdio::null());
+        ssh
+    }
+
+    fn ssh(&self, key: &Path, options: &[&str], user: &str, script: &[&str]) -> Result<Output> {
+        let mut command = self.command(key, options);
+        command.arg(format!("{user}@127.0.0.1")).args(script);
+        command
+            .output()
+            .context("start ssh: run `cargo xtask setup --for vm` first")
     }
 
     /// The holder of the key is the administrator, a person to the guard, and can have a goal done.
     fn lets_in(&self, name: &str) -> Result<()> {
-        let door = format!("{ADMIN}@127.0.0.1");
         let script = "id -un; hostname; cat /proc/self/attr/apparmor/current; ps -eo label,comm | grep sshd; aiosctl goal run 'check that aiOS works' && echo done";
-        let output = self.ssh(&self.key, &[], &[&door, script], "")?;
+        let output = self.ssh(&self.key, &[], ADMIN, &[script])?;
         let (said, complained) = (text(&output.stdout), text(&output.stderr));
         ensure!(
             output.status.success(),
@@ -133,12 +131,11 @@ impl Door {
             (&self.key, &[][..], "root"),
             (&self.key, &password[..], ADMIN),
         ] {
-            let door = format!("{user}@127.0.0.1");
-            let output = self.ssh(key, options, &[&door, "true"], "")?;
+            let output = self.ssh(key, options, user, &["true"])?;
             let said = text(&output.stderr);
             ensure!(
                 output.status.code() == Some(255) && said.contains("Permission denied (publickey)"),
-                "{door} by {} {options:?} ended with {}: {said}",
+                "{user} by {} {options:?} ended with {}: {said}",
                 key.display(),
                 output.status
             );
@@ -148,26 +145,52 @@ impl Door {
 
     /// A way to the console, and to nothing else.
     fn leads_to_the_console_alone(&self) -> Result<()> {
-        let door = format!("{ADMIN}@127.0.0.1");
-        let asked = "GET / HTTP/1.0\r\nHost: 127.0.0.1:9090\r\n\r\n";
-        let output = self.ssh(&self.key, &["-W", "127.0.0.1:9090"], &[&door], asked)?;
-        let said = text(&output.stdout);
-        let status = said.lines().next().unwrap_or_default();
-        ensure!(
-            status.ends_with("200 OK"),
-            "the console says {status:?}: {}",
-            text(&output.stderr)
-        );
+        let here = free_port()?;
+        let way = format!("{here}:127.0.0.1:9090");
+        let mut forward = self
+            .command(&self.key, &["-N", "-L", &way])
+            .arg(format!("{ADMIN}@127.0.0.1"))
+            .spawn()?;
+        let said = first_line(here);
+        forward.kill()?;
+        forward.wait()?;
+        let said = said?;
+        ensure!(said.ends_with("200 OK"), "the console says {said:?}");
         for elsewhere in ["127.0.0.1:22", "10.0.2.2:22"] {
-            let output = self.ssh(&self.key, &["-W", elsewhere], &[&door], "")?;
+            let output = self.ssh(&self.key, &["-W", elsewhere], ADMIN, &[])?;
             ensure!(!output.status.success(), "SSH leads to {elsewhere}");
         }
         Ok(())
     }
 }
 
+/// What the console answers at a port of this machine, as soon as that leads to it.
+fn first_line(port: u16) -> Result<String> {
+    let until = Instant::now() + Duration::from_secs(60);
+    let sh = xshell::Shell::new()?;
+    let mut stream = loop {
+        match TcpStream::connect(("127.0.0.1", port)) {
+            Ok(stream) => break stream,
+            Err(error) => {
+                ensure!(Instant::now() < until, "no way to the console: {error}");
+                xshell::cmd!(sh, "sleep 0.2").quiet().run()?;
+            }
+        }
+    };
+    // The console serves those who ask for it by the name that it has here.
+    stream.write_all(b"GET / HTTP/1.0\r\nHost: 127.0.0.1:9090\r\n\r\n")?;
+    let mut said = String::new();
+    BufReader::new(stream).read_line(&mut said)?;
+    Ok(said.trim_end().to_owned())
+}
+
+/// Free when it is asked for; who listens there says so if somebody else was quicker.
+fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+}
+
 /// The administrator's key opens no other door: nobody has a password, and what was refused is in sshd's log.
-fn closed_state(life: &mut Life) -> Result<()> {
+fn no_other_door(life: &mut Life) -> Result<()> {
     let open = life.done(&["sh", "-c", "grep -cv '^[^:]*:[*!]' /etc/shadow || true"])?;
     ensure!(
         open.trim() == "0",
