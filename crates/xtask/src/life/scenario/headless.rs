@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use super::{Fittings, Life};
 use crate::life::install::Bed;
 use crate::life::machine::Network;
+use crate::process::pause;
 
 /// The user that the image makes for its administrator.
 const ADMIN: &str = "admin";
@@ -167,13 +168,12 @@ impl Door {
 /// What the console answers at a port of this machine, as soon as that leads to it.
 fn first_line(port: u16) -> Result<String> {
     let until = Instant::now() + Duration::from_secs(60);
-    let sh = xshell::Shell::new()?;
     let mut stream = loop {
         match TcpStream::connect(("127.0.0.1", port)) {
             Ok(stream) => break stream,
             Err(error) => {
                 ensure!(Instant::now() < until, "no way to the console: {error}");
-                xshell::cmd!(sh, "sleep 0.2").quiet().run()?;
+                pause(Duration::from_millis(200));
             }
         }
     };
