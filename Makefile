@@ -94,9 +94,9 @@ vm-test: build ## The image in full: compiled inside too, booted, tested, powere
 	$(XTASK) life
 
 soak: build ## Long loops: at least 100 kills at given points, and every process of an instance at each moment of a goal.
-	AIOS_SOAK=1 cargo nextest run --release -p aios-tests-kills --no-fail-fast
+	AIOS_SOAK=1 cargo nextest run --release --profile soak -p aios-tests-kills --no-fail-fast
 	AIOS_SOAK=1 $(XTASK) test-system kills
-	AIOS_SEQUENCES=10000 cargo nextest run --release -p aios-tools --no-fail-fast -E 'test(/^sequences::/)'
+	AIOS_SEQUENCES=10000 cargo nextest run --release --profile soak -p aios-tools --no-fail-fast -E 'test(/^sequences::/)'
 
 bench: build ## Figures, beside what they are compared to.
 	$(XTASK) setup --for bench
